@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A device: one const struct device_type in one file, its instance a struct that begins with
+ * struct device. A device knows registers, time, lines and DMA; it never knows an address, an
+ * interrupt number, a bus or a CPU: the board maps its windows and connects its lines. All
+ * callbacks run under the machine lock. docs/devel/howto/device.md walks through one.
+ */
+#ifndef DEV_DEVICE_H
+#define DEV_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/field.h"
+#include "dev/irq.h"
+#include "loop/loop.h"
+#include "mem/mem.h"
+
+struct device;
+
+/* What a device may use of its surroundings; given by its creator, outlives it. */
+struct device_ctx {
+    struct loop *loop; /* timers, clocks, descriptors */
+    struct mem *dma;   /* the memory that dma_read()/dma_write() reach; NULL: no DMA */
+};
+
+enum window_space { WINDOW_MMIO, WINDOW_PIO };
+
+/* A block of registers that the board maps somewhere. Sizes as in struct mem_io_ops. */
+struct device_window {
+    const char *name;
+    enum window_space space;
+    uint64_t size;
+    uint64_t (*read)(struct device *dev, uint64_t off, unsigned size);
+    void (*write)(struct device *dev, uint64_t off, uint64_t val, unsigned size);
+    uint8_t min_size, max_size;
+};
+
+struct device_type {
+    const char *name;
+    const char *doc;
+    size_t size; /* of the instance struct */
+    const struct field *props;
+    const struct field *state; /* all that a snapshot holds, guest-visible or not */
+    void (*defaults)(struct device *dev); /* property values before the user's */
+    bool (*init)(struct device *dev, struct error *err); /* properties are set; check them */
+    void (*finish)(struct device *dev); /* copes with a half-built device */
+    void (*reset)(struct device *dev);  /* to the state after power-on */
+    bool (*loaded)(struct device *dev, struct error *err); /* after state was loaded: validate,
+                                                            * re-arm timers, recompute lines */
+    void (*save)(struct device *dev);   /* before state is saved: fold running time into state */
+    const struct device_window *windows;
+    uint8_t window_count;
+    uint8_t irqs;   /* output lines */
+    uint8_t inputs; /* input lines */
+    void (*input)(struct device *dev, unsigned n, bool level);
+};
+
+struct device {
+    const struct device_type *type;
+    char *id;
+    struct device_ctx ctx;
+    struct irq *irqs;           /* type->irqs of them */
+    struct mem_region *windows; /* type->window_count of them, ready for mem_map() */
+    bool ready;                 /* init succeeded */
+    int64_t complain_from_ns;   /* guest_error()'s rate limit */
+    uint32_t complaints;
+};
+
+/* NULL-terminated; all device types that are linked in, in the order of the build. */
+extern const struct device_type *const device_types[];
+const struct device_type *device_type_find(const char *name);
+
+/* Allocate with defaults; then set properties (device_set or plain fields), then device_init().
+ * Never fails. Machine lock held or single-threaded for all of these. */
+struct device *device_new(const struct device_type *type, const char *id,
+                          const struct device_ctx *ctx);
+bool device_set(struct device *dev, const char *prop, const char *value,
+                struct error *err) MUST_CHECK;
+bool device_init(struct device *dev, struct error *err) MUST_CHECK; /* init, then reset */
+void device_reset(struct device *dev);
+void device_free(struct device *dev); /* unmaps its windows; NULL is fine */
+
+/* device_new + device_init; NULL with err set on failure. */
+struct device *device_create(const struct device_type *type, const char *id,
+                             const struct device_ctx *ctx, struct error *err);
+
+/* The window called name, for mem_map(); asserts that the type has it. */
+struct mem_region *device_window(struct device *dev, const char *name);
+
+/* Wire output `out` of dev to input `in` of sink. */
+void device_connect(struct device *dev, unsigned out, struct device *sink, unsigned in);
+
+/* irq_fn for inputs of a device: irq_connect(&line, device_input, sink, n). */
+void device_input(void *dev, unsigned n, bool level);
+
+/* Copy all of .state out to / in from another instance of the same type (tests, snapshots of one
+ * process). device_state_load validates through type->loaded. */
+struct device_state {
+    const struct device_type *type;
+    void *bytes; /* a shadow instance of which only the state fields are used */
+    bool *lines;
+};
+void device_state_save(struct device *dev, struct device_state *ret_state);
+bool device_state_load(struct device *dev, const struct device_state *s,
+                       struct error *err) MUST_CHECK;
+void device_state_finish(struct device_state *s);
+
+/* The guest did something wrong: logged under guest_errors, at most 10 lines a second per device. */
+__attribute__((format(printf, 2, 3))) void guest_error(struct device *dev, const char *fmt, ...);
+
+/* Time of the guest. */
+static inline int64_t device_now_ns(const struct device *dev)
+{
+    return loop_virtual_ns(dev->ctx.loop);
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The event loop of one VM: file descriptors, timers, calls deferred from other threads, and
+ * the machine lock under which all device code runs. loop_run() is called by the main thread;
+ * it polls without the lock and runs every callback with it held.
+ */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "loop/clock.h"
+#include "loop/timer.h"
+
+struct loop;
+struct loop_fd;
+
+/* A new loop with its clocks; CLOCK_VIRTUAL is stopped at 0. NULL with err set on failure. */
+struct loop *loop_new(struct error *err);
+
+/* The loop must not be running; all timers and descriptors of it must be gone or are dropped. */
+void loop_free(struct loop *l);
+
+struct clock *loop_clock(struct loop *l, enum clock_kind kind);
+
+/* Shorthand for reading CLOCK_VIRTUAL. Any thread. */
+int64_t loop_virtual_ns(struct loop *l);
+
+/* The machine lock. Not recursive: taking it twice in one thread is a bug and asserts. */
+void loop_lock(struct loop *l);
+void loop_unlock(struct loop *l);
+bool loop_locked_by_me(const struct loop *l);
+
+/* Watch a descriptor (not owned). events and revents are poll(2) masks; events may be 0 for now.
+ * The callback runs in the main thread under the lock. Machine lock held, or before loop_run(). */
+typedef void loop_fd_fn(void *opaque, unsigned revents);
+struct loop_fd *loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *opaque);
+void loop_fd_set_events(struct loop_fd *w, unsigned events);
+void loop_fd_remove(struct loop_fd *w); /* NULL is fine; also from inside its own callback */
+
+/* Run fn(opaque) in the main thread under the machine lock, in order of the calls. Any thread,
+ * lock held or not. */
+typedef void loop_call_fn(void *opaque);
+void loop_defer(struct loop *l, loop_call_fn *fn, void *opaque);
+
+/* Run until loop_quit(); returns its status. Main thread, lock not held. */
+int loop_run(struct loop *l);
+
+/* Ask loop_run() to return. Any thread; the first status wins. Async-signal-safe. */
+void loop_quit(struct loop *l, int status);
+
+/* One round: wait at most timeout_ms (-1: no limit) for something and handle all that is due.
+ * Main thread, lock not held. For tests and for draining. */
+void loop_poll_once(struct loop *l, int timeout_ms);
+
+/* A clock was started, set or stepped: look at its timers again. Machine lock held. */
+void loop_clock_changed(struct loop *l);
+
+/* Run the timers that are due now, in order of their deadlines per clock. Machine lock held.
+ * For tests with a manual clock; loop_run() does it by itself. */
+void loop_run_timers(struct loop *l);
+
+/* Manual virtual time for tests: moves CLOCK_VIRTUAL by delta_ns and runs each timer at exactly
+ * its deadline on the way. Machine lock held, clock in manual mode. */
+void loop_step_virtual_ns(struct loop *l, int64_t delta_ns);
+
+#endif

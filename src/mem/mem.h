@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One address space of a guest: physical memory, or (a second instance) the x86 port space.
+ * Regions with a size and a kind are mapped with a priority; the highest wins where they
+ * overlap, the later one among equals. Each change builds a new immutable flat view that readers
+ * reach through one atomic pointer, so a vCPU may look up without a lock. An entry pointer stays
+ * valid for the MEM_VIEWS_KEPT map changes after the one that replaced it; drop cached entries
+ * when the map listener runs.
+ */
+#ifndef MEM_MEM_H
+#define MEM_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/types.h"
+
+#define MEM_VIEWS_KEPT 256
+#define MEM_PAGE_BITS  12
+#define MEM_PAGE_SIZE  (UINT64_C(1) << MEM_PAGE_BITS)
+#define MEM_GRA_NONE   UINT64_MAX
+
+struct loop;
+struct mem;
+
+enum mem_kind { MEM_NONE, MEM_RAM, MEM_ROM, MEM_IO };
+
+/* Registers behind an IO region. Handlers run under the machine lock. Accesses outside
+ * min_size..max_size (bytes; 0 means 1..8) are split into, or taken from, ones of those sizes,
+ * little-endian. Offsets are aligned to the access size handed over unless .unaligned. */
+struct mem_io_ops {
+    uint64_t (*read)(void *opaque, uint64_t off, unsigned size);
+    void (*write)(void *opaque, uint64_t off, uint64_t val, unsigned size);
+    uint8_t min_size, max_size;
+    bool unaligned;
+};
+
+/* Embedded in its owner, zeroed before mem_region_init_*(). Mapped in one place at a time; use an
+ * alias for a second one. Fields are private to mem/ except name, size, kind and base. */
+struct mem_region {
+    /* constant after init */
+    const char *name; /* borrowed */
+    uint64_t size;
+    enum mem_kind kind;
+    const struct mem_io_ops *ops;
+    void *opaque;
+    gra_t gra;                /* RAM, ROM */
+    struct mem_region *alias; /* not NULL: shows alias from alias_off */
+    uint64_t alias_off;
+    /* guarded by the machine lock */
+    struct mem *mem; /* where it is mapped */
+    gpa_t base;
+    int priority;
+    bool disabled;
+    uint64_t serial; /* order of mapping: ties between equal priorities */
+};
+
+struct mem_view_entry {
+    gpa_t base;
+    uint64_t size; /* the last byte is base + size - 1 */
+    enum mem_kind kind;
+    uint8_t *host; /* RAM and ROM: host address of base */
+    gra_t gra;     /* RAM and ROM: offset in guest RAM of base; else MEM_GRA_NONE */
+    struct mem_region *region; /* NULL for MEM_NONE; never an alias */
+    uint64_t region_off;       /* offset of base in region */
+};
+
+/* --- set-up: machine lock held, or before any other thread runs --- */
+
+/* A space of `size` bytes (0: all 2^64). ram_max bounds the RAM and ROM it can own: that much host
+ * address space is reserved at once, memory is used only when touched. */
+struct mem *mem_new(struct loop *loop, const char *name, uint64_t size, uint64_t ram_max,
+                    struct error *err);
+void mem_free(struct mem *m);
+const char *mem_name(const struct mem *m);
+
+/* Backing for RAM or ROM: zeroed, page aligned, contiguous in the gra space. */
+bool mem_ram_alloc(struct mem *m, uint64_t size, gra_t *ret_gra, struct error *err) MUST_CHECK;
+
+void mem_region_init_ram(struct mem_region *r, const char *name, gra_t gra, uint64_t size);
+void mem_region_init_rom(struct mem_region *r, const char *name, gra_t gra, uint64_t size);
+void mem_region_init_io(struct mem_region *r, const char *name, const struct mem_io_ops *ops,
+                        void *opaque, uint64_t size);
+void mem_region_init_alias(struct mem_region *r, const char *name, struct mem_region *of,
+                           uint64_t off, uint64_t size);
+
+/* Show region at base. A region already mapped moves. Parts beyond the space are not seen. */
+void mem_map(struct mem *m, gpa_t base, struct mem_region *r, int priority);
+void mem_unmap(struct mem_region *r); /* no-op when not mapped */
+void mem_region_enable(struct mem_region *r, bool enabled);
+
+/* Changes between begin and the outermost end make one new view. */
+void mem_begin(struct mem *m);
+void mem_end(struct mem *m);
+
+/* --- look-up and access: any thread --- */
+
+/* The entry that covers a; never NULL (holes are MEM_NONE entries). */
+const struct mem_view_entry *mem_find(struct mem *m, gpa_t a);
+
+/* The number of views made so far; changes whenever the map does. */
+uint64_t mem_generation(const struct mem *m);
+
+/* Host address of guest RAM offset 0: host = mem_ram_base(m) + gra, for all RAM and ROM. */
+uint8_t *mem_ram_base(const struct mem *m);
+uint64_t mem_ram_size(const struct mem *m); /* bytes of gra space handed out */
+
+/* Access of 1, 2, 4 or 8 bytes to any entry (RAM too). e is mem_find(m, a)'s answer. Takes the
+ * machine lock for registers unless this thread holds it. Nothing there: all ones, writes dropped,
+ * logged under guest_errors. An access across the end of an entry is split. */
+uint64_t mem_io_read(struct mem *m, const struct mem_view_entry *e, gpa_t a, unsigned size);
+void mem_io_write(struct mem *m, const struct mem_view_entry *e, gpa_t a, uint64_t val,
+                  unsigned size);
+
+/* Physical accesses of a CPU (page walks, task switches): host-atomic when aligned and in RAM. */
+uint8_t mem_load8(struct mem *m, gpa_t a);
+uint16_t mem_load16(struct mem *m, gpa_t a);
+uint32_t mem_load32(struct mem *m, gpa_t a);
+uint64_t mem_load64(struct mem *m, gpa_t a);
+void mem_store8(struct mem *m, gpa_t a, uint8_t val);
+void mem_store16(struct mem *m, gpa_t a, uint16_t val);
+void mem_store32(struct mem *m, gpa_t a, uint32_t val);
+void mem_store64(struct mem *m, gpa_t a, uint64_t val);
+
+/* Atomic compare-and-exchange; true when the old value was `want` and `val` is now there. False
+ * also (nothing written) when a is not aligned RAM: *ret_old, if not NULL, has what was read. */
+bool mem_cmpxchg32(struct mem *m, gpa_t a, uint32_t want, uint32_t val, uint32_t *ret_old);
+bool mem_cmpxchg64(struct mem *m, gpa_t a, uint64_t want, uint64_t val, uint64_t *ret_old);
+
+/* --- DMA of devices: reaches RAM (and ROM for reading) only, never a register --- */
+
+/* 0, or -EFAULT when any byte is not RAM (or ROM for reads); then nothing was copied. */
+int dma_read(struct mem *m, gpa_t a, void *buf, size_t len) MUST_CHECK;
+int dma_write(struct mem *m, gpa_t a, const void *buf, size_t len) MUST_CHECK;
+
+/* Direct pointer to RAM at a. *len is the wish and becomes what is contiguous (<= wish); NULL when
+ * there is no RAM at all. After writing through it, dma_unmap() with the bytes written. */
+void *dma_map(struct mem *m, gpa_t a, uint64_t *len, bool write);
+void dma_unmap(struct mem *m, void *host, uint64_t len, bool write);
+
+/* --- what the translator hangs on here --- */
+
+/* Pages of guest RAM that translated code was made from. Any thread; bits are atomic. Set the
+ * bit, then read the code: a writer writes, then tests the bit. */
+void mem_code_set(struct mem *m, gra_t page);
+void mem_code_clear(struct mem *m, gra_t page);
+bool mem_code_test(const struct mem *m, gra_t page);
+
+struct mem_listener {
+    void *opaque;
+    /* dma_write() or mem_store*() changed bytes of a page with its code bit set (the writing
+     * thread; the machine lock may or may not be held); after the bytes were written */
+    void (*code_write)(void *opaque, gra_t gra, uint64_t len);
+    /* the map changed: flush what was cached from it (machine lock held) */
+    void (*map_changed)(void *opaque);
+};
+
+/* One listener per space, borrowed; NULL removes. Before vCPUs run. */
+void mem_set_listener(struct mem *m, const struct mem_listener *listener);
+
+/* Call code_write when translated code lies in gra..gra+len-1. For owners of a RAM pointer. */
+void mem_code_written(struct mem *m, gra_t gra, uint64_t len);
+
+/* The map as text (`info mtree`). Machine lock held. */
+void mem_print(struct mem *m, FILE *out);
+
+#endif
