@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Make the C list of all records of one kind from the source files that define them.
+
+listgen.py --struct device_type --list device_types --include dev/device.h -o OUT.c SRC...
+finds every `const struct device_type NAME = {` at the start of a line and writes
+
+    const struct device_type *const device_types[] = { &NAME, ..., NULL };
+
+The order is that of the sources on the command line, and within one that of its lines.
+In a meson.build:
+
+    rhea_sources += custom_target('device_list', input: dev_sources, output: 'device_list.c',
+      command: [python, listgen, '--struct', 'device_type', '--list', 'device_types',
+                '--include', 'dev/device.h', '-o', '@OUTPUT@', '@INPUT@'])
+"""
+import argparse
+import re
+import sys
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument('--struct', required=True)
+    ap.add_argument('--list', required=True)
+    ap.add_argument('--include', required=True)
+    ap.add_argument('-o', required=True)
+    ap.add_argument('sources', nargs='*')
+    a = ap.parse_args()
+    pattern = re.compile(r'^const struct ' + re.escape(a.struct) + r' (\w+) = \{', re.M)
+    names = []
+    for path in a.sources:
+        if path.endswith('.c'):
+            with open(path, encoding='utf-8') as f:
+                names += pattern.findall(f.read())
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        sys.exit(f'listgen: defined twice: {", ".join(sorted(twice))}')
+    out = ['/* SPDX-License-Identifier: GPL-2.0-or-later */',
+           '/* Made by tools/listgen.py. */', f'#include "{a.include}"', '']
+    out += [f'extern const struct {a.struct} {n};' for n in names]
+    out += ['', f'extern const struct {a.struct} *const {a.list}[];',
+            f'const struct {a.struct} *const {a.list}[] = {{']
+    out += [f'    &{n},' for n in names] + ['    0,', '};', '']
+    with open(a.o, 'w', encoding='utf-8') as f:
+        f.write('\n'.join(out))
+
+
+main()
