@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A door to ninja for those used to make. meson.build has the rules.
+BUILD := build
+JOBS = $(filter -j%,$(MAKEFLAGS))
+
+all: $(BUILD)/build.ninja
+	+@ninja -C $(BUILD) $(JOBS)
+
+$(BUILD)/build.ninja:
+	./configure
+
+install: all
+	meson install --no-rebuild -C $(BUILD)
+
+check:
+	./check
+
+bench: all
+	tools/need bench
+	tests/perf/bench.py $(BENCH_ARGS)
+
+fuzz: all
+	tests/fuzz/run $(FUZZ_ARGS)
+
+format:
+	clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]')
+
+clean:
+	+@[ ! -e $(BUILD)/build.ninja ] || ninja -C $(BUILD) clean
+
+distclean:
+	rm -rf $(BUILD) $(BUILD)-asan
+
+.PHONY: all install check bench fuzz format clean distclean
