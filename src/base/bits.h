@@ -18,8 +18,8 @@
 #define BITS(hi, lo) ((~UINT64_C(0) >> (63 - (hi))) & (~UINT64_C(0) << (lo)))
 
 /* a must be a power of two; the result has the type of x + a. */
-#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__((x) + (a)))(a) - 1))
-#define ALIGN_UP(x, a)   ALIGN_DOWN((x) + (a) - 1, a)
+#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__((x) + (a)))(a)-1))
+#define ALIGN_UP(x, a)   ALIGN_DOWN((x) + (a)-1, a)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -28,7 +28,7 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-#define container_of(p, T, m) ((T *)((char *)(p) - offsetof(T, m)))
+#define container_of(p, T, m) ((T *)((char *)(p)-offsetof(T, m)))
 
 /* True when the exact result fits *r; otherwise *r holds the wrapped value. */
 #define checked_add(a, b, r) (!__builtin_add_overflow(a, b, r))

@@ -10,13 +10,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 struct error {
-    int code;       /* an errno value, 0 while nothing failed */
-    char msg[156];  /* what failed and why, no final dot, no newline */
-    char hint[96];  /* what to do about it, or empty */
+    int code;      /* an errno value, 0 while nothing failed */
+    char msg[156]; /* what failed and why, no final dot, no newline */
+    char hint[96]; /* what to do about it, or empty */
 };
 _Static_assert(sizeof(struct error) == 256, "lives on stacks");
 

@@ -62,27 +62,16 @@ uint64_t field_get(const void *obj, const struct field *f, unsigned i)
     const void *p = element(obj, f, i);
 
     switch (f->kind) {
-    case FIELD_BOOL:
-        return *(const bool *)p;
-    case FIELD_U8:
-        return *(const uint8_t *)p;
-    case FIELD_U16:
-        return *(const uint16_t *)p;
-    case FIELD_U32:
-        return *(const uint32_t *)p;
-    case FIELD_U64:
-        return *(const uint64_t *)p;
-    case FIELD_I8:
-        return (uint64_t)(int64_t) * (const int8_t *)p;
-    case FIELD_I16:
-        return (uint64_t)(int64_t) * (const int16_t *)p;
-    case FIELD_I32:
-        return (uint64_t)(int64_t) * (const int32_t *)p;
-    case FIELD_I64:
-        return (uint64_t) * (const int64_t *)p;
-    default:
-        assert(!"a field that is no number");
-        return 0;
+    case FIELD_BOOL: return *(const bool *)p;
+    case FIELD_U8: return *(const uint8_t *)p;
+    case FIELD_U16: return *(const uint16_t *)p;
+    case FIELD_U32: return *(const uint32_t *)p;
+    case FIELD_U64: return *(const uint64_t *)p;
+    case FIELD_I8: return (uint64_t)(int64_t) * (const int8_t *)p;
+    case FIELD_I16: return (uint64_t)(int64_t) * (const int16_t *)p;
+    case FIELD_I32: return (uint64_t)(int64_t) * (const int32_t *)p;
+    case FIELD_I64: return (uint64_t) * (const int64_t *)p;
+    default: assert(!"a field that is no number"); return 0;
     }
 }
 
@@ -97,15 +86,9 @@ void field_put(void *obj, const struct field *f, unsigned i, uint64_t value)
         else
             *(uint8_t *)p = (uint8_t)value;
         break;
-    case 2:
-        *(uint16_t *)p = (uint16_t)value;
-        break;
-    case 4:
-        *(uint32_t *)p = (uint32_t)value;
-        break;
-    default:
-        assert(kinds[f->kind].is_number);
-        *(uint64_t *)p = value;
+    case 2: *(uint16_t *)p = (uint16_t)value; break;
+    case 4: *(uint32_t *)p = (uint32_t)value; break;
+    default: assert(kinds[f->kind].is_number); *(uint64_t *)p = value;
     }
 }
 
@@ -201,8 +184,7 @@ bool field_set_str(void *obj, const struct field *table, const char *name, const
         return true;
     case FIELD_POINTER:
         return fail(err, EINVAL, "%s: refers to a %s and cannot be set from text", name, f->link);
-    default:
-        return set_number(obj, f, text, err);
+    default: return set_number(obj, f, text, err);
     }
 }
 
@@ -216,8 +198,7 @@ static int print_one(const void *obj, const struct field *f, unsigned i, char *b
         return snprintf(buf, size, "%s", s ? s : "");
     case FIELD_POINTER:
         return snprintf(buf, size, "%s", *(void **)element(obj, f, i) ? f->link : "none");
-    case FIELD_BOOL:
-        return snprintf(buf, size, "%s", field_get(obj, f, i) ? "on" : "off");
+    case FIELD_BOOL: return snprintf(buf, size, "%s", field_get(obj, f, i) ? "on" : "off");
     default:
         if (kinds[f->kind].is_signed)
             return snprintf(buf, size, "%" PRId64, (int64_t)field_get(obj, f, i));

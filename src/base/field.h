@@ -27,7 +27,7 @@ enum field_kind {
     FIELD_I16,
     FIELD_I32,
     FIELD_I64,
-    FIELD_STRING, /* char * or const char *, on the heap or NULL, owned by the struct */
+    FIELD_STRING,  /* char * or const char *, on the heap or NULL, owned by the struct */
     FIELD_POINTER, /* made by FIELD_LINK: another object, by name; set by the code that knows it */
     FIELD_KIND_COUNT,
 };
@@ -36,19 +36,19 @@ struct field {
     const char *name; /* C name; people write '-' or '_' */
     uint32_t offset, count;
     enum field_kind kind;
-    uint8_t since;    /* first version of the stream that has it; 0 is always */
+    uint8_t since; /* first version of the stream that has it; 0 is always */
     bool optional;
-    bool big_endian;  /* in files and streams */
-    bool is_size;     /* text may be 64k, 1M; numbers are bytes */
-    int reg;          /* number in gdb's list, in register tables */
-    int64_t min;      /* range, checked when min or max is not 0; a signed kind has a signed range */
+    bool big_endian; /* in files and streams */
+    bool is_size;    /* text may be 64k, 1M; numbers are bytes */
+    int reg;         /* number in gdb's list, in register tables */
+    int64_t min;     /* range, checked when min or max is not 0; a signed kind has a signed range */
     uint64_t max;
     const char *doc;
     const char *wire; /* name in protocols where it differs */
     const char *link; /* FIELD_LINK: kind of object it points to */
 };
 
-#define FIELD_KIND(m)                                                                             \
+#define FIELD_KIND(m)                                                                              \
     _Generic(&(m),                                                                                \
         bool *: FIELD_BOOL,                                                                       \
         uint8_t *: FIELD_U8,                                                                      \
@@ -64,32 +64,32 @@ struct field {
         char **: FIELD_STRING,                                                                    \
         const char **: FIELD_STRING)
 
-#define FIELD(T, m, ...)                                                                          \
-    {                                                                                             \
-        .name = #m, .offset = offsetof(T, m), .kind = FIELD_KIND(((T *)0)->m), .count = 1,        \
-        ##__VA_ARGS__                                                                             \
+#define FIELD(T, m, ...)                                                                           \
+    {                                                                                              \
+        .name = #m, .offset = offsetof(T, m), .kind = FIELD_KIND(((T *)0)->m), .count = 1,         \
+        ##__VA_ARGS__                                                                              \
     }
 
-#define FIELD_ARRAY(T, m, ...)                                                                    \
-    {                                                                                             \
-        .name = #m, .offset = offsetof(T, m), .kind = FIELD_KIND(((T *)0)->m[0]),                 \
-        .count = sizeof(((T *)0)->m) / sizeof(((T *)0)->m[0]), ##__VA_ARGS__                      \
+#define FIELD_ARRAY(T, m, ...)                                                                     \
+    {                                                                                              \
+        .name = #m, .offset = offsetof(T, m), .kind = FIELD_KIND(((T *)0)->m[0]),                  \
+        .count = sizeof(((T *)0)->m) / sizeof(((T *)0)->m[0]), ##__VA_ARGS__                       \
     }
 
 /* A pointer to another object: FIELD_LINK(struct uart, chr, "chardev", .optional = true). */
-#define FIELD_LINK(T, m, to, ...)                                                                 \
-    {                                                                                             \
-        .name = #m, .offset = offsetof(T, m), .kind = FIELD_POINTER, .count = 1, .link = to,      \
-        ##__VA_ARGS__                                                                             \
+#define FIELD_LINK(T, m, to, ...)                                                                  \
+    {                                                                                              \
+        .name = #m, .offset = offsetof(T, m), .kind = FIELD_POINTER, .count = 1, .link = to,       \
+        ##__VA_ARGS__                                                                              \
     }
 
-#define FIELDS(...)                                                                               \
-    (const struct field[])                                                                        \
-    {                                                                                             \
-        __VA_ARGS__,                                                                              \
-        {                                                                                         \
-            0                                                                                     \
-        }                                                                                         \
+#define FIELDS(...)                                                                                \
+    (const struct field[])                                                                         \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
     }
 
 /* The entry with this C or wire name ('-' equals '_'), or NULL. table may be NULL. */

@@ -126,16 +126,16 @@ bool log_set_items(const char *list, struct error *err)
 bool log_set_file(const char *path, struct error *err)
 {
     const char *mark = strstr(path, "%d");
-    AUTO_FREE char *name = mark ? xasprintf("%.*s%d%s", (int)(mark - path), path, (int)getpid(),
-                                            mark + 2)
-                                : xstrdup(path);
+    AUTO_FREE char *name =
+        mark ? xasprintf("%.*s%d%s", (int)(mark - path), path, (int)getpid(), mark + 2)
+             : xstrdup(path);
     FILE *f = fopen(name, "we");
 
     if (!f) {
         fail(err, errno, "-D: log file '%s': %s", name, strerror(errno));
         return fail_hint(err, "name a file in a directory you may write to");
     }
-    WITH_LOCK(&log_mutex) {
+    WITH_LOCK (&log_mutex) {
         if (log_file)
             fclose(log_file);
         log_file = f;

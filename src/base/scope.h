@@ -4,9 +4,9 @@
  *
  *   AUTO_FREE char *path = ...;          free() at the end of the scope
  *   AUTO_CLOSE int fd = open(...);       close() unless negative
- *   AUTO_UNREF(disk) d = ...;            disk_unref_auto(&d), which the owner of struct disk defines
- *   WITH_LOCK(&q->lock) { ... }          break and return unlock too
- *   return TAKE(path);                   hands the value on and forgets it
+ *   AUTO_UNREF(disk) d = ...;            disk_unref_auto(&d), which the owner of struct disk
+ * defines WITH_LOCK(&q->lock) { ... }          break and return unlock too return TAKE(path); hands
+ * the value on and forgets it
  */
 #ifndef BASE_SCOPE_H
 #define BASE_SCOPE_H
@@ -22,16 +22,16 @@
 #define AUTO_CLOSE       __attribute__((cleanup(scope_close)))
 #define AUTO_UNREF(type) __attribute__((cleanup(type##_unref_auto))) struct type *
 
-#define WITH_LOCK(l)                                                                              \
-    for (pthread_mutex_t *scope_held __attribute__((cleanup(scope_unlock))) = scope_lock(l),      \
-                         *scope_once = scope_held;                                                \
+#define WITH_LOCK(l)                                                                               \
+    for (pthread_mutex_t * scope_held __attribute__((cleanup(scope_unlock))) = scope_lock(l),      \
+                                      *scope_once = scope_held;                                    \
          scope_once; scope_once = NULL)
 
-#define TAKE(p)                                                                                   \
-    ({                                                                                            \
-        __typeof__(p) taken_ = (p);                                                               \
-        (p) = NULL;                                                                               \
-        taken_;                                                                                   \
+#define TAKE(p)                                                                                    \
+    ({                                                                                             \
+        __typeof__(p) taken_ = (p);                                                                \
+        (p) = NULL;                                                                                \
+        taken_;                                                                                    \
     })
 
 static inline void scope_free(void *pp)

@@ -19,13 +19,13 @@ struct trace_point {
     bool on;
 };
 
-#define TRACE(area_, fmt_, ...)                                                                   \
-    do {                                                                                          \
-        static struct trace_point trace_point_ = { #area_, __func__, fmt_, false };               \
-        static struct trace_point *const trace_ref_                                               \
-            __attribute__((section("rhea_trace"), used)) = &trace_point_;                         \
-        if (unlikely(__atomic_load_n(&trace_point_.on, __ATOMIC_RELAXED)))                        \
-            trace_write(&trace_point_, fmt_, ##__VA_ARGS__);                                      \
+#define TRACE(area_, fmt_, ...)                                                                    \
+    do {                                                                                           \
+        static struct trace_point trace_point_ = { #area_, __func__, fmt_, false };                \
+        static struct trace_point *const trace_ref_ __attribute__((section("rhea_trace"), used)) = \
+            &trace_point_;                                                                         \
+        if (unlikely(__atomic_load_n(&trace_point_.on, __ATOMIC_RELAXED)))                         \
+            trace_write(&trace_point_, fmt_, ##__VA_ARGS__);                                       \
     } while (0)
 
 void trace_write(const struct trace_point *p, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The three kinds of guest address. Host pointers are pointers; a bare uint64_t is never an address.
+ * The three kinds of guest address. Host pointers are pointers; a bare uint64_t is never an
+ * address.
  */
 #ifndef BASE_TYPES_H
 #define BASE_TYPES_H

@@ -100,14 +100,22 @@ TEST(parse_size)
         uint64_t unit, value;
         bool ok;
     } t[] = {
-        { "512", MIB, 512 * MIB, true },        { "262144k", MIB, 256 * MIB, true },
-        { "1.5G", MIB, 1536 * MIB, true },      { "0x1000", 1, 4096, true },
-        { "4096B", MIB, 4096, true },           { "2T", 1, 2048 * GIB, true },
-        { "0", MIB, 0, true },                  { "", 1, 0, false },
-        { "-1", 1, 0, false },                  { "1.5", 1, 0, false },
-        { "1Q", 1, 0, false },                  { "1kk", 1, 0, false },
-        { "17E", 1, 0, false },                 { "99999999999999999999", 1, 0, false },
-        { "18446744073709551615M", 1, 0, false }, { "1.", MIB, 0, false },
+        { "512", MIB, 512 * MIB, true },
+        { "262144k", MIB, 256 * MIB, true },
+        { "1.5G", MIB, 1536 * MIB, true },
+        { "0x1000", 1, 4096, true },
+        { "4096B", MIB, 4096, true },
+        { "2T", 1, 2048 * GIB, true },
+        { "0", MIB, 0, true },
+        { "", 1, 0, false },
+        { "-1", 1, 0, false },
+        { "1.5", 1, 0, false },
+        { "1Q", 1, 0, false },
+        { "1kk", 1, 0, false },
+        { "17E", 1, 0, false },
+        { "99999999999999999999", 1, 0, false },
+        { "18446744073709551615M", 1, 0, false },
+        { "1.", MIB, 0, false },
     };
     struct error err;
 
@@ -277,7 +285,7 @@ TEST(reader)
 
 static int leave_early(pthread_mutex_t *l)
 {
-    WITH_LOCK(l) {
+    WITH_LOCK (l) {
         return 1;
     }
     return 0;
@@ -294,7 +302,7 @@ TEST(scope)
     CHECK_EQ(leave_early(&l), 1);
     CHECK_EQ(pthread_mutex_trylock(&l), 0);
     pthread_mutex_unlock(&l);
-    WITH_LOCK(&l) {
+    WITH_LOCK (&l) {
         n++;
         CHECK_EQ(pthread_mutex_trylock(&l), EBUSY);
     }

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 120
+"""What people get wrong: exit status 1, one message with cause and hint on stderr, no guest."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from machine import EMULATOR, PATIENCE, guest_file
+
+# arguments, words of the message, words of the hint
+CASES = [
+    (['-machin', 'pc'], 'machin', '-machine'),
+    (['-M', 'pcc'], 'pcc', 'pc'),
+    (['-M', 'pc,accle=tcg'], 'accle', 'accel'),
+    (['-cpu', 'Haswell'], 'Haswell', 'Haswell'),
+    (['-cpu', 'qemu64,+aess'], 'aess', 'aes'),
+    (['-accel', 'tgc'], 'tgc', 'tcg'),
+    (['-m', '12Q'], '12Q', '512M'),
+    (['-m', '0'], '0', ''),
+    (['-m', '64T'], '64T', ''),
+    (['-m'], '-m', ''),
+    (['-smp', '2'], '2', '1'),
+    (['-kernel', '/no/such/kernel'], '/no/such/kernel', ''),
+    (['-kernel', '{text}'], '{text}', 'bzImage'),
+    (['-kernel', '{empty}'], '{empty}', ''),
+    (['-kernel', '/tmp'], '/tmp', ''),
+    (['-kernel', '{cut}'], '{cut}', ''),
+    (['-initrd', '{text}'], '-initrd', '-kernel'),
+    (['-append', 'x'], '-append', '-kernel'),
+    (['-kernel', '{kernel}', '-initrd', '/no/such/initrd'], '/no/such/initrd', ''),
+    (['-kernel', '{kernel}', '-m', '1'], '', ''),
+    (['-bios', 'no-such-bios.bin'], 'no-such-bios.bin', ''),
+    (['-serial', 'stdoi'], 'stdoi', 'stdio'),
+    (['-d', 'in_sam'], 'in_sam', 'in_asm'),
+    (['-D', '/no/such/dir/log'], '/no/such/dir/log', ''),
+    (['-trace', 'no-such-point'], 'no-such-point', '-trace help'),
+    (['-rtc', 'bsae=utc'], 'bsae', 'base'),
+    (['-uuid', 'xyz'], 'xyz', ''),
+    (['-display', 'gtkk'], 'gtkk', ''),
+    (['disk.img'], 'disk.img', ''),
+]
+
+
+def run(argv):
+    try:
+        p = subprocess.run([EMULATOR, '-nographic', '-nic', 'none', *argv], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=10 * PATIENCE,
+                           check=False)
+    except subprocess.TimeoutExpired:
+        return 'a guest was started', ''
+    except OSError as e:
+        return str(e), ''
+    return p.returncode, p.stderr.decode(errors='replace')
+
+
+def main():
+    bad = 0
+    with tempfile.TemporaryDirectory() as tmp:
+        files = {'text': 'this is no kernel\n' * 4000, 'empty': '', 'cut': ''}
+        names = {'kernel': guest_file('cloud')}
+        for name, content in files.items():
+            names[name] = os.path.join(tmp, name)
+            pathlib.Path(names[name]).write_text(content)
+        with open(names['kernel'], 'rb') as f:
+            pathlib.Path(names['cut']).write_bytes(f.read(20000))
+        for argv, word, hint in CASES:
+            argv = [a.format(**names) for a in argv]
+            word, hint = word.format(**names), hint.format(**names)
+            status, err = run(argv)
+            lines = err.strip().splitlines()
+            why = None
+            if status != 1:
+                why = f'exit status {status}'
+            elif len(lines) != 1:
+                why = f'{len(lines)} lines on stderr'
+            elif word not in lines[0] or not lines[0].startswith('rhea-system'):
+                why = f'the message does not name {word!r}'
+            elif hint and hint not in lines[0].split(word, 1)[-1]:
+                why = f'no hint at {hint!r}'
+            if why:
+                print(f'{" ".join(argv)}: {why}: {err.strip()!r}')
+                bad += 1
+    sys.exit(bad != 0)
+
+
+main()

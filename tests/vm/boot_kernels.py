@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 600
+"""Debian's cloud and full kernels boot to the init's greeting; no warning QEMU's guest has not."""
+import pathlib
+import re
+
+from machine import Failure, Machine, PROMPT, boot_argv, check, guest_file, main
+
+KNOWN = [re.compile(l) for l in
+         (pathlib.Path(__file__).with_name('known_warnings').read_text().splitlines())
+         if l and not l.startswith('#')]
+
+
+def boot(show, flavour):
+    with show(Machine(boot_argv(guest_file(flavour)))) as m:
+        m.expect(r'Hello from Linux (\S+) on x86_64', 240)
+        m.expect(PROMPT)
+        # levels 0 (emergency) to 4 (warning), as the kernel itself classes them
+        log = m.command("dmesg -r | grep '^<[0-4]>'", 60)
+        warnings = [re.sub(r'^<\d+>(\[ *[\d.]+\] )?', '', l) for l in log.splitlines()
+                    if l.startswith('<')]
+        new = [w for w in warnings if not any(k.search(w) for k in KNOWN)]
+        if new:
+            raise Failure(f'{flavour}: warnings that QEMU\'s guest does not have:\n  ' + '\n  '.join(new))
+        m.send('poweroff -f\n')
+        check(f'{flavour}: exit status', m.wait(60), 0)
+
+
+def test(show):
+    for flavour in ('cloud', 'amd64'):
+        boot(show, flavour)
+
+
+main(test)
