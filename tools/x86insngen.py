@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Turn guest/x86/x86.insn into the decoder's tables.
 
-  x86insngen.py ops      TABLE > x86_ops.h       enum x86_op, enum x86_feature
+  x86insngen.py ops      TABLE > x86_ops.h       enum x86_op, enum x86_insn_feature
   x86insngen.py tables   TABLE > x86_tables.c    forms, nested tables, names
   x86insngen.py dispatch TABLE > x86_dispatch.c  x86_tr_fns[]: tr_NAME for every operation
   x86insngen.py tr       TABLE > x86_tr.h        prototypes of the same
@@ -150,7 +150,10 @@ def load():
         if not text:
             continue
         if text[0] == '%feature':
-            features.extend(text[1:])
+            for word in text[1:]:
+                name, at = word.split('=')
+                features.append(name)
+                cpuid.append('X86_INSN_CPUID(%s, %s)' % tuple(at.split('.')))
         else:
             forms += parse_row(text, n)
     for i, f in enumerate(forms[1:], 1):
@@ -197,8 +200,8 @@ def head():
 def out_ops():
     print(head() + '\n#ifndef GUEST_X86_OPS_H\n#define GUEST_X86_OPS_H\n\nenum x86_op {')
     print('    X86_OP_INVALID,\n' + '\n'.join(f'    X86_OP_{n.upper()},' for n in names) + '\n    X86_OP_COUNT\n};\n')
-    print('/* Bits of the feature mask of x86_decode. */\nenum x86_feature {')
-    print('\n'.join(f'    X86_FEAT_{n.upper()},' for n in features) + '\n    X86_FEAT_COUNT\n};\n\n#endif')
+    print('/* Bits of the feature mask of x86_decode. */\nenum x86_insn_feature {')
+    print('\n'.join(f'    X86_IFEAT_{n.upper()},' for n in features) + '\n    X86_IFEAT_COUNT\n};\n\n#endif')
 
 
 def out_tables():
@@ -215,12 +218,14 @@ def out_tables():
     print(f'const struct x86_form x86_forms[{len(forms)}] = {{\n    {{ 0 }},')
     for f in forms[1:]:
         attr = ' | '.join('X86_A_' + a for a in sorted(f.attr)) or '0'
-        print(f'    {{ X86_OP_{f.name.upper()}, {attr}, {f.fallback}, X86_FEAT_{f.feature.upper()}, {len(f.opnd)}, '
+        print(f'    {{ X86_OP_{f.name.upper()}, {attr}, {f.fallback}, X86_IFEAT_{f.feature.upper()}, {len(f.opnd)}, '
               f'{f.flags[0]}, {f.flags[1]}, {f.flags[2]}, {{ {", ".join(f.opnd) or "{ 0 }"} }} }},')
     print('};\n')
     print('const char *const x86_op_names[X86_OP_COUNT + 1] = {\n    "invalid",')
     print('\n'.join(f'    "{n}",' for n in names) + '\n};\n')
-    print('const char *const x86_feature_names[X86_FEAT_COUNT + 1] = {')
+    print('/* CPUID bit of each feature, as X86_FEATURE(word, bit) of x86.h. */\n#define X86_INSN_CPUID(word, bit) ((word) << 5 | (bit))')
+    print(f'const uint16_t x86_insn_feature_cpuid[X86_IFEAT_COUNT] = {{\n{c_array(cpuid, 4)}\n}};\n')
+    print('const char *const x86_insn_feature_names[X86_IFEAT_COUNT + 1] = {')
     print('\n'.join(f'    "{n}",' for n in features) + '\n};')
 
 
@@ -240,7 +245,7 @@ def out_dispatch():
 if len(sys.argv) != 3 or sys.argv[1] not in ('ops', 'tables', 'tr', 'dispatch'):
     sys.exit(__doc__)
 path = sys.argv[2]
-features, nodes, shared = ['base'], [], {}
+features, cpuid, nodes, shared = ['base'], ['0'], [], {}
 forms = load()
 names = list(dict.fromkeys(f.name for f in forms[1:]))
 {'ops': out_ops, 'tables': out_tables, 'tr': out_tr, 'dispatch': out_dispatch}[sys.argv[1]]()
