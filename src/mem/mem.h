@@ -30,7 +30,8 @@ enum mem_kind { MEM_NONE, MEM_RAM, MEM_ROM, MEM_IO };
 
 /* Registers behind an IO region. Handlers run under the machine lock. Accesses outside
  * min_size..max_size (bytes; 0 means 1..8) are split into, or taken from, ones of those sizes,
- * little-endian. Offsets are aligned to the access size handed over unless .unaligned. */
+ * little-endian; a narrow write reaches a wide register with zeroes beside it. Offsets are aligned
+ * to the access size handed over unless .unaligned. */
 struct mem_io_ops {
     uint64_t (*read)(void *opaque, uint64_t off, unsigned size);
     void (*write)(void *opaque, uint64_t off, uint64_t val, unsigned size);
@@ -125,8 +126,8 @@ void mem_store16(struct mem *m, gpa_t a, uint16_t val);
 void mem_store32(struct mem *m, gpa_t a, uint32_t val);
 void mem_store64(struct mem *m, gpa_t a, uint64_t val);
 
-/* Atomic compare-and-exchange; true when the old value was `want` and `val` is now there. False
- * also (nothing written) when a is not aligned RAM: *ret_old, if not NULL, has what was read. */
+/* Compare and exchange, atomic in aligned RAM; true when the old value was `want`. Elsewhere it is a
+ * load and, if equal, a store (which ROM and holes drop). *ret_old, if not NULL, gets the old. */
 bool mem_cmpxchg32(struct mem *m, gpa_t a, uint32_t want, uint32_t val, uint32_t *ret_old);
 bool mem_cmpxchg64(struct mem *m, gpa_t a, uint64_t want, uint64_t val, uint64_t *ret_old);
 

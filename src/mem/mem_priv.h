@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside mem/ only: the struct behind struct mem. */
+#ifndef MEM_MEM_PRIV_H
+#define MEM_MEM_PRIV_H
+
+#include <stdatomic.h>
+
+#include "loop/loop.h"
+#include "mem/mem.h"
+
+/* Immutable once published, but for the look-up hint. Covers 0..2^64-1 without gaps. */
+struct mem_view {
+    atomic_uint last_hit;
+    uint32_t count;
+    struct mem_view_entry e[];
+};
+
+struct mem {
+    /* constant after init */
+    struct loop *loop;
+    const char *name;
+    gpa_t last; /* highest address of the space */
+    uint8_t *ram_base;
+    uint64_t ram_max;
+    _Atomic(uint64_t) *code_bits; /* one per page of ram_max; bits atomic */
+    const struct mem_listener *listener;
+
+    _Atomic(struct mem_view *) view; /* published under the machine lock, read anywhere */
+    _Atomic(uint64_t) generation;
+
+    /* guarded by the machine lock */
+    uint64_t ram_used;
+    struct mem_region **regions; /* mapped ones, in no order */
+    uint32_t region_count, region_room;
+    uint64_t next_serial;
+    unsigned depth; /* mem_begin() nesting */
+    bool changed;
+    struct mem_view *old[MEM_VIEWS_KEPT]; /* ring of replaced views */
+    uint32_t old_next;
+};
+
+const struct mem_view_entry *mem_view_find(struct mem_view *v, gpa_t a);
+
+#endif
