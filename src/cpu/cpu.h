@@ -78,6 +78,7 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
 void cpu_free(struct cpu *cpu);
 void cpu_attach_intc(struct cpu *cpu, const struct cpu_intc_ops *ops, void *ctrl);
 struct cpu_port cpu_port(struct cpu *cpu);
+uint32_t cpu_sipi_vector(const struct cpu *cpu); /* of the latest SIPI */
 bool cpu_start(struct cpu *cpu, struct error *err) MUST_CHECK; /* creates the vCPU's thread, which begins to run */
 void cpu_stop(struct cpu *cpu);       /* any thread but the vCPU's, machine lock NOT held; returns when the vCPU stands still */
 void cpu_resume(struct cpu *cpu);

@@ -31,6 +31,7 @@ struct guest {
     const char *doc;
     size_t cpu_size;
     unsigned page_bits;
+    unsigned mmu_user;   /* the MMU index of unprivileged code: its jumps are learnt per address space */
     const struct ir_slot *slots;
     unsigned slot_count;
     unsigned slot_pc;

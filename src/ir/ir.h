@@ -57,9 +57,18 @@ struct ir_insn {
     uint8_t op, type, sub;
     uint8_t nargs; /* operands in use: a, b, c, d in this order */
     ir_val arg[4];
-    uint32_t aux; /* free for passes and backends: e.g. index of last use */
+    uint32_t aux; /* after ir_pass_dead: IR_LAST_USE and IR_USES; 0 before */
     int64_t imm;
 };
+
+/* Written by ir_pass_dead for every insn with a result: index of the last insn that uses it (0: none) and the
+ * number of uses, 65535 at most. An operand named twice by one insn counts twice. */
+#define IR_LAST_USE(aux) ((ir_val)((aux) & 0xffff))
+#define IR_USES(aux)     ((aux) >> 16)
+
+/* A region never has more insns than this; the builder asserts it. Translators end a region while ir_room() is above
+ * what their longest instruction needs. */
+enum { IR_MAX_INSNS = 16384 };
 
 struct ir_slot {
     const char *name;
@@ -95,18 +104,23 @@ struct ir {
     uint32_t insn_count;  /* guest instructions */
     uint32_t guest_size;  /* guest bytes translated */
     gva_t cur_pc;         /* of the INSN being written */
+    bool loop_exits;      /* ir_exit_jmp and _ind write PUT pc, EXIT_LOOP instead: each exit returns to the run loop */
+    struct ir_scratch *scratch; /* the passes' own arrays (ir/fold.c) */
 };
 
 struct ir_op_info { const char *name; char result; const char *operands; uint8_t flags; const char *meaning; };
 extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
 extern const char *const ir_type_names[IR_TYPE_COUNT];
 extern const char *const ir_cond_names[IR_COND_COUNT];
-extern const uint8_t ir_type_bits[IR_TYPE_COUNT]; /* 8, 16, 32, 64, 32, 64, 128, 256, 0 */
+extern const uint8_t ir_type_bits[IR_TYPE_COUNT]; /* 8, 16, 32, 64, 32, 64, 128, 255 (v256), 0 */
 
 /* ---- life (ir/ir.c) ---- */
 void ir_init(struct ir *ir, const struct ir_slot *slots, unsigned slot_count, uint16_t slot_pc);
 void ir_finish(struct ir *ir);
 void ir_begin(struct ir *ir, gva_t pc);               /* empties it for a new region */
+
+/* How many more insns fit. */
+static inline unsigned ir_room(const struct ir *ir) { return IR_MAX_INSNS - ir->count; }
 
 /* ---- builder (ir/build.c; hot ones inline below). Types follow the operands. ---- */
 ir_val ir_emit(struct ir *ir, enum ir_op op, enum ir_type type, unsigned sub, int64_t imm, unsigned nargs,
@@ -165,8 +179,14 @@ ir_val ir_atomic(struct ir *ir, enum ir_op op, ir_val addr, ir_val b, ir_val c);
 ir_val ir_vop1(struct ir *ir, enum ir_op op, unsigned lane, ir_val a, int64_t imm);
 ir_val ir_vop2(struct ir *ir, enum ir_op op, unsigned lane, ir_val a, ir_val b, int64_t imm);
 ir_val ir_vop3(struct ir *ir, enum ir_op op, unsigned lane, ir_val a, ir_val b, ir_val c);
+/* Ops whose result is an integer may come through ir_vop1/2 too; the result is i32, but i64 for VEXTRACT of an i64 lane
+ * and for VTOI with lane i64. These two let the caller choose. */
+ir_val ir_vconst(struct ir *ir, uint64_t half); /* both 64-bit halves */
+ir_val ir_vtoi(struct ir *ir, enum ir_type type, ir_val a);
+ir_val ir_vfcvtfi(struct ir *ir, enum ir_type type, unsigned lane, ir_val a, bool truncate);
 
 /* ---- passes: one file each, run in this order by ir_optimize ---- */
+/* False, with one line of text in why, when the region breaks a rule of this file or ops.def. */
 bool ir_verify(const struct ir *ir, char *why, size_t why_size);
 void ir_pass_fold(struct ir *ir);  /* constants, copies, slot get/put forwarding, common subexpressions */
 void ir_pass_dead(struct ir *ir);  /* backward: dead slots, dead values */
@@ -180,7 +200,7 @@ void ir_print_insn(FILE *f, const struct ir *ir, unsigned i);
 /* ---- interpreter (ir/interp.c): the portable fallback and the oracle of every backend ---- */
 union ir_v128 { uint8_t u8[16]; uint16_t u16[8]; uint32_t u32[4]; uint64_t u64[2]; int8_t s8[16]; int16_t s16[8]; int32_t s32[4];
                 int64_t s64[2]; float f32[4]; double f64[2]; } __attribute__((aligned(16)));
-/* How the interpreter reaches guest memory and leaves. All may longjmp out (a guest exception). */
+/* How the interpreter reaches guest memory and leaves. mem_flags is the op's sub: size log2 | IR_MEM_SIGN | IR_MEM_ALIGN. All may longjmp out (a guest exception). */
 struct ir_interp_ops {
     void (*load)(void *cpu, gva_t a, void *buf, unsigned size, unsigned mem_flags);
     void (*store)(void *cpu, gva_t a, const void *buf, unsigned size, unsigned mem_flags);
@@ -189,5 +209,7 @@ struct ir_interp_ops {
     bool (*poll)(void *cpu); /* an exit is requested */
 };
 enum ir_exit_kind { IR_LEFT_JMP, IR_LEFT_IND, IR_LEFT_LOOP };
-/* Runs the region on the state at cpu; stores the next pc in the pc slot. */
+/* Runs the region on the state at cpu; stores the next pc in the pc slot. PUTs go straight to memory and INSN stores
+ * its pc in the pc slot, so the state is exact wherever ops or a helper leave by longjmp. Floating point runs in the
+ * caller's fp environment (on x86-64: MXCSR, whose sticky flags collect). */
 enum ir_exit_kind ir_interp(const struct ir *ir, void *cpu, const struct ir_interp_ops *ops);

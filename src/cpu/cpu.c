@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A vCPU's life: creation, thread, stop and resume, reset, and the events that other threads raise.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "cpu/engine.h"
+#include "loop/clock.h"
+#include "loop/loop.h"
+
+static void set_env(struct engine *e)
+{
+    struct cpu *cpu = e->cpu;
+    uint32_t tail = (uint32_t)((char *)e->tail - (char *)cpu);
+
+    e->env = (struct host_env){
+        .off_exit_request = offsetof(struct cpu, exit_request),
+        .off_tlb = offsetof(struct cpu, tlb),
+        .off_jump_cache = offsetof(struct cpu, jump_cache),
+        .off_jump_tag = offsetof(struct cpu, jump_tag),
+        .off_host_ra = offsetof(struct cpu, host_ra),
+        .off_fpcsr = offsetof(struct cpu, fpcsr),
+        .off_vec_live = offsetof(struct cpu, vec_live),
+        .off_saved = tail + (uint32_t)offsetof(struct cpu_tail, saved),
+        .off_helpers = tail + (uint32_t)offsetof(struct cpu_tail, helpers),
+        .off_scratch = tail + (uint32_t)offsetof(struct cpu_tail, scratch),
+        .off_rstack = tail + (uint32_t)offsetof(struct cpu_tail, rstack),
+        .off_rstack_top = tail + (uint32_t)offsetof(struct cpu_tail, rstack_top),
+        .tlb_bits = TLB_BITS,
+        .jump_cache_bits = JUMP_BITS,
+        .page_bits = 12,
+        .slots = cpu->guest->slots,
+        .slot_count = cpu->guest->slot_count,
+        .helper_index = engine_helper_index,
+        .opaque = e,
+    };
+    memcpy(e->tail->helpers, engine_fixed_fns, sizeof(engine_fixed_fns));
+}
+
+static void code_written_elsewhere(void *opaque, gra_t gra, uint64_t len)
+{
+    struct engine *e = opaque;
+
+    if (e->started && pthread_equal(pthread_self(), e->thread)) {
+        engine_code_written(e, gra, len, NULL); /* page walks, task switches: not the running instruction's bytes */
+        return;
+    }
+    pthread_mutex_lock(&e->lock);
+    if (e->code_write_count < ARRAY_SIZE(e->code_writes)) {
+        e->code_writes[e->code_write_count].gra = gra;
+        e->code_writes[e->code_write_count].len = len;
+    }
+    if (e->code_write_count <= ARRAY_SIZE(e->code_writes))
+        e->code_write_count++;
+    pthread_mutex_unlock(&e->lock);
+    cpu_event_raise(e->cpu, CPU_EVENT_CODE);
+}
+
+static void map_changed(void *opaque)
+{
+    struct engine *e = opaque;
+
+    if (e->started && pthread_equal(pthread_self(), e->thread))
+        engine_tlb_drop_all(e);
+    else
+        cpu_event_raise(e->cpu, CPU_EVENT_FLUSH);
+}
+
+static bool pick_accel(struct engine *e, const char *accel, struct error *err)
+{
+    if (accel && !strcmp(accel, "interp"))
+        return true;
+    if (accel && strcmp(accel, "tcg") && strcmp(accel, "jit"))
+        return fail(err, EINVAL, "accelerator '%s' is not one of the engine's", accel);
+    if (!host_x86_64.usable())
+        return fail(err, ENOTSUP, "this machine's processor cannot run translated code") || fail_hint(err, "use -accel interp");
+    e->host = &host_x86_64;
+    return true;
+}
+
+struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, struct error *err)
+{
+    size_t tail = ALIGN_UP(guest->cpu_size, 64), size = ALIGN_UP(tail + sizeof(struct cpu_tail), 64);
+    struct cpu *cpu = aligned_alloc(64, size);
+    struct engine *e = xnew(struct engine);
+    struct mem_listener listener = { .opaque = e, .code_write = code_written_elsewhere, .map_changed = map_changed };
+
+    if (!cpu)
+        abort();
+    memset(cpu, 0, size);
+    *cpu = (struct cpu){ .engine = e, .guest = guest, .mem = config->mem, .ports = config->ports, .loop = config->loop, .index = config->index };
+    e->cpu = cpu;
+    e->config = *config;
+    e->tail = (struct cpu_tail *)((char *)cpu + tail);
+    e->verify = getenv("RHEA_VERIFY_IR") != NULL;
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->cond, NULL);
+    ir_init(&e->ir, guest->slots, guest->slot_count, (uint16_t)guest->slot_pc);
+    set_env(e);
+    if (!pick_accel(e, config->accel, err) || !engine_tlb_init(e) || !engine_blocks_init(e, err) ||
+        !guest->init(cpu, config->model ? config->model : guest->default_model, err))
+        goto fail;
+    guest->reset(cpu);
+    cpu_mode_changed(cpu);
+    e->listener = listener;
+    mem_set_listener(cpu->mem, &e->listener);
+    return cpu;
+fail:
+    cpu_free(cpu);
+    return NULL;
+}
+
+void cpu_free(struct cpu *cpu)
+{
+    struct engine *e;
+
+    if (!cpu)
+        return;
+    e = cpu->engine;
+    if (e->started) {
+        pthread_mutex_lock(&e->lock);
+        e->quit = true;
+        pthread_cond_broadcast(&e->cond);
+        pthread_mutex_unlock(&e->lock);
+        cpu_event_raise(cpu, CPU_EVENT_STOP);
+        pthread_join(e->thread, NULL);
+    }
+    if (e->listener.opaque)
+        mem_set_listener(cpu->mem, NULL);
+    if (cpu->guest->finish)
+        cpu->guest->finish(cpu);
+    engine_blocks_finish(e);
+    engine_tlb_finish(e);
+    ir_finish(&e->ir);
+    pthread_mutex_destroy(&e->lock);
+    pthread_cond_destroy(&e->cond);
+    free(e);
+    free(cpu);
+}
+
+void cpu_attach_intc(struct cpu *cpu, const struct cpu_intc_ops *ops, void *ctrl)
+{
+    cpu->intc = ops;
+    cpu->intc_ctrl = ctrl;
+}
+
+/* ---- events: any thread ---- */
+
+void cpu_event_raise(struct cpu *cpu, uint32_t events)
+{
+    struct engine *e = cpu->engine;
+
+    atomic_fetch_or(&cpu->events, events);
+    atomic_store(&cpu->exit_request, 1);
+    pthread_mutex_lock(&e->lock);
+    pthread_cond_broadcast(&e->cond);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void cpu_event_clear(struct cpu *cpu, uint32_t events)
+{
+    atomic_fetch_and(&cpu->events, ~events);
+}
+
+static void set_line(void *vcpu, enum cpu_line line, bool level, uint32_t arg)
+{
+    static const uint32_t bit[] = {
+        [CPU_LINE_INTR] = CPU_EVENT_INTR, [CPU_LINE_NMI] = CPU_EVENT_NMI, [CPU_LINE_SMI] = CPU_EVENT_SMI,
+        [CPU_LINE_INIT] = CPU_EVENT_INIT, [CPU_LINE_SIPI] = CPU_EVENT_SIPI,
+    };
+    struct cpu *cpu = vcpu;
+
+    if (line == CPU_LINE_SIPI)
+        cpu->engine->sipi_vector = arg;
+    if (level)
+        cpu_event_raise(cpu, bit[line]);
+    else
+        cpu_event_clear(cpu, bit[line]);
+}
+
+uint32_t cpu_sipi_vector(const struct cpu *cpu)
+{
+    return cpu->engine->sipi_vector;
+}
+
+struct cpu_port cpu_port(struct cpu *cpu)
+{
+    return (struct cpu_port){ .vcpu = cpu, .set_line = set_line };
+}
+
+/* ---- thread ---- */
+
+bool cpu_start(struct cpu *cpu, struct error *err)
+{
+    struct engine *e = cpu->engine;
+    sigset_t all, old;
+    int r;
+
+    sigfillset(&all); /* signals are the main thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    e->started = true;
+    r = pthread_create(&e->thread, NULL, engine_thread, cpu);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r) {
+        e->started = false;
+        return fail(err, r, "creating the thread of CPU %u: %s", cpu->index, strerror(r));
+    }
+    pthread_setname_np(e->thread, "cpu");
+    return true;
+}
+
+void cpu_stop(struct cpu *cpu)
+{
+    struct engine *e = cpu->engine;
+
+    if (!e->started)
+        return;
+    pthread_mutex_lock(&e->lock);
+    e->stop_wanted = true;
+    pthread_mutex_unlock(&e->lock);
+    cpu_event_raise(cpu, CPU_EVENT_STOP);
+    pthread_mutex_lock(&e->lock);
+    while (!e->stopped)
+        pthread_cond_wait(&e->cond, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void cpu_resume(struct cpu *cpu)
+{
+    struct engine *e = cpu->engine;
+
+    pthread_mutex_lock(&e->lock);
+    e->stop_wanted = false;
+    pthread_cond_broadcast(&e->cond);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* ---- reset ---- */
+
+void cpu_request_reset(struct cpu *cpu)
+{
+    cpu_event_raise(cpu, CPU_EVENT_RESET);
+}
+
+void cpu_flush_all(struct cpu *cpu)
+{
+    engine_flush_blocks(cpu->engine);
+    engine_tlb_drop_all(cpu->engine);
+}
+
+void cpu_reset(struct cpu *cpu)
+{
+    cpu->halted = 0;
+    cpu->engine->deliver = false;
+    cpu->engine->restart_slow = false;
+    cpu_event_clear(cpu, CPU_EVENT_NMI | CPU_EVENT_SMI | CPU_EVENT_INIT | CPU_EVENT_SIPI);
+    cpu->guest->reset(cpu);
+    engine_tlb_drop_all(cpu->engine);
+    cpu_mode_changed(cpu);
+    log_write(LOG_CPU_RESET, "CPU %u reset\n", cpu->index);
+}
+
+void cpu_mode_changed(struct cpu *cpu)
+{
+    unsigned mmu = 0;
+
+    cpu->mode = cpu->guest->compute_mode(cpu, &cpu->aux, &mmu);
+    cpu->mmu_index = (uint8_t)mmu;
+    engine_tag_update(cpu->engine);
+}
+
+int64_t cpu_now_ns(const struct cpu *cpu)
+{
+    return loop_virtual_ns(cpu->loop);
+}

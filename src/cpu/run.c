@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The run loop of a vCPU's thread: events, halts, exceptions, and blocks one after another until something
+ * leaves the chain.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cpu/engine.h"
+#include "host/native.h"
+#include "loop/loop.h"
+
+static gva_t *pc_slot(struct cpu *cpu)
+{
+    return (gva_t *)((char *)cpu + cpu->guest->slots[cpu->guest->slot_pc].offset);
+}
+
+/* ---- FP environment around the interpreter, and after a jump out of emitted code ---- */
+
+void engine_fp_enter(struct engine *e)
+{
+    e->host_csr = host_fpcsr_read();
+    host_fpcsr_write(host_fpcsr_for_guest(e->cpu->fpcsr));
+    e->fp_entered = true;
+}
+
+void engine_fp_leave(struct engine *e)
+{
+    if (!e->fp_entered)
+        return;
+    e->cpu->fpcsr = host_fpcsr_merge(e->cpu->fpcsr, host_fpcsr_read());
+    host_fpcsr_write(e->host_csr);
+    e->fp_entered = false;
+}
+
+uint32_t cpu_fpcsr_read(struct cpu *cpu)
+{
+    if (cpu->engine->fp_entered)
+        cpu->fpcsr = host_fpcsr_merge(cpu->fpcsr, host_fpcsr_read());
+    return cpu->fpcsr;
+}
+
+void cpu_fpcsr_write(struct cpu *cpu, uint32_t mxcsr)
+{
+    cpu->fpcsr = mxcsr;
+    if (cpu->engine->fp_entered)
+        host_fpcsr_write(host_fpcsr_for_guest(mxcsr));
+}
+
+/* ---- leaving ---- */
+
+struct block *engine_current_block(struct engine *e)
+{
+    struct cpu *cpu = e->cpu;
+
+    if (!e->host)
+        return e->running;
+    if (!cpu->host_ra)
+        return NULL;
+    return engine_block_by_code(e, (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx) - 1);
+}
+
+static void restore(struct engine *e)
+{
+    struct cpu *cpu = e->cpu;
+    struct block *b;
+    gva_t pc;
+
+    if (!e->host || !cpu->host_ra)
+        return; /* the interpreter, or no translated code below us: memory is exact */
+    b = engine_current_block(e);
+    assert(b);
+    if (!e->host->restore(e->host_state, &b->host, (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx), cpu, &pc))
+        assert(!"each call out of a block is in its fault table");
+    *pc_slot(cpu) = pc;
+}
+
+_Noreturn void cpu_raise(struct cpu *cpu)
+{
+    restore(cpu->engine);
+    cpu->engine->deliver = true;
+    longjmp(cpu->engine->leave, 1);
+}
+
+_Noreturn void cpu_restart_slow(struct cpu *cpu)
+{
+    restore(cpu->engine);
+    cpu->engine->restart_slow = true;
+    longjmp(cpu->engine->leave, 1);
+}
+
+_Noreturn void cpu_leave(struct cpu *cpu)
+{
+    longjmp(cpu->engine->leave, 1);
+}
+
+void cpu_sync_pc(struct cpu *cpu)
+{
+    struct engine *e = cpu->engine;
+    struct block *b = e->host && cpu->host_ra ? engine_current_block(e) : NULL;
+    gva_t pc;
+
+    if (b && e->host->restore(e->host_state, &b->host, (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx), cpu, &pc))
+        *pc_slot(cpu) = pc;
+}
+
+void cpu_halt(struct cpu *cpu)
+{
+    cpu->halted = 1;
+    atomic_store(&cpu->exit_request, 1);
+}
+
+/* ---- events ---- */
+
+enum { CPU_EVENTS_GUEST = CPU_EVENT_INTR | CPU_EVENT_NMI | CPU_EVENT_SMI | CPU_EVENT_INIT | CPU_EVENT_SIPI };
+
+static void stand_still(struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->stopped = true;
+    pthread_cond_broadcast(&e->cond);
+    while (e->stop_wanted && !e->quit)
+        pthread_cond_wait(&e->cond, &e->lock);
+    e->stopped = false;
+    pthread_mutex_unlock(&e->lock);
+    cpu_event_clear(e->cpu, CPU_EVENT_STOP);
+}
+
+static void take_code_writes(struct engine *e)
+{
+    struct { gra_t gra; uint64_t len; } w[ARRAY_SIZE(e->code_writes)];
+    unsigned n;
+
+    pthread_mutex_lock(&e->lock);
+    cpu_event_clear(e->cpu, CPU_EVENT_CODE);
+    n = e->code_write_count;
+    e->code_write_count = 0;
+    memcpy(w, e->code_writes, sizeof(w));
+    pthread_mutex_unlock(&e->lock);
+    if (n > ARRAY_SIZE(e->code_writes)) {
+        engine_flush_blocks(e);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++)
+        engine_code_written(e, w[i].gra, w[i].len, NULL);
+}
+
+static void take_events(struct engine *e)
+{
+    struct cpu *cpu = e->cpu;
+    uint32_t ev;
+
+    atomic_store(&cpu->exit_request, 0);
+    ev = atomic_load(&cpu->events);
+    if (ev & CPU_EVENT_STOP)
+        stand_still(e);
+    if (ev & CPU_EVENT_RESET) {
+        cpu_event_clear(cpu, CPU_EVENT_RESET);
+        cpu_reset(cpu);
+    }
+    if (ev & CPU_EVENT_FLUSH) {
+        cpu_event_clear(cpu, CPU_EVENT_FLUSH);
+        engine_tlb_drop_all(e);
+    }
+    if (ev & CPU_EVENT_CODE)
+        take_code_writes(e);
+    ev = atomic_load(&cpu->events) & CPU_EVENTS_GUEST;
+    if (ev && cpu->guest->wakes(cpu, ev)) {
+        cpu->halted = 0;
+        loop_lock(cpu->loop);
+        cpu->guest->take_events(cpu, ev);
+        loop_unlock(cpu->loop);
+    }
+}
+
+static void wait_for_event(struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    while (!atomic_load(&e->cpu->exit_request) && !e->quit)
+        pthread_cond_wait(&e->cond, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* ---- running ---- */
+
+static void log_exec(struct engine *e, const struct block *b)
+{
+    FILE *f;
+
+    if (log_enabled(LOG_EXEC))
+        log_write(LOG_EXEC, "exec pc %#llx mode %#x%s\n", (unsigned long long)b->pc, b->mode,
+                  b->variant == BLOCK_NORMAL ? "" : b->variant == BLOCK_SLOW ? " slow" : " one");
+    if (log_enabled(LOG_CPU)) {
+        f = log_lock();
+        e->cpu->guest->print_state(f, e->cpu);
+        log_unlock(f);
+    }
+}
+
+static void run_interp(struct engine *e, struct block *b)
+{
+    e->running = b;
+    engine_fp_enter(e);
+    ir_interp(b->ir, e->cpu, &engine_interp_ops);
+    engine_fp_leave(e);
+    e->running = NULL;
+}
+
+/* Follows unlinked exits to their targets, linking them, as long as nothing else is to be done. */
+static void run_host(struct engine *e, struct block *b)
+{
+    struct cpu *cpu = e->cpu;
+
+    for (;;) {
+        struct host_result r;
+        uint64_t flushes = e->flushes;
+        bool chain = b->variant == BLOCK_NORMAL && !log_enabled(LOG_NOCHAIN);
+        uint32_t exit;
+
+        e->fp_entered = true;
+        r = e->host->enter(e->host_state, cpu, b->host.code);
+        e->fp_entered = false;
+        cpu->host_ra = 0;
+        if ((r.left != HOST_LEFT_EXIT && r.left != HOST_LEFT_IND) || !chain || atomic_load(&cpu->exit_request))
+            return;
+        exit = (uint32_t)r.value;
+        b = engine_block_for(e, *pc_slot(cpu), BLOCK_NORMAL);
+        if (b->gra != MEM_GRA_NONE) {
+            if (r.left == HOST_LEFT_IND)
+                engine_jump_insert(e, b);
+            else if (e->flushes == flushes)
+                engine_link(e, exit, b);
+        }
+        if (log_enabled(LOG_EXEC) || log_enabled(LOG_CPU))
+            log_exec(e, b);
+    }
+}
+
+static void step(struct engine *e)
+{
+    struct cpu *cpu = e->cpu;
+    enum block_variant v = BLOCK_NORMAL;
+    bool shadow;
+    struct block *b;
+
+    if (e->deliver) {
+        e->deliver = false;
+        cpu->guest->deliver(cpu);
+        return;
+    }
+    if (!e->restart_slow && (atomic_load(&cpu->exit_request) || atomic_load(&cpu->events)) ) {
+        take_events(e);
+        if (cpu->halted && !e->quit) {
+            wait_for_event(e);
+            return;
+        }
+    }
+    shadow = cpu->guest->one_insn(cpu);
+    if (shadow)
+        v = BLOCK_ONE;
+    if (e->restart_slow)
+        v = BLOCK_SLOW;
+    e->restart_slow = false;
+    b = engine_block_for(e, *pc_slot(cpu), v);
+    if (log_enabled(LOG_EXEC) || log_enabled(LOG_CPU))
+        log_exec(e, b);
+    e->shadow = shadow;
+    if (e->host)
+        run_host(e, b);
+    else
+        run_interp(e, b);
+    if (shadow)
+        cpu->guest->shadow_done(cpu);
+    e->shadow = false;
+}
+
+/* After a jump out of translated code or a helper. */
+static void after_leave(struct engine *e)
+{
+    struct cpu *cpu = e->cpu;
+
+    engine_fp_leave(e);
+    cpu->host_ra = 0;
+    cpu->vec_live = 0;
+    e->running = NULL;
+    if (loop_locked_by_me(cpu->loop))
+        loop_unlock(cpu->loop);
+    if (e->shadow && !e->restart_slow)
+        cpu->guest->shadow_done(cpu);
+    e->shadow = false;
+}
+
+void *engine_thread(void *arg)
+{
+    struct cpu *cpu = arg;
+    struct engine *e = cpu->engine;
+
+    e->host_csr = host_fpcsr_read();
+    if (setjmp(e->leave))
+        after_leave(e);
+    while (!e->quit)
+        step(e);
+    return NULL;
+}
