@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Measure Rhea against Debian's QEMU and the bare host: CPU time, interleaved runs, medians.
+
+Two tables. "boot": CPU seconds of the emulator until the guest's kernel starts its first process,
+and its resident memory then. "programs": CPU seconds that the emulator's process uses while a guest
+program works (read at marks that the program writes to the serial line), beside the program run as
+a process of the host. A guest's checksum that differs from the host's is a failure.
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import re
+import select
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+WORK = ROOT / 'build' / 'bench'
+
+# name, rounds, kind as in the goals; libm's checksum is of a sum that CPU features may change
+PROGRAMS = [
+    ('integer', 2500, 'integer'), ('hash', 200000, 'integer'), ('fib', 37, 'calls'),
+    ('interp', 60000, 'indirect jumps'), ('sort', 12, 'callbacks'), ('lz', 16, 'compression'),
+    ('memory', 16, 'memory'), ('nbody', 600000, 'floating point'),
+    ('mandel', 1000, 'floating point'), ('libm', 600000, 'floating point'),
+    ('x87', 4000000, 'floating point'), ('simd', 300, 'SSE'), ('simdint', 5000, 'SSE'),
+    ('syscall', 400000, 'system'), ('fork', 800, 'system'), ('exec', 250, 'system'),
+    ('pipe', 4000, 'system'),
+]
+INTEGER_KINDS = ('integer', 'calls', 'indirect jumps', 'callbacks', 'compression', 'memory')
+FLOAT_KINDS = ('floating point', 'SSE')
+
+
+class Trouble(Exception):
+    pass
+
+
+def tool(*argv):
+    p = subprocess.run([str(a) for a in argv], cwd=ROOT, stdout=subprocess.PIPE, check=False)
+    if p.returncode:
+        sys.exit(f'bench: {argv[0]} failed')
+    return p.stdout.decode().strip()
+
+
+def build_programs(names):
+    out = WORK / 'programs'
+    out.mkdir(parents=True, exist_ok=True)
+    header = (HERE / 'programs/bench.h').stat().st_mtime
+    for name in names:
+        source, binary = HERE / f'programs/{name}.c', out / name
+        newest = max(source.stat().st_mtime, header)
+        if not binary.exists() or binary.stat().st_mtime < newest:
+            tool('gcc', '-O2', '-static', '-s', '-o', binary, source, '-lm')
+    return out
+
+
+def build_initrd(programs, names):
+    out = WORK / 'initrd.cpio'
+    tool(ROOT / 'tools/guest', 'initrd')  # leaves busybox beside it
+    cache = pathlib.Path(os.environ.get('RHEA_CACHE', ROOT / 'build/guest'))
+    adds = [x for n in names for x in ('--add', f'{programs / n}:/bench/{n}')]
+    tool(ROOT / 'tools/mkinitrd.py', '--busybox', cache / 'busybox', '--init', HERE / 'bench.init',
+         *adds, out)
+    return out
+
+
+class Machine:
+    """An emulator whose serial line is a pair of pipes."""
+
+    def __init__(self, argv):
+        self.p = subprocess.Popen([str(a) for a in argv], stdin=subprocess.PIPE, cwd=ROOT,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.text = ''
+
+    def cpu(self):
+        """CPU seconds of all threads, ended ones too (the process's CPU clock, in ns)."""
+        return time.clock_gettime((~self.p.pid << 3) | 2)
+
+    def resident(self):
+        with open(f'/proc/{self.p.pid}/status', encoding='ascii') as f:
+            return int(re.search(r'VmRSS:\s+(\d+)', f.read())[1]) / 1024
+
+    def expect(self, pattern, seconds):
+        """Waits for the pattern, forgets what was before its end."""
+        end = time.monotonic() + seconds
+        while True:
+            m = re.search(pattern, self.text, re.M)
+            if m:
+                self.text = self.text[m.end():]
+                return m
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Trouble(f'no answer in {seconds:.0f} s')
+            if select.select([self.p.stdout], [], [], left)[0]:
+                data = os.read(self.p.stdout.fileno(), 65536)
+                if not data:
+                    raise Trouble(self.last_words())
+                self.text += data.decode(errors='replace').replace('\r', '')
+
+    def last_words(self):
+        status = self.p.wait()
+        last = [l for l in self.text.splitlines() if l.strip()][-1:] or ['']
+        how = f'signal {-status}' if status < 0 else f'status {status}'
+        return f'ended with {how}: {last[0][:60]}'
+
+    def send(self, text):
+        try:
+            self.p.stdin.write(text.encode())
+            self.p.stdin.flush()
+        except OSError:
+            raise Trouble('has ended') from None
+
+    def close(self):
+        if self.p.poll() is None:
+            self.p.send_signal(signal.SIGKILL)
+        self.p.wait()
+        self.p.stdin.close()
+        self.p.stdout.close()
+
+
+class Emulator:
+    def __init__(self, name, argv, limit):
+        self.name, self.argv, self.limit = name, argv, limit
+        self.machine = None
+
+    def command(self, kernel, initrd):
+        return [*self.argv, '-m', '512', '-nographic', '-no-reboot', '-nic', 'none',
+                '-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0 panic=-1']
+
+    def boot(self, kernel, initrd):
+        """CPU seconds and resident MiB when the kernel starts its first process."""
+        m = Machine(self.command(kernel, initrd))
+        try:
+            m.expect(r'Run /init as init process', self.limit)
+            return m.cpu(), m.resident()
+        finally:
+            m.close()
+
+    def start(self, kernel, initrd):
+        self.machine = Machine(self.command(kernel, initrd))
+        self.machine.expect(r'^@ready$', self.limit)
+
+    def stop(self):
+        if self.machine:
+            self.machine.close()
+        self.machine = None
+
+    def program(self, name, count, kernel, initrd):
+        """CPU seconds of the emulator, the guest's own user+system time, and the checksum."""
+        try:
+            if not self.machine:
+                self.start(kernel, initrd)
+            m = self.machine
+            m.send(f'{name} {count}\n')
+            m.expect(rf'^@start {name}$', self.limit)
+            before = m.cpu()
+            got = m.expect(rf'^(?:@stop {name} (\w+) ([\d.]+) ([\d.]+)|@failed {name})$', self.limit)
+            after = m.cpu()
+            if not got[1]:
+                raise Trouble('the program failed in the guest')
+            return after - before, float(got[2]) + float(got[3]), got[1]
+        except Trouble:
+            self.stop()
+            raise
+
+
+def native(programs, name, count):
+    p = subprocess.run([programs / name, str(count)], stdout=subprocess.PIPE, check=False)
+    m = re.search(r'@stop \w+ (\w+) ([\d.]+) ([\d.]+)', p.stdout.decode())
+    if p.returncode or not m:
+        sys.exit(f'bench: the program {name} fails on the host')
+    return float(m[2]) + float(m[3]), m[1]
+
+
+def median(values):
+    return statistics.median(values) if values else None
+
+
+def number(v, form='{:.3f}'):
+    return '-' if v is None else form.format(v)
+
+
+def ratio(a, b):
+    return a / b if a and b else None
+
+
+def measure_boot(emulators, runs, kernel, initrd):
+    cpu, memory, troubles = {}, {}, {}
+    for _ in range(runs):
+        for e in emulators:
+            if e.name in troubles:
+                continue
+            try:
+                c, r = e.boot(kernel, initrd)
+            except Trouble as t:
+                troubles[e.name] = str(t)
+                continue
+            cpu.setdefault(e.name, []).append(c)
+            memory.setdefault(e.name, []).append(r)
+    print('boot to the first process    CPU s     resident MiB')
+    for e in emulators:
+        if e.name in troubles:
+            print(f'  {e.name:<24} {troubles[e.name]}')
+        else:
+            print(f'  {e.name:<24} {median(cpu[e.name]):8.2f} {median(memory[e.name]):10.0f}')
+    print(flush=True)
+    return {e.name: {'cpu_s': median(cpu.get(e.name)), 'resident_mib': median(memory.get(e.name)),
+                     'trouble': troubles.get(e.name)} for e in emulators}
+
+
+def measure_program(emulators, programs, row, runs, kernel, initrd):
+    name, count, _ = row
+    times, guests, troubles = {'native': []}, {}, {}
+    for _ in range(runs):
+        t, checksum = native(programs, name, count)
+        times['native'].append(t)
+        for e in emulators:
+            if e.name in troubles:
+                continue
+            try:
+                t, guest, got = e.program(name, count, kernel, initrd)
+                if got != checksum:
+                    raise Trouble(f'WRONG RESULT {got}, not {checksum}')
+            except Trouble as trouble:
+                troubles[e.name] = str(trouble)
+                continue
+            times.setdefault(e.name, []).append(t)
+            guests.setdefault(e.name, []).append(guest)
+    return ({k: median(v) for k, v in times.items()}, {k: median(v) for k, v in guests.items()},
+            troubles)
+
+
+def print_head(emulators):
+    head = f'{"program":<10}{"kind":<16}{"native":>8}'
+    for e in emulators:
+        head += f'{e.name:>9}{"/native":>9}'
+    if len(emulators) > 1:
+        head += f'{emulators[0].name + "/" + emulators[1].name:>12}'
+    print(head)
+
+
+def print_row(emulators, row, times, troubles):
+    line = f'{row[0]:<10}{row[2]:<16}{times["native"]:8.3f}'
+    for e in emulators:
+        line += f'{number(times.get(e.name)):>9}'
+        line += f'{number(ratio(times.get(e.name), times["native"]), "{:.1f}"):>9}'
+    if len(emulators) > 1:
+        speed = ratio(times.get(emulators[0].name), times.get(emulators[1].name))
+        line += f'{number(speed, "{:.2f} x"):>12}'
+    print(line + ''.join(f'   {k}: {v}' for k, v in troubles.items()), flush=True)
+
+
+def geomean(values):
+    values = [v for v in values if v]
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
+
+
+def summary(emulators, results):
+    print()
+    for label, kinds in (('integer programs', INTEGER_KINDS), ('floating point and SSE', FLOAT_KINDS),
+                         ('system programs', ('system',))):
+        rows = [r for r in results if r['kind'] in kinds]
+        if not rows:
+            continue
+        line = f'{label:<26}'
+        for e in emulators:
+            g = geomean([ratio(r['times'].get(e.name), r['times']['native']) for r in rows])
+            line += f'  {e.name} {number(g, "{:.1f}")} x native'
+        if len(emulators) > 1:
+            a, b = emulators[0].name, emulators[1].name
+            speeds = [ratio(r['times'].get(a), r['times'].get(b)) for r in rows]
+            low = min((s for s in speeds if s), default=None)
+            line += f'  {b} is {number(geomean(speeds), "{:.2f}")} times as fast as {a}'
+            line += f' (least {number(low, "{:.2f}")})'
+        print(line)
+
+
+def options():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    ap.add_argument('--runs', type=int, default=3, help='runs of each, interleaved [3]')
+    ap.add_argument('--only', action='append', metavar='NAME', help='this program (repeatable); "boot"')
+    ap.add_argument('--emulator', default=str(ROOT / 'build/rhea-system-x86_64'), metavar='PATH')
+    ap.add_argument('--qemu', default='qemu-system-x86_64', metavar='PATH', help='"none" leaves it out')
+    ap.add_argument('--options', default='', help='more options for Rhea, separated by blanks')
+    ap.add_argument('--flavour', default='cloud', choices=('cloud', 'amd64'), help="Debian's kernel")
+    ap.add_argument('--limit', type=float, default=120, metavar='SECONDS', help='for each step')
+    ap.add_argument('--scale', type=float, default=1, help='multiplies the rounds of the programs')
+    ap.add_argument('--json', metavar='FILE', help='also write the figures there')
+    a = ap.parse_args()
+    known = [p[0] for p in PROGRAMS] + ['boot']
+    for name in a.only or ():
+        if name not in known:
+            ap.error(f'no program is called {name!r}; there are {", ".join(known)}')
+    return a
+
+
+def main():
+    a = options()
+    rows = [p for p in PROGRAMS if not a.only or p[0] in a.only]
+    names = [p[0] for p in rows]
+    programs = build_programs(names)
+    kernel, initrd = tool(ROOT / 'tools/guest', a.flavour), tool(ROOT / 'tools/guest', 'initrd')
+    emulators = [Emulator('rhea', [a.emulator, *a.options.split()], a.limit)]
+    if a.qemu != 'none':
+        emulators.insert(0, Emulator('qemu', [a.qemu, '-accel', 'tcg'], a.limit))
+    with open('/proc/cpuinfo', encoding='utf-8') as f:
+        cpu = re.search(r'model name\s*: (.*)', f.read())
+    print(f'host: {cpu[1] if cpu else "?"}; kernel {pathlib.Path(kernel).name}; median of {a.runs}\n')
+    boot = None
+    if not a.only or 'boot' in a.only:
+        boot = measure_boot(emulators, a.runs, kernel, initrd)
+    results = []
+    if rows:
+        bench_initrd = build_initrd(programs, names)
+        print_head(emulators)
+        for name, count, kind in rows:
+            if name != 'fib':
+                count = max(1, int(count * a.scale))
+            row = (name, count, kind)
+            times, guests, troubles = measure_program(emulators, programs, row, a.runs, kernel,
+                                                      bench_initrd)
+            print_row(emulators, row, times, troubles)
+            results.append({'name': name, 'kind': kind, 'times': times, 'guest': guests,
+                            'troubles': troubles})
+        summary(emulators, results)
+    for e in emulators:
+        e.stop()
+    if a.json:
+        pathlib.Path(a.json).write_text(json.dumps({'boot': boot, 'programs': results}, indent=1))
+    bad = any(r['troubles'].get('rhea') for r in results) or bool(boot and boot['rhea']['trouble'])
+    return bad
+
+
+sys.exit(main())
