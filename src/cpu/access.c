@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Guest memory outside the inline path: what emitted code calls on a TLB miss, device page, page crossing or
- * code page, what the interpreter calls always, and what guest helpers use.
+ * Guest memory outside the inline path: what emitted code calls on a TLB miss, device page, page
+ * crossing or code page, what the interpreter calls always, and what guest helpers use.
  */
 #include <string.h>
 
@@ -42,7 +42,8 @@ static void copy_small(void *to, const void *from, unsigned size)
 }
 
 /* Within one page. */
-static uint64_t load_one(struct cpu *cpu, const struct host_tlb_entry *en, gva_t va, unsigned size, unsigned mmu)
+static uint64_t load_one(struct cpu *cpu, const struct host_tlb_entry *en, gva_t va, unsigned size,
+                         unsigned mmu)
 {
     uint64_t v = 0;
     gpa_t gpa;
@@ -55,7 +56,8 @@ static uint64_t load_one(struct cpu *cpu, const struct host_tlb_entry *en, gva_t
     return mem_io_read(cpu->mem, mem_find(cpu->mem, gpa), gpa, size);
 }
 
-/* A store to a page with translations: only blocks that overlap die; the running one makes the instruction run again alone. */
+/* A store to a page with translations: only blocks that overlap die; the running one makes the
+ * instruction run again alone. */
 static void written(struct cpu *cpu, const void *host, unsigned size)
 {
     struct engine *e = cpu->engine;
@@ -66,7 +68,8 @@ static void written(struct cpu *cpu, const void *host, unsigned size)
         cpu_restart_slow(cpu);
 }
 
-static void store_one(struct cpu *cpu, struct host_tlb_entry *en, gva_t va, uint64_t v, unsigned size, unsigned mmu)
+static void store_one(struct cpu *cpu, struct host_tlb_entry *en, gva_t va, uint64_t v,
+                      unsigned size, unsigned mmu)
 {
     void *host = (void *)(uintptr_t)(va + en->addend);
     gpa_t gpa;
@@ -77,7 +80,8 @@ static void store_one(struct cpu *cpu, struct host_tlb_entry *en, gva_t va, uint
     }
     if (!(en->write_tag & TLB_IO)) {
         written(cpu, host, size);
-        if (!mem_code_test(cpu->mem, ((gra_t)((uint8_t *)host - mem_ram_base(cpu->mem))) & ~UINT64_C(0xfff)))
+        if (!mem_code_test(cpu->mem,
+                           ((gra_t)((uint8_t *)host - mem_ram_base(cpu->mem))) & ~UINT64_C(0xfff)))
             en->write_tag &= ~(uint64_t)TLB_CODE;
         copy_small(host, &v, size);
         return;
@@ -112,7 +116,7 @@ void cpu_probe(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access, 
 {
     gva_t last = va + len - 1;
 
-    for (gva_t page = va; ; page = (page & ~UINT64_C(0xfff)) + 0x1000) {
+    for (gva_t page = va;; page = (page & ~UINT64_C(0xfff)) + 0x1000) {
         need(cpu, page, access, mmu);
         if ((page ^ last) < 0x1000)
             return;
@@ -155,7 +159,8 @@ void cpu_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len, u
     }
 }
 
-void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, unsigned *ret_len)
+void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu,
+                   unsigned *ret_len)
 {
     struct host_tlb_entry *en = need(cpu, va, access, mmu);
     uint64_t tag = access == CPU_WRITE ? en->write_tag : en->read_tag;
@@ -178,13 +183,15 @@ void cpu_port_write(struct cpu *cpu, uint16_t port, uint64_t value, unsigned siz
 
 unsigned cpu_fetch(struct cpu *cpu, gva_t linear, uint8_t *buf, unsigned want)
 {
-    struct host_tlb_entry *en = engine_tlb_lookup(cpu->engine, linear, CPU_EXEC, cpu->mmu_index, false);
+    struct host_tlb_entry *en =
+        engine_tlb_lookup(cpu->engine, linear, CPU_EXEC, cpu->mmu_index, false);
     unsigned n = MIN(want, 0x1000u - (unsigned)(linear & 0xfff));
     gra_t page;
 
     if (!en)
         return 0;
-    if (en->exec_tag & TLB_IO) { /* running from registers, or from a page that is RAM only in part */
+    if (en->exec_tag &
+        TLB_IO) { /* running from registers, or from a page that is RAM only in part */
         for (unsigned i = 0; i < n; i++)
             buf[i] = (uint8_t)load_one(cpu, en, linear + i, 1, cpu->mmu_index);
         return n;
@@ -200,7 +207,8 @@ unsigned cpu_fetch(struct cpu *cpu, gva_t linear, uint8_t *buf, unsigned want)
 
 /* ---- called by emitted code ---- */
 
-static void check_aligned(struct cpu *cpu, gva_t va, unsigned size, unsigned flags, enum cpu_access access)
+static void check_aligned(struct cpu *cpu, gva_t va, unsigned size, unsigned flags,
+                          enum cpu_access access)
 {
     if (flags & IR_MEM_ALIGN && va & (size - 1)) {
         cpu->guest->misaligned(cpu, va, access);
@@ -242,7 +250,8 @@ static void slow_storev(struct cpu *cpu, gva_t va, const void *in, uint64_t flag
     cpu_store_bytes(cpu, va, in, size, cpu->mmu_index);
 }
 
-/* Pages that are no plain RAM, and accesses across two pages, have no pointer: the instruction runs in slow mode. */
+/* Pages that are no plain RAM, and accesses across two pages, have no pointer: the instruction runs
+ * in slow mode. */
 static void *slow_xlate(struct cpu *cpu, gva_t va, uint64_t size, uint64_t write)
 {
     struct host_tlb_entry *en;
@@ -258,10 +267,8 @@ static void *slow_xlate(struct cpu *cpu, gva_t va, uint64_t size, uint64_t write
 }
 
 helper_fn *const engine_fixed_fns[HOST_FN_COUNT] = {
-    [HOST_FN_LOAD] = (helper_fn *)slow_load,
-    [HOST_FN_STORE] = (helper_fn *)slow_store,
-    [HOST_FN_LOADV] = (helper_fn *)slow_loadv,
-    [HOST_FN_STOREV] = (helper_fn *)slow_storev,
+    [HOST_FN_LOAD] = (helper_fn *)slow_load,   [HOST_FN_STORE] = (helper_fn *)slow_store,
+    [HOST_FN_LOADV] = (helper_fn *)slow_loadv, [HOST_FN_STOREV] = (helper_fn *)slow_storev,
     [HOST_FN_XLATE] = (helper_fn *)slow_xlate,
 };
 
@@ -292,21 +299,23 @@ static void *interp_xlate(void *opaque, gva_t va, unsigned size, bool write)
     return slow_xlate(opaque, va, size, write);
 }
 
-#define ATOMICS(type)                                                                       \
-    switch (op) {                                                                           \
-    case IR_AT_XCHG: return __atomic_exchange_n((type *)p, (type)b, __ATOMIC_SEQ_CST);      \
-    case IR_AT_ADD: return __atomic_fetch_add((type *)p, (type)b, __ATOMIC_SEQ_CST);        \
-    case IR_AT_AND: return __atomic_fetch_and((type *)p, (type)b, __ATOMIC_SEQ_CST);        \
-    case IR_AT_OR: return __atomic_fetch_or((type *)p, (type)b, __ATOMIC_SEQ_CST);          \
-    case IR_AT_XOR: return __atomic_fetch_xor((type *)p, (type)b, __ATOMIC_SEQ_CST);        \
-    default: {                                                                              \
-        type old = (type)b;                                                                 \
-        __atomic_compare_exchange_n((type *)p, &old, (type)c, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
-        return old;                                                                         \
-    }                                                                                       \
+#define ATOMICS(type)                                                                              \
+    switch (op) {                                                                                  \
+    case IR_AT_XCHG: return __atomic_exchange_n((type *)p, (type)b, __ATOMIC_SEQ_CST);             \
+    case IR_AT_ADD: return __atomic_fetch_add((type *)p, (type)b, __ATOMIC_SEQ_CST);               \
+    case IR_AT_AND: return __atomic_fetch_and((type *)p, (type)b, __ATOMIC_SEQ_CST);               \
+    case IR_AT_OR: return __atomic_fetch_or((type *)p, (type)b, __ATOMIC_SEQ_CST);                 \
+    case IR_AT_XOR: return __atomic_fetch_xor((type *)p, (type)b, __ATOMIC_SEQ_CST);               \
+    default: {                                                                                     \
+        type old = (type)b;                                                                        \
+        __atomic_compare_exchange_n((type *)p, &old, (type)c, false, __ATOMIC_SEQ_CST,             \
+                                    __ATOMIC_SEQ_CST);                                             \
+        return old;                                                                                \
+    }                                                                                              \
     }
 
-static uint64_t interp_atomic(void *opaque, enum ir_op op, gva_t va, unsigned size, uint64_t b, uint64_t c)
+static uint64_t interp_atomic(void *opaque, enum ir_op op, gva_t va, unsigned size, uint64_t b,
+                              uint64_t c)
 {
     void *p = slow_xlate(opaque, va, size, true);
 
@@ -324,5 +333,9 @@ static bool interp_poll(void *opaque)
 }
 
 const struct ir_interp_ops engine_interp_ops = {
-    .load = interp_load, .store = interp_store, .atomic = interp_atomic, .xlate = interp_xlate, .poll = interp_poll,
+    .load = interp_load,
+    .store = interp_store,
+    .atomic = interp_atomic,
+    .xlate = interp_xlate,
+    .poll = interp_poll,
 };

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The block cache: found by (RAM offset of the code, pc, mode, aux, variant), by host code offset, and by
- * the guest page they were made from. Only blocks that overlap a write die.
+ * The block cache: found by (RAM offset of the code, pc, mode, aux, variant), by host code offset,
+ * and by the guest page they were made from. Only blocks that overlap a write die.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,12 +23,15 @@ static bool map_code(struct engine *e, size_t size, struct error *err)
     if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
         if (fd >= 0)
             close(fd);
-        return fail(err, errno, "memory for translated code (%zu MiB): %s", size >> 20, strerror(errno));
+        return fail(err, errno, "memory for translated code (%zu MiB): %s", size >> 20,
+                    strerror(errno));
     }
     rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
     close(fd);
-    e->code = (struct host_code_buf){ .rw = rw == MAP_FAILED ? NULL : rw, .rx = rx == MAP_FAILED ? NULL : rx, .size = size };
+    e->code = (struct host_code_buf){ .rw = rw == MAP_FAILED ? NULL : rw,
+                                      .rx = rx == MAP_FAILED ? NULL : rx,
+                                      .size = size };
     if (!e->code.rw || !e->code.rx)
         return fail(err, errno, "mapping memory for translated code: %s", strerror(errno));
     return true;
@@ -167,18 +169,22 @@ static void page_update(struct engine *e, struct code_page *p)
 
 /* ---- finding ---- */
 
-static unsigned hash_of(const struct engine *e, gra_t gra, gva_t pc, uint32_t mode, uint64_t aux, unsigned v)
+static unsigned hash_of(const struct engine *e, gra_t gra, gva_t pc, uint32_t mode, uint64_t aux,
+                        unsigned v)
 {
-    uint64_t h = gra * UINT64_C(0x9e3779b97f4a7c15) ^ (pc >> 12) * UINT64_C(0xc2b2ae3d27d4eb4f) ^ mode * UINT64_C(0x165667b19e3779f9) ^ aux ^ (uint64_t)v << 40;
+    uint64_t h = gra * UINT64_C(0x9e3779b97f4a7c15) ^ (pc >> 12) * UINT64_C(0xc2b2ae3d27d4eb4f) ^
+                 mode * UINT64_C(0x165667b19e3779f9) ^ aux ^ (uint64_t)v << 40;
 
     return (unsigned)((h * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - e->hash_bits));
 }
 
-struct block *engine_block_find(struct engine *e, gra_t gra, gva_t pc, uint32_t mode, uint64_t aux, enum block_variant v)
+struct block *engine_block_find(struct engine *e, gra_t gra, gva_t pc, uint32_t mode, uint64_t aux,
+                                enum block_variant v)
 {
     struct block *b = e->hash[hash_of(e, gra, pc, mode, aux, v)];
 
-    while (b && (b->gra != gra || b->pc != pc || b->mode != mode || b->aux != aux || b->variant != v))
+    while (b &&
+           (b->gra != gra || b->pc != pc || b->mode != mode || b->aux != aux || b->variant != v))
         b = b->hash_next;
     return b;
 }

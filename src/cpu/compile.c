@@ -37,7 +37,8 @@ static void log_in_asm(struct engine *e, const struct block *b)
     if (got < b->size)
         cpu_fetch(cpu, linear + got, code + got, b->size - got);
     f = log_lock();
-    fprintf(f, "IN: pc %#llx mode %#x, %u insns\n", (unsigned long long)b->pc, b->mode, e->ir.insn_count);
+    fprintf(f, "IN: pc %#llx mode %#x, %u insns\n", (unsigned long long)b->pc, b->mode,
+            e->ir.insn_count);
     if (cpu->guest->print_insns)
         cpu->guest->print_insns(f, code, b->size, b->pc, b->mode);
     fprintf(f, "\n");
@@ -126,7 +127,10 @@ static bool second_page_same(struct engine *e, const struct block *b, gva_t line
 static struct block *translate(struct engine *e, struct block *b, gva_t linear)
 {
     struct cpu *cpu = e->cpu;
-    struct translation t = { .pc = b->pc, .mode = b->mode, .aux = b->aux, .slow = b->variant == BLOCK_SLOW,
+    struct translation t = { .pc = b->pc,
+                             .mode = b->mode,
+                             .aux = b->aux,
+                             .slow = b->variant == BLOCK_SLOW,
                              .max_insns = b->variant == BLOCK_NORMAL ? REGION_INSNS : 1 };
 
     ir_begin(&e->ir, b->pc);
@@ -137,7 +141,8 @@ static struct block *translate(struct engine *e, struct block *b, gva_t linear)
     b->size = t.size;
     b->spans = b->gra != MEM_GRA_NONE && (linear & 0xfff) + t.size > 0x1000;
     if (b->spans) {
-        struct host_tlb_entry *en = engine_tlb_lookup(e, linear + t.size - 1, CPU_EXEC, cpu->mmu_index, true);
+        struct host_tlb_entry *en =
+            engine_tlb_lookup(e, linear + t.size - 1, CPU_EXEC, cpu->mmu_index, true);
 
         assert(en);
         b->page[1] = code_gra(e, en, (linear + t.size - 1) & ~UINT64_C(0xfff));

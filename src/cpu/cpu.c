@@ -2,7 +2,6 @@
  *
  * A vCPU's life: creation, thread, stop and resume, reset, and the events that other threads raise.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -47,7 +46,8 @@ static void code_written_elsewhere(void *opaque, gra_t gra, uint64_t len)
     struct engine *e = opaque;
 
     if (e->started && pthread_equal(pthread_self(), e->thread)) {
-        engine_code_written(e, gra, len, NULL); /* page walks, task switches: not the running instruction's bytes */
+        engine_code_written(
+            e, gra, len, NULL); /* page walks, task switches: not the running instruction's bytes */
         return;
     }
     pthread_mutex_lock(&e->lock);
@@ -78,22 +78,31 @@ static bool pick_accel(struct engine *e, const char *accel, struct error *err)
     if (accel && strcmp(accel, "tcg") && strcmp(accel, "jit"))
         return fail(err, EINVAL, "accelerator '%s' is not one of the engine's", accel);
     if (!host_x86_64.usable())
-        return fail(err, ENOTSUP, "this machine's processor cannot run translated code") || fail_hint(err, "use -accel interp");
+        return fail(err, ENOTSUP, "this machine's processor cannot run translated code") ||
+               fail_hint(err, "use -accel interp");
     e->host = &host_x86_64;
     return true;
 }
 
 struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, struct error *err)
 {
-    size_t tail = ALIGN_UP(guest->cpu_size, 64), size = ALIGN_UP(tail + sizeof(struct cpu_tail), 64);
+    size_t tail = ALIGN_UP(guest->cpu_size, 64),
+           size = ALIGN_UP(tail + sizeof(struct cpu_tail), 64);
     struct cpu *cpu = aligned_alloc(64, size);
     struct engine *e = xnew(struct engine);
-    struct mem_listener listener = { .opaque = e, .code_write = code_written_elsewhere, .map_changed = map_changed };
+    struct mem_listener listener = { .opaque = e,
+                                     .code_write = code_written_elsewhere,
+                                     .map_changed = map_changed };
 
     if (!cpu)
         abort();
     memset(cpu, 0, size);
-    *cpu = (struct cpu){ .engine = e, .guest = guest, .mem = config->mem, .ports = config->ports, .loop = config->loop, .index = config->index };
+    *cpu = (struct cpu){ .engine = e,
+                         .guest = guest,
+                         .mem = config->mem,
+                         .ports = config->ports,
+                         .loop = config->loop,
+                         .index = config->index };
     e->cpu = cpu;
     e->config = *config;
     e->tail = (struct cpu_tail *)((char *)cpu + tail);
@@ -170,8 +179,9 @@ void cpu_event_clear(struct cpu *cpu, uint32_t events)
 static void set_line(void *vcpu, enum cpu_line line, bool level, uint32_t arg)
 {
     static const uint32_t bit[] = {
-        [CPU_LINE_INTR] = CPU_EVENT_INTR, [CPU_LINE_NMI] = CPU_EVENT_NMI, [CPU_LINE_SMI] = CPU_EVENT_SMI,
-        [CPU_LINE_INIT] = CPU_EVENT_INIT, [CPU_LINE_SIPI] = CPU_EVENT_SIPI,
+        [CPU_LINE_INTR] = CPU_EVENT_INTR, [CPU_LINE_NMI] = CPU_EVENT_NMI,
+        [CPU_LINE_SMI] = CPU_EVENT_SMI,   [CPU_LINE_INIT] = CPU_EVENT_INIT,
+        [CPU_LINE_SIPI] = CPU_EVENT_SIPI,
     };
     struct cpu *cpu = vcpu;
 
@@ -272,6 +282,22 @@ void cpu_mode_changed(struct cpu *cpu)
     cpu->mode = cpu->guest->compute_mode(cpu, &cpu->aux, &mmu);
     cpu->mmu_index = (uint8_t)mmu;
     engine_tag_update(cpu->engine);
+}
+
+void cpu_machine_lock(struct cpu *cpu)
+{
+    loop_lock(cpu->loop);
+}
+
+void cpu_machine_unlock(struct cpu *cpu)
+{
+    loop_unlock(cpu->loop);
+}
+
+void cpu_machine_reset(struct cpu *cpu, const char *why)
+{
+    if (cpu->engine->config.on_reset)
+        cpu->engine->config.on_reset(cpu->engine->config.opaque, why);
 }
 
 int64_t cpu_now_ns(const struct cpu *cpu)

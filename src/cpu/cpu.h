@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A virtual CPU under translation: what guests, their helpers and the board see of it. The engine itself (block cache, soft TLB,
- * run loop) is in cpu/engine.h and private to this folder. A guest's CPU structure begins with struct cpu.
+ * A virtual CPU under translation: what guests, their helpers and the board see of it. The engine
+ * itself (block cache, soft TLB, run loop) is in cpu/engine.h and private to this folder. A guest's
+ * CPU structure begins with struct cpu.
  *
- * Threads: a vCPU's thread runs translated code and every guest helper; functions below are for that thread unless they say "any thread".
+ * Threads: a vCPU's thread runs translated code and every guest helper; functions below are for
+ * that thread unless they say "any thread".
  */
 #pragma once
 
@@ -28,48 +30,55 @@ struct mem;
 enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
 
 enum cpu_event { /* bits of cpu->events: set by any thread, taken by the vCPU thread */
-    CPU_EVENT_INTR = 1, CPU_EVENT_NMI = 2, CPU_EVENT_SMI = 4, CPU_EVENT_INIT = 8, CPU_EVENT_SIPI = 16,
-    CPU_EVENT_STOP = 32,  /* leave the run loop and wait until started again */
-    CPU_EVENT_RESET = 64,
-    CPU_EVENT_FLUSH = 128, /* memory map changed: drop the soft TLB */
-    CPU_EVENT_CODE = 256,  /* code was written by another thread: see the queue */
+                 CPU_EVENT_INTR = 1,
+                 CPU_EVENT_NMI = 2,
+                 CPU_EVENT_SMI = 4,
+                 CPU_EVENT_INIT = 8,
+                 CPU_EVENT_SIPI = 16,
+                 CPU_EVENT_STOP = 32, /* leave the run loop and wait until started again */
+                 CPU_EVENT_RESET = 64,
+                 CPU_EVENT_FLUSH = 128, /* memory map changed: drop the soft TLB */
+                 CPU_EVENT_CODE = 256,  /* code was written by another thread: see the queue */
 };
 
 struct cpu {
     /* hot: reached by emitted code with 8-bit displacements */
-    _Atomic uint32_t exit_request;  /* non-zero: leave at the next poll. any thread sets, vCPU clears */
-    uint32_t jump_tag;              /* current tag of jump-cache entries: mode, aux and address-space generation */
-    struct host_tlb_entry *tlb;     /* table of the current address space and MMU index */
+    _Atomic uint32_t
+        exit_request; /* non-zero: leave at the next poll. any thread sets, vCPU clears */
+    uint32_t
+        jump_tag; /* current tag of jump-cache entries: mode, aux and address-space generation */
+    struct host_tlb_entry *tlb; /* table of the current address space and MMU index */
     struct host_jump_entry *jump_cache;
-    uint64_t host_ra;               /* return address of the latest call out of emitted code; 0: not in emitted code */
-    uint32_t fpcsr;                 /* guest FP control and sticky flags in the host's form (MXCSR) */
-    uint8_t vec_live;               /* pinned vector slots are in host registers */
-    uint8_t halted;                 /* waiting for an interrupt */
-    uint8_t mmu_index;              /* which table set translated accesses use (guest's meaning) */
+    uint64_t
+        host_ra; /* return address of the latest call out of emitted code; 0: not in emitted code */
+    uint32_t fpcsr;    /* guest FP control and sticky flags in the host's form (MXCSR) */
+    uint8_t vec_live;  /* pinned vector slots are in host registers */
+    uint8_t halted;    /* waiting for an interrupt */
+    uint8_t mmu_index; /* which table set translated accesses use (guest's meaning) */
     uint8_t pad;
-    uint32_t mode;                  /* translation mode word: part of the block key; kept by cpu_mode_changed() */
-    _Atomic uint32_t events;        /* enum cpu_event */
-    uint64_t aux;                   /* second part of the block key (x86: CS base) */
+    uint32_t mode; /* translation mode word: part of the block key; kept by cpu_mode_changed() */
+    _Atomic uint32_t events; /* enum cpu_event */
+    uint64_t aux;            /* second part of the block key (x86: CS base) */
     /* constant after init */
     struct engine *engine;
     const struct guest *guest;
-    struct mem *mem, *ports;        /* physical memory; port space or NULL */
+    struct mem *mem, *ports; /* physical memory; port space or NULL */
     struct loop *loop;
     const struct cpu_intc_ops *intc; /* may be NULL */
     void *intc_ctrl;
-    unsigned index;                 /* number of this vCPU */
+    unsigned index; /* number of this vCPU */
 };
 _Static_assert(offsetof(struct cpu, mode) <= 48, "hot fields first");
 
 struct cpu_config {
-    const char *model;      /* "qemu64,+ssse3,-sse3" as in -cpu; NULL: the guest's default */
-    const char *accel;      /* "tcg" or "interp" */
+    const char *model; /* "qemu64,+ssse3,-sse3" as in -cpu; NULL: the guest's default */
+    const char *accel; /* "tcg" or "interp" */
     struct mem *mem, *ports;
     struct loop *loop;
     unsigned index;
-    uint64_t tb_size;       /* bytes of translated code to keep; 0: default */
+    uint64_t tb_size; /* bytes of translated code to keep; 0: default */
     /* asked for by the guest; called on the vCPU thread, machine lock not held */
-    void (*on_reset)(void *opaque, const char *why);    /* triple fault and the like */
+    void (*on_reset)(void *opaque, const char *why); /* triple fault and the like */
     void *opaque;
 };
 
@@ -79,63 +88,90 @@ void cpu_free(struct cpu *cpu);
 void cpu_attach_intc(struct cpu *cpu, const struct cpu_intc_ops *ops, void *ctrl);
 struct cpu_port cpu_port(struct cpu *cpu);
 uint32_t cpu_sipi_vector(const struct cpu *cpu); /* of the latest SIPI */
-bool cpu_start(struct cpu *cpu, struct error *err) MUST_CHECK; /* creates the vCPU's thread, which begins to run */
-void cpu_stop(struct cpu *cpu);       /* any thread but the vCPU's, machine lock NOT held; returns when the vCPU stands still */
+bool cpu_start(struct cpu *cpu,
+               struct error *err) MUST_CHECK; /* creates the vCPU's thread, which begins to run */
+void cpu_stop(struct cpu *cpu); /* any thread but the vCPU's, machine lock NOT held; returns when
+                                   the vCPU stands still */
 void cpu_resume(struct cpu *cpu);
-void cpu_request_reset(struct cpu *cpu); /* any thread: the vCPU resets itself at its next boundary */
-void cpu_reset(struct cpu *cpu);      /* while it stands still */
+void cpu_request_reset(
+    struct cpu *cpu);            /* any thread: the vCPU resets itself at its next boundary */
+void cpu_reset(struct cpu *cpu); /* while it stands still */
 void cpu_event_raise(struct cpu *cpu, uint32_t events); /* any thread */
 void cpu_event_clear(struct cpu *cpu, uint32_t events); /* any thread */
-/* After the machine was reset, or memory contents were replaced behind the CPU's back. While it stands still. */
+/* After the machine was reset, or memory contents were replaced behind the CPU's back. While it
+ * stands still. */
 void cpu_flush_all(struct cpu *cpu);
 
 /* ---- leaving translated code ---- */
-/* Restores the exact state of the instruction that called and leaves to the run loop, which calls guest->deliver. The guest has
- * recorded its exception in its own structure before. */
+/* Restores the exact state of the instruction that called and leaves to the run loop, which calls
+ * guest->deliver. The guest has recorded its exception in its own structure before. */
 _Noreturn void cpu_raise(struct cpu *cpu);
-/* As cpu_raise, without an exception: runs the current instruction again, alone, with slow-path accesses only. */
+/* As cpu_raise, without an exception: runs the current instruction again, alone, with slow-path
+ * accesses only. */
 _Noreturn void cpu_restart_slow(struct cpu *cpu);
-/* Leave to the run loop now, with the state as it stands (the helper has set pc): for resets, halts from odd places. */
+/* Leave to the run loop now, with the state as it stands (the helper has set pc): for resets, halts
+ * from odd places. */
 _Noreturn void cpu_leave(struct cpu *cpu);
-/* Brings slots and pc in memory up to date for the helper's caller. For helpers that look at the pc slot (e.g. to compute it into an
- * error report); non-pure helpers already find all other slots in memory. */
+/* Brings slots and pc in memory up to date for the helper's caller. For helpers that look at the pc
+ * slot (e.g. to compute it into an error report); non-pure helpers already find all other slots in
+ * memory. */
 void cpu_sync_pc(struct cpu *cpu);
-/* The guest's FP environment: sticky flags live in the host register while translated code or a helper runs. */
+/* The guest's FP environment: sticky flags live in the host register while translated code or a
+ * helper runs. */
 uint32_t cpu_fpcsr_read(struct cpu *cpu);
 void cpu_fpcsr_write(struct cpu *cpu, uint32_t mxcsr);
-/* Something that guest->mode depends on changed (privilege, code size, paging on, FPU traps …): recomputes mode, aux, mmu index. The
- * translator ends the region with EXIT_LOOP after a helper that may do this. */
+/* Something that guest->mode depends on changed (privilege, code size, paging on, FPU traps …):
+ * recomputes mode, aux, mmu index. The translator ends the region with EXIT_LOOP after a helper
+ * that may do this. */
 void cpu_mode_changed(struct cpu *cpu);
-/* Waits (run loop) until an event comes. Called by the guest's HLT helper; the region ends after it. */
+/* Waits (run loop) until an event comes. Called by the guest's HLT helper; the region ends after
+ * it. */
 void cpu_halt(struct cpu *cpu);
+/* The machine lock, for guests that call their interrupt controller (cpu->intc) from a helper. Not
+ * recursive. */
+void cpu_machine_lock(struct cpu *cpu);
+void cpu_machine_unlock(struct cpu *cpu);
+/* Triple fault and the like: tells the board (config.on_reset), which resets or stops the machine a
+ * little later. */
+void cpu_machine_reset(struct cpu *cpu, const char *why);
 /* Nanoseconds of virtual time: what the guest's TSC and timers derive from. */
 int64_t cpu_now_ns(const struct cpu *cpu);
 
 /* ---- soft TLB (cpu/tlb.c) ---- */
 enum { CPU_MMU_COUNT = 4, CPU_SPACE_COUNT = 8 };
-/* The address space changed to the one named `id` (x86: CR3 and PCID). keep: translations cached for that id before are still
- * valid (PCID no-flush); otherwise its non-global ones are dropped. */
+/* The address space changed to the one named `id` (x86: CR3 and PCID). keep: translations cached
+ * for that id before are still valid (PCID no-flush); otherwise its non-global ones are dropped. */
 void cpu_tlb_set_space(struct cpu *cpu, uint64_t id, bool keep);
-void cpu_tlb_flush(struct cpu *cpu, bool global_too);    /* of the current space (global_too: of all spaces) */
+void cpu_tlb_flush(struct cpu *cpu,
+                   bool global_too); /* of the current space (global_too: of all spaces) */
 void cpu_tlb_flush_space(struct cpu *cpu, uint64_t id);
-void cpu_tlb_flush_all_spaces(struct cpu *cpu);          /* everything */
-void cpu_tlb_flush_page(struct cpu *cpu, gva_t va);      /* INVLPG: current space and global ones */
+void cpu_tlb_flush_all_spaces(struct cpu *cpu);     /* everything */
+void cpu_tlb_flush_page(struct cpu *cpu, gva_t va); /* INVLPG: current space and global ones */
 
-/* ---- guest memory from helpers: raises the guest's fault. mmu: index, or cpu->mmu_index. (cpu/access.c) ---- */
-uint64_t cpu_load(struct cpu *cpu, gva_t va, unsigned size, unsigned mmu);              /* size 1, 2, 4, 8 */
+/* ---- guest memory from helpers: raises the guest's fault. mmu: index, or cpu->mmu_index.
+ * (cpu/access.c) ---- */
+uint64_t cpu_load(struct cpu *cpu, gva_t va, unsigned size, unsigned mmu); /* size 1, 2, 4, 8 */
 void cpu_store(struct cpu *cpu, gva_t va, uint64_t value, unsigned size, unsigned mmu);
-void cpu_load_bytes(struct cpu *cpu, gva_t va, void *buf, unsigned len, unsigned mmu);  /* all or a fault before use */
-void cpu_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len, unsigned mmu); /* probes all pages first */
+void cpu_load_bytes(struct cpu *cpu, gva_t va, void *buf, unsigned len,
+                    unsigned mmu); /* all or a fault before use */
+void cpu_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len,
+                     unsigned mmu); /* probes all pages first */
 /* Raises if [va, va+len) may not be accessed. */
 void cpu_probe(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access, unsigned mmu);
-/* Host pointer to va, good for *ret_len bytes to the end of its page, or NULL when it is no plain RAM (device, code page on write).
- * Raises on a fault. For string instructions. */
-void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, unsigned *ret_len);
+/* Host pointer to va, good for *ret_len bytes to the end of its page, or NULL when it is no plain
+ * RAM (device, code page on write). Raises on a fault. For string instructions. */
+void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu,
+                   unsigned *ret_len);
 uint64_t cpu_port_read(struct cpu *cpu, uint16_t port, unsigned size);
 void cpu_port_write(struct cpu *cpu, uint16_t port, uint64_t value, unsigned size);
-/* True when an interrupt or another event waits: long helpers (REP) return early so that it is taken. */
-static inline bool cpu_exit_pending(const struct cpu *cpu) { return atomic_load_explicit(&cpu->exit_request, memory_order_relaxed) != 0; }
+/* True when an interrupt or another event waits: long helpers (REP) return early so that it is
+ * taken. */
+static inline bool cpu_exit_pending(const struct cpu *cpu)
+{
+    return atomic_load_explicit(&cpu->exit_request, memory_order_relaxed) != 0;
+}
 
-/* Fetches code bytes for translation at the architectural pc: up to `want` bytes into buf, never past one page end unless `cross`.
- * Returns how many; 0 when the fetch faults (then the guest's pending exception is recorded, not raised). */
+/* Fetches code bytes for translation at the architectural pc: up to `want` bytes into buf, never
+ * past one page end unless `cross`. Returns how many; 0 when the fetch faults (then the guest's
+ * pending exception is recorded, not raised). */
 unsigned cpu_fetch(struct cpu *cpu, gva_t linear, uint8_t *buf, unsigned want);

@@ -16,20 +16,20 @@
 
 /* ---- soft TLB ---- */
 enum {
-    TLB_BITS = 12,       /* entries per table: 4096 */
+    TLB_BITS = 12, /* entries per table: 4096 */
     TLB_SIZE = 1 << TLB_BITS,
     JUMP_BITS = 12,
     JUMP_SIZE = 1 << JUMP_BITS,
     HELPER_MAX = 1024,
-    EXEC_PAGE_BITS = 12, /* bits of the filter of pages that the jump cache may know */
+    EXEC_PAGE_BITS = 16, /* bits of the filter of pages that the jump cache may know */
 };
-enum { /* low bits of a tag; any of them sends an access to the slow path */
-    TLB_IO = 1,          /* read_tag, write_tag: not plain RAM: look the address up */
-    TLB_CODE = 2,        /* write_tag: the page holds translated code */
-    TLB_SLOW = 4,        /* the guest wants to see each access */
-    TLB_GLOBAL = 8,      /* exec_tag: the mapping survives an address space switch */
-    TLB_NOEXEC = 16,     /* exec_tag: flags only, no permission */
-    TLB_INVALID = 2048,
+enum {                  /* low bits of a tag; any of them sends an access to the slow path */
+       TLB_IO = 1,      /* read_tag, write_tag: not plain RAM: look the address up */
+       TLB_CODE = 2,    /* write_tag: the page holds translated code */
+       TLB_SLOW = 4,    /* the guest wants to see each access */
+       TLB_GLOBAL = 8,  /* exec_tag: the mapping survives an address space switch */
+       TLB_NOEXEC = 16, /* exec_tag: flags only, no permission */
+       TLB_INVALID = 2048,
 };
 #define TLB_NONE UINT64_MAX
 
@@ -41,11 +41,11 @@ struct tlb_table {
 };
 struct tlb_space {
     uint64_t id;
-    uint32_t gen;              /* jump-cache generation */
+    uint32_t gen; /* jump-cache generation */
     uint64_t last_used;
     bool used;
-    uint64_t large_filter[64]; /* hashed 2 MiB pieces of large mappings seen */
-    bool has_huge;             /* a mapping beyond 4 MiB was seen */
+    uint64_t large_filter[64];              /* hashed 2 MiB pieces of large mappings seen */
+    bool has_huge;                          /* a mapping beyond 4 MiB was seen */
     struct tlb_table *table[CPU_MMU_COUNT]; /* made when first needed */
 };
 
@@ -57,30 +57,33 @@ struct block {
     uint64_t aux;
     uint32_t mode;
     uint8_t variant;
-    bool dead, spans;          /* spans: reaches into a second page */
-    uint32_t size;             /* guest bytes */
-    gra_t page[2];             /* RAM pages it was made from; [1] only when it spans */
+    bool dead, spans; /* spans: reaches into a second page */
+    uint32_t size;    /* guest bytes */
+    gra_t page[2];    /* RAM pages it was made from; [1] only when it spans */
     struct block *hash_next, *page_next[2];
     struct host_region host;
     uint32_t exit_base;
-    uint32_t incoming;         /* first exit linked to this block, +1; 0: none */
-    struct ir *ir;             /* interpreter only */
+    uint32_t incoming; /* first exit linked to this block, +1; 0: none */
+    struct ir *ir;     /* interpreter only */
 };
 struct exit_rec {
     struct host_exit e;
-    struct block *from, *to;   /* to: valid while linked */
-    uint32_t next_in;          /* next exit linked to the same block, +1 */
+    struct block *from, *to; /* to: valid while linked */
+    uint32_t next_in;        /* next exit linked to the same block, +1 */
     bool linked;
 };
 struct code_page {
     gra_t page;
     struct code_page *next;
     struct block *blocks;
-    uint64_t granules;         /* bit per 64 bytes that hold code */
+    uint64_t granules; /* bit per 64 bytes that hold code */
 };
 enum { PAGE_HASH = 4096 };
 
-struct engine_mode { uint32_t mode; uint64_t aux; };
+struct engine_mode {
+    uint32_t mode;
+    uint64_t aux;
+};
 
 struct cpu_tail { /* lies behind the guest's structure, reached by emitted code */
     uint64_t saved[16];
@@ -96,8 +99,8 @@ struct engine {
     void *host_state;
     struct cpu_tail *tail;
     struct host_code_buf code;
-    size_t code_start;       /* used after host->init */
-    struct arena arena;      /* blocks, exits' side data; emptied when the cache is */
+    size_t code_start;  /* used after host->init */
+    struct arena arena; /* blocks, exits' side data; emptied when the cache is */
     struct ir ir;
     struct host_env env;
 
@@ -105,32 +108,33 @@ struct engine {
     struct tlb_space *cur;
     uint64_t use_clock;
     uint32_t gen_next, kernel_gen;
-    bool kernel_nonglobal;   /* a jump-cache entry of the shared generation lies on a non-global page */
+    bool kernel_nonglobal; /* a jump-cache entry of the shared generation lies on a non-global page
+                            */
     uint64_t exec_pages[1 << (EXEC_PAGE_BITS - 6)];
     struct engine_mode modes[256];
     unsigned mode_count;
 
     struct block **hash;
     unsigned hash_bits;
-    struct block **by_code;  /* in order of code offsets */
+    struct block **by_code; /* in order of code offsets */
     unsigned block_count, block_cap;
     struct exit_rec *exits;
     uint32_t exit_count, exit_cap;
     struct code_page *pages[PAGE_HASH];
-    uint32_t *spanning;      /* exits linked to blocks that span two pages */
+    uint32_t *spanning; /* exits linked to blocks that span two pages */
     unsigned spanning_count, spanning_cap;
-    uint64_t flushes;        /* times the cache was emptied */
+    uint64_t flushes; /* times the cache was emptied */
     unsigned helper_count;
     const struct helper *helper_of[HELPER_MAX];
 
     jmp_buf leave;
-    bool verify;             /* check the IR of each region (debug builds, tests) */
-    bool restart_slow;       /* run the next instruction in slow mode */
-    bool deliver;            /* an exception waits for guest->deliver */
-    struct block *running;   /* interpreter: the block in progress */
-    uint32_t host_csr;       /* FP environment of C code */
+    bool verify;           /* check the IR of each region (debug builds, tests) */
+    bool restart_slow;     /* run the next instruction in slow mode */
+    bool deliver;          /* an exception waits for guest->deliver */
+    struct block *running; /* interpreter: the block in progress */
+    uint32_t host_csr;     /* FP environment of C code */
     bool fp_entered;
-    bool shadow;             /* the running block is the instruction of an interrupt shadow */
+    bool shadow; /* the running block is the instruction of an interrupt shadow */
     struct mem_listener listener;
 
     struct cpu_config config;
@@ -140,7 +144,10 @@ struct engine {
     pthread_cond_t cond;
     bool started, stopped, stop_wanted, quit;
     uint32_t sipi_vector;
-    struct { gra_t gra; uint64_t len; } code_writes[64];
+    struct {
+        gra_t gra;
+        uint64_t len;
+    } code_writes[64];
     unsigned code_write_count; /* > 64: flush everything */
 };
 
@@ -148,10 +155,12 @@ struct engine {
 bool engine_tlb_init(struct engine *e);
 void engine_tlb_finish(struct engine *e);
 void engine_tag_update(struct engine *e); /* cpu->tlb and cpu->jump_tag from mode and space */
-/* The entry for va with `access` permitted; fills it by the guest's walk. NULL: fault, recorded unless probe. */
-struct host_tlb_entry *engine_tlb_lookup(struct engine *e, gva_t va, enum cpu_access access, unsigned mmu, bool probe);
+/* The entry for va with `access` permitted; fills it by the guest's walk. NULL: fault, recorded
+ * unless probe. */
+struct host_tlb_entry *engine_tlb_lookup(struct engine *e, gva_t va, enum cpu_access access,
+                                         unsigned mmu, bool probe);
 gpa_t engine_tlb_gpa(struct engine *e, gva_t va, unsigned mmu); /* of an entry just looked up */
-void engine_tlb_protect(struct engine *e, gra_t page);     /* a page got code: writes to it go slow */
+void engine_tlb_protect(struct engine *e, gra_t page); /* a page got code: writes to it go slow */
 void engine_jump_insert(struct engine *e, const struct block *b);
 void engine_jump_clear(struct engine *e);
 void engine_tlb_drop_all(struct engine *e);
@@ -163,18 +172,21 @@ extern const struct ir_interp_ops engine_interp_ops;
 /* blocks.c */
 bool engine_blocks_init(struct engine *e, struct error *err);
 void engine_blocks_finish(struct engine *e);
-struct block *engine_block_find(struct engine *e, gra_t gra, gva_t pc, uint32_t mode, uint64_t aux, enum block_variant v);
+struct block *engine_block_find(struct engine *e, gra_t gra, gva_t pc, uint32_t mode, uint64_t aux,
+                                enum block_variant v);
 struct block *engine_block_add(struct engine *e, const struct block *proto);
 struct block *engine_block_by_code(struct engine *e, uint32_t off);
 void engine_block_kill(struct engine *e, struct block *b);
 void engine_link(struct engine *e, uint32_t exit, struct block *to);
 void engine_unlink_spanning(struct engine *e);
 void engine_flush_blocks(struct engine *e);
-/* Kills the blocks made from [gra, gra+len). True when `current` is one of them (it is left alive; the caller decides). */
+/* Kills the blocks made from [gra, gra+len). True when `current` is one of them (it is left alive;
+ * the caller decides). */
 bool engine_code_written(struct engine *e, gra_t gra, uint64_t len, const struct block *current);
 
 /* compile.c */
-struct block *engine_block_for(struct engine *e, gva_t pc, enum block_variant v); /* raises on a fetch fault */
+struct block *engine_block_for(struct engine *e, gva_t pc,
+                               enum block_variant v); /* raises on a fetch fault */
 unsigned engine_helper_index(void *opaque, const struct helper *h);
 
 /* run.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The run loop of a vCPU's thread: events, halts, exceptions, and blocks one after another until something
- * leaves the chain.
+ * The run loop of a vCPU's thread: events, halts, exceptions, and blocks one after another until
+ * something leaves the chain.
  */
 #include <assert.h>
 #include <string.h>
@@ -71,7 +71,8 @@ static void restore(struct engine *e)
         return; /* the interpreter, or no translated code below us: memory is exact */
     b = engine_current_block(e);
     assert(b);
-    if (!e->host->restore(e->host_state, &b->host, (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx), cpu, &pc))
+    if (!e->host->restore(e->host_state, &b->host, (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx),
+                          cpu, &pc))
         assert(!"each call out of a block is in its fault table");
     *pc_slot(cpu) = pc;
 }
@@ -101,7 +102,8 @@ void cpu_sync_pc(struct cpu *cpu)
     struct block *b = e->host && cpu->host_ra ? engine_current_block(e) : NULL;
     gva_t pc;
 
-    if (b && e->host->restore(e->host_state, &b->host, (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx), cpu, &pc))
+    if (b && e->host->restore(e->host_state, &b->host,
+                              (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx), cpu, &pc))
         *pc_slot(cpu) = pc;
 }
 
@@ -113,7 +115,10 @@ void cpu_halt(struct cpu *cpu)
 
 /* ---- events ---- */
 
-enum { CPU_EVENTS_GUEST = CPU_EVENT_INTR | CPU_EVENT_NMI | CPU_EVENT_SMI | CPU_EVENT_INIT | CPU_EVENT_SIPI };
+enum {
+    CPU_EVENTS_GUEST =
+        CPU_EVENT_INTR | CPU_EVENT_NMI | CPU_EVENT_SMI | CPU_EVENT_INIT | CPU_EVENT_SIPI
+};
 
 static void stand_still(struct engine *e)
 {
@@ -129,7 +134,10 @@ static void stand_still(struct engine *e)
 
 static void take_code_writes(struct engine *e)
 {
-    struct { gra_t gra; uint64_t len; } w[ARRAY_SIZE(e->code_writes)];
+    struct {
+        gra_t gra;
+        uint64_t len;
+    } w[ARRAY_SIZE(e->code_writes)];
     unsigned n;
 
     pthread_mutex_lock(&e->lock);
@@ -190,7 +198,9 @@ static void log_exec(struct engine *e, const struct block *b)
 
     if (log_enabled(LOG_EXEC))
         log_write(LOG_EXEC, "exec pc %#llx mode %#x%s\n", (unsigned long long)b->pc, b->mode,
-                  b->variant == BLOCK_NORMAL ? "" : b->variant == BLOCK_SLOW ? " slow" : " one");
+                  b->variant == BLOCK_NORMAL ? ""
+                  : b->variant == BLOCK_SLOW ? " slow"
+                                             : " one");
     if (log_enabled(LOG_CPU)) {
         f = log_lock();
         e->cpu->guest->print_state(f, e->cpu);
@@ -222,7 +232,8 @@ static void run_host(struct engine *e, struct block *b)
         r = e->host->enter(e->host_state, cpu, b->host.code);
         e->fp_entered = false;
         cpu->host_ra = 0;
-        if ((r.left != HOST_LEFT_EXIT && r.left != HOST_LEFT_IND) || !chain || atomic_load(&cpu->exit_request))
+        if ((r.left != HOST_LEFT_EXIT && r.left != HOST_LEFT_IND) || !chain ||
+            atomic_load(&cpu->exit_request))
             return;
         exit = (uint32_t)r.value;
         b = engine_block_for(e, *pc_slot(cpu), BLOCK_NORMAL);
@@ -249,7 +260,7 @@ static void step(struct engine *e)
         cpu->guest->deliver(cpu);
         return;
     }
-    if (!e->restart_slow && (atomic_load(&cpu->exit_request) || atomic_load(&cpu->events)) ) {
+    if (!e->restart_slow && (atomic_load(&cpu->exit_request) || atomic_load(&cpu->events))) {
         take_events(e);
         if (cpu->halted && !e->quit) {
             wait_for_event(e);

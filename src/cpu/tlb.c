@@ -96,7 +96,8 @@ static unsigned mode_number(struct engine *e)
 }
 
 /* The user index has the address space's generation; the others share one, since kernels are mapped
- * globally. An entry that is not is remembered (kernel_nonglobal) and ends the shared generation too. */
+ * globally. An entry that is not is remembered (kernel_nonglobal) and ends the shared generation
+ * too. */
 static bool shares_gen(const struct engine *e)
 {
     return e->cpu->mmu_index != e->cpu->guest->mmu_user;
@@ -159,7 +160,7 @@ static void end_gen(struct engine *e, bool shared_too)
 static void remember(struct tlb_table *t, unsigned i)
 {
     if (t->entry[i].exec_tag != TLB_NONE)
-        return; /* already listed */
+        return;                        /* already listed */
     if (t->filled_count == TLB_SIZE) { /* holes of single-page flushes: rebuild */
         t->filled_count = 0;
         for (unsigned n = 0; n < TLB_SIZE; n++)
@@ -169,7 +170,8 @@ static void remember(struct tlb_table *t, unsigned i)
     t->filled[t->filled_count++] = (uint16_t)i;
 }
 
-/* Large mappings are cached as 4 KiB pieces; a filter by 2 MiB tells a single-page flush when it must drop them all. */
+/* Large mappings are cached as 4 KiB pieces; a filter by 2 MiB tells a single-page flush when it
+ * must drop them all. */
 static uint64_t *large_bit(struct tlb_space *s, gva_t va, uint64_t *ret_mask)
 {
     uint64_t n = va >> 21;
@@ -193,7 +195,8 @@ static void note_large(struct tlb_space *s, gva_t va, uint64_t size)
     }
 }
 
-static void fill(struct engine *e, struct host_tlb_entry *en, struct tlb_table *t, gva_t va, const struct cpu_walk *w)
+static void fill(struct engine *e, struct host_tlb_entry *en, struct tlb_table *t, gva_t va,
+                 const struct cpu_walk *w)
 {
     struct cpu *cpu = e->cpu;
     gva_t page = va & ~UINT64_C(0xfff);
@@ -220,12 +223,15 @@ static void fill(struct engine *e, struct host_tlb_entry *en, struct tlb_table *
         note_large(e->cur, va, w->page_size);
 }
 
-struct host_tlb_entry *engine_tlb_lookup(struct engine *e, gva_t va, enum cpu_access access, unsigned mmu, bool probe)
+struct host_tlb_entry *engine_tlb_lookup(struct engine *e, gva_t va, enum cpu_access access,
+                                         unsigned mmu, bool probe)
 {
     struct tlb_table *t = table_of(e, mmu);
     struct host_tlb_entry *en = &t->entry[slot_of(va)];
     gva_t page = va & ~UINT64_C(0xfff);
-    uint64_t tag = access == CPU_READ ? en->read_tag : access == CPU_WRITE ? en->write_tag : en->exec_tag;
+    uint64_t tag = access == CPU_READ    ? en->read_tag
+                   : access == CPU_WRITE ? en->write_tag
+                                         : en->exec_tag;
     struct cpu_walk w;
 
     if (likely((tag & ~UINT64_C(0x7ff)) == page && (access != CPU_EXEC || !(tag & TLB_NOEXEC))))
@@ -253,7 +259,8 @@ void engine_tlb_protect(struct engine *e, gra_t page)
             for (unsigned n = 0; t && n < t->filled_count; n++) {
                 struct host_tlb_entry *en = &t->entry[t->filled[n]];
 
-                if (!(en->write_tag & (TLB_INVALID | TLB_IO)) && (en->write_tag & ~UINT64_C(0xfff)) + en->addend == host)
+                if (!(en->write_tag & (TLB_INVALID | TLB_IO)) &&
+                    (en->write_tag & ~UINT64_C(0xfff)) + en->addend == host)
                     en->write_tag |= TLB_CODE;
             }
         }
