@@ -29,6 +29,6 @@ clean:
 	+@[ ! -e $(BUILD)/build.ninja ] || ninja -C $(BUILD) clean
 
 distclean:
-	rm -rf $(BUILD) $(BUILD)-asan
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
 
 .PHONY: all install check bench fuzz format clean distclean

@@ -15,7 +15,7 @@ CASES = [
     (['-machin', 'pc'], 'machin', '-machine'),
     (['-M', 'pcc'], 'pcc', 'pc'),
     (['-M', 'pc,accle=tcg'], 'accle', 'accel'),
-    (['-cpu', 'Haswell'], 'Haswell', 'Haswell'),
+    (['-cpu', 'Haswel'], 'Haswel', 'Haswell'),
     (['-cpu', 'qemu64,+aess'], 'aess', 'aes'),
     (['-accel', 'tgc'], 'tgc', 'tcg'),
     (['-m', '12Q'], '12Q', '512M'),
