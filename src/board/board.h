@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A board: the wiring of memory, devices and vCPUs into one machine, as one const struct board_type.
+ * vm/ makes one from a struct board_config, starts and stops its vCPUs, and hears of reset and
+ * power-off through struct board_events.
+ */
+#ifndef BOARD_BOARD_H
+#define BOARD_BOARD_H
+
+#include "base/error.h"
+#include "base/types.h"
+
+#include <stdio.h>
+
+struct board;
+struct chardev;
+struct cpu;
+struct guest;
+struct loop;
+struct mem;
+
+enum { BOARD_CPUS_MAX = 1, BOARD_SERIALS = 4 };
+
+/* What the person who starts the machine chose. Strings and chardevs are borrowed and outlive it. */
+struct board_config {
+    const char *board_name; /* as typed: chooses the version shown to the guest */
+    const char *cpu_model, *accel;
+    uint64_t tb_size;
+    uint64_t ram_size;
+    unsigned cpus;
+    const char *kernel, *initrd, *append; /* direct kernel boot; NULL: firmware */
+    const char *firmware;                 /* a path */
+    struct chardev *serial[BOARD_SERIALS]; /* NULL: the port is not there */
+    struct chardev *debugcon;
+    uint16_t debugcon_port;
+    const char *rtc_base, *rtc_clock; /* NULL: the device's default */
+    uint8_t uuid[16];
+    bool uuid_set;
+    bool serial_console; /* firmware shows its screen on the first serial port */
+    const char *boot_order; /* letters, NULL: the default */
+    bool boot_menu, boot_strict;
+    uint32_t boot_menu_wait_ms;
+    int32_t boot_fail_wait_ms; /* -1: wait for ever */
+    bool hpet, acpi;
+};
+
+/* Asked by the guest, under the machine lock, on whatever thread. */
+struct board_events {
+    void (*reset)(void *opaque, const char *why);
+    void (*power_off)(void *opaque);
+    void *opaque;
+};
+
+struct board_type {
+    const char *name;
+    const char *doc;
+    const char *const *names; /* accepted names; the first is what plain `name` means */
+    const struct guest *guest;
+    uint64_t ram_default;
+    unsigned cpus_max;
+    size_t size; /* of the instance, which begins with struct board */
+    bool (*init)(struct board *b, struct error *err);
+    void (*finish)(struct board *b); /* copes with a half-built board */
+    /* Devices to their power-on state, kernel loaded anew. vCPUs stand still, machine lock held. */
+    bool (*reset)(struct board *b, struct error *err);
+    void (*power_button)(struct board *b);
+};
+
+struct board {
+    const struct board_type *type;
+    const struct board_config *config;
+    struct board_events events;
+    struct loop *loop;
+    struct mem *mem, *ports;
+    struct cpu *cpus[BOARD_CPUS_MAX];
+    unsigned cpu_count;
+};
+
+/* All boards, NULL-terminated; the first is the default. */
+extern const struct board_type *const board_types[];
+
+/* By name or alias; NULL with err (nearest name) when there is none. */
+const struct board_type *board_find(const char *name, struct error *err);
+void board_help(FILE *f);
+
+/* Builds the machine and resets it; nothing runs yet. NULL with err set. */
+struct board *board_new(const struct board_type *type, const struct board_config *config,
+                        struct loop *loop, const struct board_events *events, struct error *err);
+void board_free(struct board *b);
+
+/* The file called name in the given directory, else in the firmware directories; NULL if nowhere. */
+char *board_find_firmware(const char *const *dirs, const char *name);
+/* NULL-terminated: where firmware is looked for. */
+extern const char *const board_firmware_dirs[];
+
+#endif

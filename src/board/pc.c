@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The i440FX PC. Reads top to bottom: memory, vCPU, parts of pc_map.c, interrupt lines, firmware.
+ *
+ * Interrupts: each of the 16 ISA lines is a wired OR of its device, the PCI routes and (0, 8) the
+ * HPET's legacy mode; it goes to the 8259 pair and to an I/O APIC pin (IRQ 0 to pin 2). The 8259's
+ * INT goes to LINT0 of the local APIC.
+ */
+#include "board/pc.h"
+
+#include "base/alloc.h"
+#include "base/trace.h"
+#include "cpu/cpu.h"
+#include "cpu/guest.h"
+#include "dev/char/debugcon.h"
+#include "dev/char/uart.h"
+#include "dev/input/i8042.h"
+#include "dev/intc/ioapic.h"
+#include "dev/intc/lapic.h"
+#include "dev/intc/pic.h"
+#include "dev/pci/i440fx.h"
+#include "dev/pci/piix3.h"
+#include "dev/pci/piix4_pm.h"
+#include "dev/timer/hpet.h"
+#include "dev/timer/pit.h"
+#include "guest/x86/x86.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* --- memory --- */
+
+static uint64_t post_read(void *opaque, uint64_t off, unsigned size)
+{
+    return ((struct pc *)opaque)->post_code;
+}
+
+static void post_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
+{
+    ((struct pc *)opaque)->post_code = val;
+    TRACE(pc, "POST code %02x", (unsigned)val);
+}
+
+static const struct mem_io_ops post_ops = {
+    .read = post_read, .write = post_write, .min_size = 1, .max_size = 1
+};
+
+static bool make_memory(struct pc *pc, struct error *err)
+{
+    uint64_t size = pc->b.config->ram_size;
+    pc->ram_low = MIN(size, PC_RAM_LOW_MAX);
+    pc->ram_high = size - pc->ram_low;
+    if (!(pc->b.mem = mem_new(pc->b.loop, "memory", 0, size + PC_FIRMWARE_MAX, err)) ||
+        !(pc->b.ports = mem_new(pc->b.loop, "io", 0x10000, 0, err)) ||
+        !mem_ram_alloc(pc->b.mem, size, &pc->ram, err))
+        return false;
+    mem_region_init_ram(&pc->ram_base_region, "ram-base", pc->ram, PC_BASE_RAM);
+    mem_region_init_ram(&pc->ram_ext_region, "ram-low", pc->ram + MIB, pc->ram_low - MIB);
+    mem_map(pc->b.mem, 0, &pc->ram_base_region, PC_PRIO_RAM);
+    mem_map(pc->b.mem, MIB, &pc->ram_ext_region, PC_PRIO_RAM);
+    if (pc->ram_high) {
+        mem_region_init_ram(&pc->ram_high_region, "ram-high", pc->ram + pc->ram_low, pc->ram_high);
+        mem_map(pc->b.mem, 4 * GIB, &pc->ram_high_region, PC_PRIO_RAM);
+    }
+    mem_region_init_io(&pc->post_region, "post", &post_ops, pc, 1);
+    mem_map(pc->b.ports, PC_PORT_POST, &pc->post_region, PC_PRIO_CHIP);
+    return true;
+}
+
+/* --- vCPU and local APIC --- */
+
+static void cpu_wants_reset(void *opaque, const char *why)
+{
+    struct pc *pc = opaque;
+    loop_lock(pc->b.loop);
+    pc->b.events.reset(pc->b.events.opaque, why);
+    loop_unlock(pc->b.loop);
+}
+
+static uint64_t tsc_now(void *cpu)
+{
+    return x86_tsc(x86_of(cpu));
+}
+
+static uint64_t tsc_hz(void *cpu)
+{
+    return x86_tsc_hz(cpu);
+}
+
+static void lapic_moved(void *opaque, uint64_t base, bool enabled)
+{
+    struct pc *pc = opaque;
+    struct mem_region *r = device_window(pc->part[PC_LAPIC], "regs");
+    if (enabled)
+        mem_map(pc->b.mem, base, r, PC_PRIO_LAPIC);
+    else
+        mem_unmap(r);
+}
+
+static bool make_cpu(struct pc *pc, struct error *err)
+{
+    const struct board_config *c = pc->b.config;
+    struct cpu_config config = {
+        .model = c->cpu_model, .accel = c->accel, .mem = pc->b.mem, .ports = pc->b.ports,
+        .loop = pc->b.loop, .tb_size = c->tb_size, .on_reset = cpu_wants_reset, .opaque = pc,
+    };
+    struct cpu *cpu = cpu_new(pc->b.type->guest, &config, err);
+    if (!cpu)
+        return false;
+    pc->b.cpus[pc->b.cpu_count++] = cpu;
+    pc->lapic_port = cpu_port(cpu);
+    return true;
+}
+
+static bool prepare_lapic(struct pc *pc, struct device *dev, struct error *err)
+{
+    struct cpu *cpu = pc->b.cpus[0];
+    struct lapic_wiring w = {
+        .bus = &pc->apic_bus, .port = &pc->lapic_port,
+        .extint = pic_acknowledge, .extint_opaque = pc->part[PC_PIC],
+        .tsc_now = tsc_now, .tsc_hz = tsc_hz, .tsc_opaque = cpu,
+        .base_changed = lapic_moved, .base_opaque = pc,
+    };
+    lapic_wire(dev, &w);
+    cpu_attach_intc(cpu, &lapic_intc_ops, dev);
+    return device_set(dev, "apic_id", "0", err) && device_set(dev, "bsp", "on", err);
+}
+
+/* --- parts --- */
+
+static bool is_wanted(const struct pc *pc, enum pc_part i)
+{
+    const struct board_config *c = pc->b.config;
+    if (i >= PC_COM1 && i <= PC_COM4)
+        return c->serial[i - PC_COM1] != NULL;
+    if (i == PC_DEBUGCON)
+        return c->debugcon != NULL;
+    return i != PC_HPET || c->hpet;
+}
+
+static void prepare_host(struct pc *pc, struct device *dev)
+{
+    struct i440fx_wiring w = {
+        .bus = &pc->pci, .mem = pc->b.mem, .low_ram = pc->ram, .priority = PC_PRIO_SHADOW,
+        .reset_control_read = piix3_reset_control_read,
+        .reset_control_write = piix3_reset_control_write,
+        .reset_control_opaque = pc->part[PC_ISA],
+    };
+    if (pc->rom_size) {
+        uint64_t shown = MIN(pc->rom_size, (uint64_t)PC_LOW_ALIAS);
+        w.rom = mem_ram_base(pc->b.mem) + pc->rom + pc->rom_size - shown;
+        w.rom_base = MIB - shown;
+    }
+    i440fx_wire(dev, &w);
+}
+
+/* What a part needs before device_init(). */
+static bool prepare(struct pc *pc, enum pc_part i, struct device *dev, struct error *err)
+{
+    const struct board_config *c = pc->b.config;
+    switch (i) {
+    case PC_IOAPIC:
+        ioapic_attach(dev, &pc->apic_bus);
+        return true;
+    case PC_LAPIC:
+        return prepare_lapic(pc, dev, err);
+    case PC_RTC:
+        return (!c->rtc_base || device_set(dev, "base", c->rtc_base, err)) &&
+               (!c->rtc_clock || device_set(dev, "clock", c->rtc_clock, err));
+    case PC_COM1 ... PC_COM4:
+        uart_set_chardev(dev, c->serial[i - PC_COM1]);
+        return true;
+    case PC_DEBUGCON:
+        debugcon_set_chardev(dev, c->debugcon);
+        return true;
+    default:
+        return true;
+    }
+}
+
+static void map_windows(struct pc *pc, enum pc_part i)
+{
+    const struct pc_part_info *p = &pc_parts[i];
+    struct device *dev = pc->part[i];
+    for (unsigned w = 0; w < PC_WINDOWS_MAX && p->win[w].name; w++) {
+        gpa_t base = p->win[w].base;
+        bool mmio = base > 0xffff;
+        if (i == PC_DEBUGCON && pc->b.config->debugcon_port)
+            base = pc->b.config->debugcon_port;
+        if (i != PC_LAPIC) /* maps itself as IA32_APIC_BASE says */
+            mem_map(mmio ? pc->b.mem : pc->b.ports, base, device_window(dev, p->win[w].name),
+                    PC_PRIO_CHIP);
+    }
+}
+
+static bool make_part(struct pc *pc, enum pc_part i, struct error *err)
+{
+    const struct pc_part_info *p = &pc_parts[i];
+    const struct device_ctx ctx = { .loop = pc->b.loop, .dma = pc->b.mem };
+    if (!is_wanted(pc, i))
+        return true;
+    struct device *dev = pc->part[i] = device_new(p->type, p->id, &ctx);
+    if (p->devfn != PC_NO_DEVFN)
+        pci_plug(&pc->pci, dev, p->devfn);
+    if (i == PC_HOST) /* needs the ISA bridge, which comes after it: see make_parts() */
+        return true;
+    if (!prepare(pc, i, dev, err) || !device_init(dev, err))
+        return false;
+    map_windows(pc, i);
+    if (p->irq != PC_NO_IRQ)
+        irq_connect(&dev->irqs[0], irq_or_input, &pc->isa[p->irq], PC_ISA_DEVICE);
+    return true;
+}
+
+/* Slot s, pin p reaches route (s - 1 + p) mod 4; pc_acpi.c's _PRT says the same. */
+static unsigned route(unsigned slot, unsigned pin)
+{
+    return (slot + 3 + pin) & 3;
+}
+
+static bool make_parts(struct pc *pc, struct error *err)
+{
+    pc->pci.mem = pc->b.mem;
+    pc->pci.io = pc->b.ports;
+    pc->pci.route = route;
+    pc->pci.bar_priority = PC_PRIO_BAR;
+    for (unsigned i = 0; i < PC_PARTS; i++)
+        if (!make_part(pc, i, err))
+            return false;
+    prepare_host(pc, pc->part[PC_HOST]);
+    if (!device_init(pc->part[PC_HOST], err))
+        return false;
+    map_windows(pc, PC_HOST);
+    return true;
+}
+
+/* --- lines --- */
+
+static void set_a20(void *opaque, unsigned n, bool level)
+{
+    struct pc *pc = opaque;
+    for (unsigned i = 0; i < pc->b.cpu_count; i++)
+        x86_set_a20(pc->b.cpus[i], level);
+}
+
+static void reset_line(void *opaque, unsigned n, bool level)
+{
+    struct pc *pc = opaque;
+    if (level)
+        pc->b.events.reset(pc->b.events.opaque, "guest");
+}
+
+static void power_off_line(void *opaque, unsigned n, bool level)
+{
+    struct pc *pc = opaque;
+    if (level)
+        pc->b.events.power_off(pc->b.events.opaque);
+}
+
+static void connect_isa(struct pc *pc)
+{
+    for (unsigned i = 0; i < PC_IRQS; i++) {
+        unsigned pin = i == 0 ? PC_GSI_TIMER : i;
+        irq_connect(&pc->isa[i].out, irq_split_input, &pc->isa_split[i], 0);
+        irq_connect(&pc->isa_split[i].out[0], device_input, pc->part[PC_PIC], i);
+        if (i != PC_GSI_TIMER) /* IRQ 2 is the cascade */
+            irq_connect(&pc->isa_split[i].out[1], irq_or_input, &pc->pin[pin], PC_PIN_ISA);
+        irq_connect(&pc->part[PC_ISA]->irqs[i], irq_or_input, &pc->isa[i], PC_ISA_PCI);
+    }
+    for (unsigned i = 0; i < IOAPIC_PINS; i++)
+        irq_connect(&pc->pin[i].out, device_input, pc->part[PC_IOAPIC], i);
+    for (unsigned i = 0; i < PCI_ROUTES; i++)
+        irq_connect(&pc->pci.out[i], device_input, pc->part[PC_ISA], i);
+}
+
+/* In legacy mode the HPET takes IRQ 0 and 8 away from the PIT and the RTC. */
+static void connect_hpet(struct pc *pc)
+{
+    struct device *hpet = pc->part[PC_HPET];
+    irq_connect(&pc->part[PC_PIT]->irqs[0], irq_gate_input, &pc->gate0, IRQ_GATE_SIGNAL);
+    irq_connect(&pc->part[PC_RTC]->irqs[0], irq_gate_input, &pc->gate8, IRQ_GATE_SIGNAL);
+    irq_connect(&pc->gate0.out, irq_or_input, &pc->isa[0], PC_ISA_DEVICE);
+    irq_connect(&pc->gate8.out, irq_or_input, &pc->isa[8], PC_ISA_DEVICE);
+    if (!hpet)
+        return;
+    irq_connect(&hpet->irqs[HPET_OUT_LEGACY], irq_split_input, &pc->hpet_legacy, 0);
+    irq_connect(&pc->hpet_legacy.out[0], irq_gate_input, &pc->gate0, IRQ_GATE_BLOCK);
+    irq_connect(&pc->hpet_legacy.out[1], irq_gate_input, &pc->gate8, IRQ_GATE_BLOCK);
+    irq_connect(&hpet->irqs[HPET_OUT_IRQ0], irq_or_input, &pc->isa[0], PC_ISA_HPET);
+    irq_connect(&hpet->irqs[HPET_OUT_IRQ8], irq_or_input, &pc->isa[8], PC_ISA_HPET);
+    for (unsigned i = 0; i < HPET_PINS; i++)
+        irq_connect(&hpet->irqs[i], irq_or_input, &pc->pin[i], PC_PIN_HPET);
+}
+
+static void connect_rest(struct pc *pc)
+{
+    struct device *kbd = pc->part[PC_KBD];
+    irq_connect(&kbd->irqs[I8042_OUT_MOUSE], irq_or_input, &pc->isa[12], PC_ISA_DEVICE);
+    irq_connect(&kbd->irqs[I8042_OUT_A20], set_a20, pc, 0);
+    irq_connect(&kbd->irqs[I8042_OUT_RESET], reset_line, pc, 0);
+    irq_connect(&pc->part[PC_ISA]->irqs[PIIX3_OUT_RESET], reset_line, pc, 0);
+    irq_connect(&pc->part[PC_PM]->irqs[PIIX4_PM_OUT_OFF], power_off_line, pc, 0);
+    device_connect(pc->part[PC_PIC], 0, pc->part[PC_LAPIC], LAPIC_IN_LINT0);
+}
+
+/* --- the board --- */
+
+static bool check_config(const struct board_config *c, struct error *err)
+{
+    if (c->ram_size < 2 * MIB || c->ram_size % 4096) {
+        (void)fail(err, EINVAL, "%" PRIu64 " bytes of memory: a PC has at least 2 MiB, in pages",
+                   c->ram_size);
+        return fail_hint(err, "-m counts MiB: -m 512, -m 2G");
+    }
+    if (c->cpus != 1) {
+        (void)fail(err, ENOTSUP, "%u vCPUs: more than one comes with a later release", c->cpus);
+        return fail_hint(err, "use -smp 1");
+    }
+    return true;
+}
+
+static bool pc_init(struct board *b, struct error *err)
+{
+    struct pc *pc = pc_of(b);
+    if (!check_config(b->config, err) || !make_memory(pc, err) || !pc_firmware_load(pc, err) ||
+        !make_cpu(pc, err) || !make_parts(pc, err))
+        return false;
+    connect_isa(pc);
+    connect_hpet(pc);
+    connect_rest(pc);
+    return pc_firmware_config(pc, err);
+}
+
+static bool pc_reset(struct board *b, struct error *err)
+{
+    struct pc *pc = pc_of(b);
+    for (unsigned i = 0; i < PC_PARTS; i++)
+        if (pc->part[i])
+            device_reset(pc->part[i]);
+    for (unsigned i = 0; i < b->cpu_count; i++)
+        cpu_reset(b->cpus[i]);
+    return !b->config->kernel || pc_boot_kernel(pc, err);
+}
+
+static void pc_finish(struct board *b)
+{
+    struct pc *pc = pc_of(b);
+    for (unsigned i = 0; i < b->cpu_count; i++)
+        cpu_free(b->cpus[i]);
+    for (unsigned i = PC_PARTS; i-- > 0;)
+        device_free(pc->part[i]);
+    acpi_set_finish(&pc->acpi);
+    mem_free(b->ports);
+    mem_free(b->mem);
+}
+
+static void pc_power_button(struct board *b)
+{
+    piix4_pm_power_button(pc_of(b)->part[PC_PM]);
+}
+
+static const char *const names[] = {
+    "pc-i440fx-10.0", "pc-i440fx-9.2", "pc-i440fx-9.1", "pc-i440fx-9.0", "pc-i440fx-8.2",
+    "pc-i440fx-8.1", "pc-i440fx-8.0", "pc-i440fx-7.2", "pc-i440fx-7.1", "pc-i440fx-7.0",
+    "pc-i440fx-6.2", NULL,
+};
+
+const struct board_type pc_board = {
+    .name = "pc",
+    .doc = "Standard PC (i440FX + PIIX, 1996)",
+    .names = names,
+    .guest = &x86_guest,
+    .ram_default = 128 * MIB,
+    .cpus_max = 1,
+    .size = sizeof(struct pc),
+    .init = pc_init,
+    .finish = pc_finish,
+    .reset = pc_reset,
+    .power_button = pc_power_button,
+};
