@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The 82093AA I/O APIC, 24 pins (inputs 0..23), window "regs" (4 KiB, at 0xfec00000 on a PC).
- * Property: id. Version 0x20 has the EOI register at 0x40.
+ * Version 0x20, with the EOI register at 0x40.
  */
 #ifndef DEV_INTC_IOAPIC_H
 #define DEV_INTC_IOAPIC_H
