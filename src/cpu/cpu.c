@@ -224,6 +224,16 @@ bool cpu_start(struct cpu *cpu, struct error *err)
     return true;
 }
 
+void cpu_hold(struct cpu *cpu)
+{
+    struct engine *e = cpu->engine;
+
+    pthread_mutex_lock(&e->lock);
+    e->stop_wanted = true;
+    pthread_mutex_unlock(&e->lock);
+    cpu_event_raise(cpu, CPU_EVENT_STOP);
+}
+
 void cpu_stop(struct cpu *cpu)
 {
     struct engine *e = cpu->engine;
