@@ -44,7 +44,7 @@ static const char *const capstone_alias[][2] = {
 /* Ours by kind of operand: one name in the assembler, several operations here. */
 static const char *const split_names[][2] = {
     { "mov", "mov_r_sreg" }, { "mov", "mov_sreg_r" }, { "mov", "mov_r_cr" }, { "mov", "mov_cr_r" }, { "mov", "mov_r_dr" },
-    { "mov", "mov_dr_r" }, { "push", "push_sreg" }, { "pop", "pop_sreg" }, { "call", "call_ind" }, { "jmp", "jmp_ind" },
+    { "mov", "mov_dr_r" }, { "push", "push_sreg" }, { "pop", "pop_sreg" }, { "push", "push_v" }, { "call", "call_rel" }, { "call", "call_ind" }, { "jmp", "jmp_ind" },
     { "call_far", "call_far_ind" }, { "jmp_far", "jmp_far_ind" }, { "imul", "imul1" }, { "movd", "movd" }, { "movq", "movd" },
     { "xchg", "nop" },
 };

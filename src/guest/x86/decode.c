@@ -327,7 +327,9 @@ static bool read_immediate_operand(struct cursor *c, struct x86_operand *o, cons
     o->kind = X86_K_IMM;
     switch (f->rsize) {
     case X86_S_IMM8S: return read_imm(c, 1, true, &i->imm);
-    case X86_S_Z: return read_imm(c, MIN(i->opsize, 4), true, &i->imm);
+    case X86_S_Z:
+        o->size = i->opsize;
+        return read_imm(c, MIN(i->opsize, 4), true, &i->imm);
     case X86_S_V: return read_imm(c, i->opsize, false, &i->imm);
     }
     if (!read_imm(c, f->rsize, false, &v))

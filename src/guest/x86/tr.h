@@ -20,6 +20,7 @@ struct tr {
     unsigned stack_bits; /* 16, 32 or 64 */
     uint8_t cc;          /* what cc_op is known to be here, or X86_CC_DYNAMIC */
     bool done;           /* the region has its exit */
+    ir_val cf_val;       /* CF as i32 0/1, known since tr_cc_carry; or IR_NO_VAL */
 };
 
 /* ---- registers. size 1, 2, 4, 8 bytes. ---- */

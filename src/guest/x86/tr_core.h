@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Entry of the x86 translator (guest->translate), and what only the files of the core share. */
+#pragma once
+
+#include "guest/x86/tr.h"
+
+/* Translates the region at req->pc into ir. vCPU thread. Sets req->fault when its first byte cannot be fetched. */
+void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req);
+
+/* Linear address of SS:sp + disp for an access of `size` bytes, where sp is the current stack pointer cut to the stack's size. */
+ir_val tr_stack_addr(struct tr *t, int32_t disp, unsigned size, enum cpu_access access);
+/* As tr_addr, for seg:ea with ea already cut to the address size. */
+ir_val tr_seg_addr(struct tr *t, unsigned seg, ir_val ea, unsigned size, enum cpu_access access);
+/* log2 of an operand size 1, 2, 4, 8, 16. */
+static inline unsigned tr_log2(unsigned size) { return (unsigned)__builtin_ctz(size); }
