@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The interpreter's floating point ops: on x86-64 by the very instructions that they are defined by, elsewhere in
+ * portable C. Rounding mode and sticky flags are the fp environment's.
+ */
+#include "ir/interp.h"
+
+#include <string.h>
+
+#include "ir/eval.h"
+
+void ir_interp_fp(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
+{
+    struct fp_op f = { .op = in->op, .type = in->type, .sub = in->sub, .imm = (uint8_t)in->imm };
+    union ir_v128 a = *interp_arg(r, in, 0);
+    const union ir_v128 *b = interp_arg(r, in, in->nargs - 1);
+
+    f.int_type = ir_type_of(r->ir, in->arg[1]);
+#if defined(__x86_64__)
+    ir_fp_sse(&f, &a, b);
+#else
+    ir_fp_portable(&f, &a, b);
+#endif
+    if (in->type <= IR_I64)
+        a.u64[0] &= ir_mask(in->type);
+    *d = a;
+}
