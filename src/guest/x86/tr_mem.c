@@ -81,14 +81,17 @@ static bool segment_allows(const struct x86_cpu *x, const struct x86_seg *s, uin
     return last <= s->limit;
 }
 
+void x86_check_seg(struct x86_cpu *x, unsigned seg, uint64_t ea, unsigned size, bool write)
+{
+    if (!segment_allows(x, &x->seg[seg], ea, size, write))
+        x86_raise_error(x, seg == X86_SS ? X86_SS_VEC : X86_GP, 0);
+}
+
 enum { CHECK_SEG = 7, CHECK_WRITE = 8, CHECK_SIZE_SHIFT = 4 };  /* how do_check_seg's last argument is made */
 
 static void do_check_seg(struct x86_cpu *x, uint64_t ea, uint64_t what)
 {
-    unsigned seg = what & CHECK_SEG;
-
-    if (!segment_allows(x, &x->seg[seg], ea, (uint32_t)what >> CHECK_SIZE_SHIFT, what & CHECK_WRITE))
-        x86_raise_error(x, seg == X86_SS ? X86_SS_VEC : X86_GP, 0);
+    x86_check_seg(x, what & CHECK_SEG, ea, (uint32_t)what >> CHECK_SIZE_SHIFT, what & CHECK_WRITE);
 }
 
 static const struct helper h_check_seg = { "x86_check_seg", (helper_fn *)do_check_seg, "- i64 i32", 0 };
