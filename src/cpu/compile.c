@@ -72,6 +72,7 @@ static struct ir *copy_ir(const struct ir *from)
     struct ir *ir = xnew(struct ir);
 
     *ir = *from;
+    ir->scratch = NULL; /* a copy is run, not optimised again */
     ir->insn = xmemdup(from->insn, from->count * sizeof(*from->insn));
     ir->cap = from->count;
     return ir;
