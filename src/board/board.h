@@ -35,7 +35,6 @@ struct board_config {
     uint16_t debugcon_port;
     const char *rtc_base, *rtc_clock; /* NULL: the device's default */
     uint8_t uuid[16];
-    bool uuid_set;
     bool serial_console; /* firmware shows its screen on the first serial port */
     const char *boot_order; /* letters, NULL: the default */
     bool boot_menu, boot_strict;

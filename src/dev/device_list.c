@@ -4,10 +4,14 @@
 
 #include "dev/char/debugcon.h"
 #include "dev/char/uart.h"
+#include "dev/firmware/fwcfg.h"
 #include "dev/input/i8042.h"
 #include "dev/intc/ioapic.h"
 #include "dev/intc/lapic.h"
 #include "dev/intc/pic.h"
+#include "dev/pci/i440fx.h"
+#include "dev/pci/piix3.h"
+#include "dev/pci/piix4_pm.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/pit.h"
 #include "dev/timer/rtc.h"
@@ -22,5 +26,9 @@ const struct device_type *const device_types[] = {
     &uart16550_type,
     &debugcon_type,
     &i8042_type,
+    &i440fx_type,
+    &piix3_type,
+    &piix4_pm_type,
+    &fwcfg_type,
     NULL,
 };

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Options about the machine: board, CPU, memory, accelerator, firmware, kernel, clock. */
+#include "main/options.h"
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/optlist.h"
+#include "base/str.h"
+#include "cpu/guest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+static bool wants_help(const char *arg)
+{
+    return !strcmp(arg, "help") || !strcmp(arg, "?");
+}
+
+/* A copy of the key's value that outlives the list, or old. */
+static const char *take_text(struct options *o, struct optlist *l, const char *key,
+                             const char *old)
+{
+    const char *v = optlist_take(l, key);
+    return v ? options_keep(o, xstrdup(v)) : old;
+}
+
+/* --- -machine --- */
+
+static void print_machines(const struct options *o, FILE *f)
+{
+    board_help(f);
+}
+
+static bool refuse_on(struct optlist *l, const char *key, const char *what, struct error *err)
+{
+    const char *v = optlist_take(l, key);
+    bool on = false;
+    if (!v || !strcmp(v, "auto"))
+        return true;
+    if (!parse_bool(v, &on, err)) {
+        err_prefix(err, "-machine %s: ", key);
+        return false;
+    }
+    if (!on)
+        return true;
+    (void)fail(err, ENOTSUP, "-machine %s=on: %s with a later release", key, what);
+    return fail_hint(err, "leave it out");
+}
+
+static bool machine_props(struct options *o, struct optlist *l, struct error *err)
+{
+    bool graphics = !o->graphics_off;
+    struct board_config *b = &o->vm.board;
+    o->accel_list = take_text(o, l, "accel", o->accel_list);
+    bool ok = optlist_take_bool(l, "graphics", &graphics, err) &&
+              optlist_take_bool(l, "hpet", &b->hpet, err) &&
+              optlist_take_bool(l, "acpi", &b->acpi, err) &&
+              optlist_take_bool(l, "dump-guest-core", &o->vm.dump_guest_core, err) &&
+              optlist_take_bool(l, "mem-merge", &o->vm.mem_merge, err) &&
+              refuse_on(l, "usb", "USB comes", err) &&
+              refuse_on(l, "vmport", "the VMware port comes", err) &&
+              refuse_on(l, "smm", "system management mode comes", err) &&
+              refuse_on(l, "nvdimm", "persistent memory comes", err);
+    o->graphics_off = !graphics;
+    return ok && optlist_done(l, "-machine", err);
+}
+
+bool opt_machine(struct options *o, const char *arg, struct error *err)
+{
+    struct optlist l = { 0 };
+    if (wants_help(arg)) {
+        o->print = print_machines;
+        return true;
+    }
+    bool ok = optlist_parse(&l, arg, "type", err);
+    const char *type = ok ? optlist_take(&l, "type") : NULL;
+    if (type) {
+        const struct board_type *t = board_find(type, err);
+        ok = t != NULL;
+        if (ok) {
+            o->vm.board_type = t;
+            o->vm.board.board_name = options_keep(o, xstrdup(type));
+        }
+    }
+    ok = ok && machine_props(o, &l, err);
+    optlist_finish(&l);
+    return ok;
+}
+
+bool opt_no_hpet(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.board.hpet = false;
+    return true;
+}
+
+bool opt_no_acpi(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.board.acpi = false;
+    return true;
+}
+
+/* --- -cpu, -smp, -m --- */
+
+static void print_models(const struct options *o, FILE *f)
+{
+    o->vm.board_type->guest->models_help(f);
+}
+
+bool opt_cpu(struct options *o, const char *arg, struct error *err)
+{
+    if (wants_help(arg))
+        o->print = print_models;
+    o->vm.board.cpu_model = arg;
+    return true;
+}
+
+bool opt_smp(struct options *o, const char *arg, struct error *err)
+{
+    static const char *const keys[] = { "cpus", "maxcpus", "sockets", "dies", "clusters",
+                                        "modules", "cores", "threads", "drawers", "books" };
+    struct optlist l = { 0 };
+    bool ok = optlist_parse(&l, arg, "cpus", err);
+    uint64_t n = 1;
+    for (unsigned i = 0; ok && i < ARRAY_SIZE(keys); i++) {
+        n = 1;
+        ok = optlist_take_u64(&l, keys[i], &n, err);
+        if (ok && n != 1) {
+            ok = n == 0 ? fail(err, EINVAL, "-smp %s: %s must be at least 1", arg, keys[i])
+                        : fail(err, ENOTSUP, "-smp %s: more than one CPU comes with a later release",
+                               arg);
+            (void)fail_hint(err, "use -smp 1");
+        }
+    }
+    ok = ok && optlist_done(&l, "-smp", err);
+    optlist_finish(&l);
+    return ok;
+}
+
+static bool check_memory(uint64_t size, const char *arg, struct error *err)
+{
+    struct sysinfo si;
+    if (sysinfo(&si) != 0)
+        return fail(err, errno, "the host's memory: %s", strerror(errno));
+    uint64_t host = ((uint64_t)si.totalram + si.totalswap) * si.mem_unit;
+    if (size <= host)
+        return true;
+    (void)fail(err, ENOMEM, "-m %s: %" PRIu64 " MiB are more than this host has (%" PRIu64 " MiB)",
+               arg, size / MIB, host / MIB);
+    return fail_hint(err, "give the guest less");
+}
+
+bool opt_memory(struct options *o, const char *arg, struct error *err)
+{
+    struct optlist l = { 0 };
+    uint64_t size = o->vm.board.ram_size, slots = 0, max = 0;
+    bool ok = optlist_parse(&l, arg, "size", err) &&
+              optlist_take_size(&l, "size", MIB, &size, err) &&
+              optlist_take_u64(&l, "slots", &slots, err) &&
+              optlist_take_size(&l, "maxmem", MIB, &max, err) && optlist_done(&l, "-m", err);
+    optlist_finish(&l);
+    if (!ok) {
+        if (!strstr(err->msg, "-m"))
+            err_prefix(err, "-m %s: ", arg);
+        return false;
+    }
+    if (slots || max > size) {
+        (void)fail(err, ENOTSUP, "-m %s: memory to plug in comes with a later release", arg);
+        return fail_hint(err, "leave slots= and maxmem= out");
+    }
+    size = ALIGN_UP(size, UINT64_C(8192));
+    if (size < 2 * MIB) {
+        (void)fail(err, EINVAL, "-m %s: a PC has at least 2 MiB", arg);
+        return fail_hint(err, "a bare number counts MiB: -m 512, or -m 2G");
+    }
+    o->vm.board.ram_size = size;
+    return check_memory(size, arg, err);
+}
+
+/* --- -accel --- */
+
+static void print_accels(const struct options *o, FILE *f)
+{
+    fprintf(f, "Accelerators supported in this binary:\ntcg\ninterp\n");
+}
+
+/* "kvm:tcg": the first there is. jit is our own name for tcg. */
+static bool choose_accel(struct options *o, struct error *err)
+{
+    static const char *const names[] = { "tcg", "interp", "jit", "kvm", NULL };
+    char **list = g_strsplit(o->accel_list, ":", -1);
+    bool found = false, bad = false;
+    for (char **a = list; *a && !found && !bad; a++) {
+        if (!strcmp(*a, "tcg") || !strcmp(*a, "interp") || !strcmp(*a, "jit")) {
+            o->vm.board.accel = strcmp(*a, "interp") ? "tcg" : "interp";
+            found = true;
+        } else if (strcmp(*a, "kvm")) {
+            const char *near = nearest_name(*a, names);
+            (void)fail(err, EINVAL, "no accelerator is called '%s'", *a);
+            bad = true;
+            if (near)
+                (void)fail_hint(err, "did you mean '%s'? -accel help lists them", near);
+            else
+                (void)fail_hint(err, "-accel help lists them");
+        }
+    }
+    g_strfreev(list);
+    if (found || bad)
+        return found;
+    (void)fail(err, ENOTSUP, "accelerator kvm comes with a later release");
+    return fail_hint(err, "use -accel tcg, or -accel kvm -accel tcg");
+}
+
+static void add_accel(struct options *o, const char *name)
+{
+    o->accel_list = o->accel_list ? options_keep(o, xasprintf("%s:%s", o->accel_list, name))
+                                  : options_keep(o, xstrdup(name));
+}
+
+static bool accel_props(struct options *o, struct optlist *l, struct error *err)
+{
+    uint64_t tb_mib = 0;
+    bool split = false, one = false;
+    const char *thread = optlist_take(l, "thread");
+    if (thread && strcmp(thread, "single") && strcmp(thread, "multi")) {
+        (void)fail(err, EINVAL, "-accel thread=%s", thread);
+        return fail_hint(err, "thread is single or multi");
+    }
+    if (!optlist_take_u64(l, "tb-size", &tb_mib, err) ||
+        !optlist_take_bool(l, "split-wx", &split, err) ||
+        !optlist_take_bool(l, "one-insn-per-tb", &one, err) || !optlist_done(l, "-accel", err))
+        return false;
+    if (one)
+        return fail(err, ENOTSUP, "-accel one-insn-per-tb=on comes with a later release");
+    if (tb_mib > 2048) {
+        (void)fail(err, EINVAL, "-accel tb-size=%" PRIu64 ": too much", tb_mib);
+        return fail_hint(err, "it counts MiB, 2048 at most");
+    }
+    o->vm.board.tb_size = tb_mib * MIB; /* 0: the default */
+    return true;
+}
+
+bool opt_accel(struct options *o, const char *arg, struct error *err)
+{
+    struct optlist l = { 0 };
+    if (wants_help(arg)) {
+        o->print = print_accels;
+        return true;
+    }
+    bool ok = optlist_parse(&l, arg, "accel", err);
+    const char *name = ok ? optlist_take(&l, "accel") : NULL;
+    if (ok && !name)
+        ok = fail(err, EINVAL, "-accel %s: which accelerator?", arg);
+    if (ok)
+        add_accel(o, name);
+    /* kvm's properties belong to an accelerator that is not here: choose_accel() says so */
+    if (ok && strcmp(name, "kvm"))
+        ok = accel_props(o, &l, err);
+    optlist_finish(&l);
+    return ok;
+}
+
+bool opt_enable_kvm(struct options *o, const char *arg, struct error *err)
+{
+    add_accel(o, "kvm");
+    return true;
+}
+
+/* --- kernel, firmware --- */
+
+bool opt_kernel(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.board.kernel = arg;
+    return true;
+}
+
+bool opt_initrd(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.board.initrd = arg;
+    return true;
+}
+
+bool opt_append(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.board.append = arg;
+    return true;
+}
+
+bool opt_bios(struct options *o, const char *arg, struct error *err)
+{
+    o->bios = arg;
+    return true;
+}
+
+static void print_dirs(const struct options *o, FILE *f)
+{
+    for (unsigned i = 0; i < o->dir_count; i++)
+        fprintf(f, "%s\n", o->dirs[i]);
+    for (unsigned i = 0; board_firmware_dirs[i]; i++)
+        fprintf(f, "%s\n", board_firmware_dirs[i]);
+}
+
+bool opt_dir(struct options *o, const char *arg, struct error *err)
+{
+    if (wants_help(arg)) {
+        o->print = print_dirs;
+        return true;
+    }
+    if (o->dir_count == OPTIONS_DIRS_MAX)
+        return fail(err, E2BIG, "-L %s: more than %d directories", arg, OPTIONS_DIRS_MAX);
+    o->dirs[o->dir_count++] = arg;
+    return true;
+}
+
+bool opt_boot(struct options *o, const char *arg, struct error *err)
+{
+    struct board_config *b = &o->vm.board;
+    struct optlist l = { 0 };
+    uint64_t splash_ms = b->boot_menu_wait_ms, fail_ms = 0;
+    bool ok = optlist_parse(&l, arg, "order", err);
+    const char *timeout = ok ? optlist_take(&l, "reboot-timeout") : NULL;
+    if (ok) {
+        b->boot_order = take_text(o, &l, "order", b->boot_order);
+        if (b->boot_order && strspn(b->boot_order, "acdn") != strlen(b->boot_order)) {
+            ok = fail(err, EINVAL, "-boot order=%s: unknown drive letter", b->boot_order);
+            (void)fail_hint(err, "a floppy, c disk, d CD, n network");
+        }
+    }
+    ok = ok && optlist_take_bool(&l, "menu", &b->boot_menu, err) &&
+         optlist_take_bool(&l, "strict", &b->boot_strict, err) &&
+         optlist_take_u64(&l, "splash-time", &splash_ms, err);
+    if (ok && timeout && strcmp(timeout, "-1")) {
+        ok = parse_u64(timeout, &fail_ms, err);
+        b->boot_fail_wait_ms = MIN(fail_ms, 65535);
+    }
+    if (ok && (optlist_take(&l, "once") || optlist_take(&l, "splash"))) {
+        ok = fail(err, ENOTSUP, "-boot %s: once= and splash= come with a later release", arg);
+        (void)fail_hint(err, "use order=");
+    }
+    b->boot_menu_wait_ms = MIN(splash_ms, 65535);
+    ok = ok && optlist_done(&l, "-boot", err);
+    optlist_finish(&l);
+    return ok;
+}
+
+/* --- clock, name, uuid --- */
+
+bool opt_rtc(struct options *o, const char *arg, struct error *err)
+{
+    struct board_config *b = &o->vm.board;
+    struct optlist l = { 0 };
+    bool ok = optlist_parse(&l, arg, NULL, err);
+    if (ok) {
+        b->rtc_base = take_text(o, &l, "base", b->rtc_base);
+        b->rtc_clock = take_text(o, &l, "clock", b->rtc_clock);
+        const char *drift = optlist_take(&l, "driftfix");
+        if (drift && strcmp(drift, "none")) {
+            ok = fail(err, ENOTSUP, "-rtc driftfix=%s comes with a later release", drift);
+            (void)fail_hint(err, "leave it out");
+        }
+    }
+    ok = ok && optlist_done(&l, "-rtc", err);
+    optlist_finish(&l);
+    return ok;
+}
+
+bool opt_name(struct options *o, const char *arg, struct error *err)
+{
+    struct optlist l = { 0 };
+    bool threads = true; /* they have names in any case */
+    bool ok = optlist_parse(&l, arg, "guest", err);
+    if (ok) {
+        o->vm.name = take_text(o, &l, "guest", o->vm.name);
+        o->process_name = take_text(o, &l, "process", o->process_name);
+        ok = optlist_take_bool(&l, "debug-threads", &threads, err) &&
+             optlist_done(&l, "-name", err);
+    }
+    optlist_finish(&l);
+    return ok;
+}
+
+bool opt_uuid(struct options *o, const char *arg, struct error *err)
+{
+    unsigned n = 0;
+    const char *p = arg;
+    for (; n < 16 && g_ascii_isxdigit(p[0]) && g_ascii_isxdigit(p[1]); n++) {
+        o->vm.board.uuid[n] = g_ascii_xdigit_value(p[0]) << 4 | g_ascii_xdigit_value(p[1]);
+        p += 2;
+        if ((n == 3 || n == 5 || n == 7 || n == 9) && *p++ != '-')
+            break;
+    }
+    if (n == 16 && *p == 0)
+        return true;
+    (void)fail(err, EINVAL, "-uuid %s: not a UUID", arg);
+    return fail_hint(err, "it looks like d5e63c60-1f37-4eda-b990-2065e30d3d42");
+}
+
+bool opt_no_reboot(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.no_reboot = true;
+    return true;
+}
+
+bool opt_no_shutdown(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.no_shutdown = true;
+    return true;
+}
+
+/* --- all together --- */
+
+static bool check_readable(const char *what, const char *path, struct error *err)
+{
+    return !path || access(path, R_OK) == 0 ||
+           fail(err, errno, "%s '%s': %s", what, path, strerror(errno));
+}
+
+static bool find_bios(struct options *o, struct error *err)
+{
+    const char *name = o->bios ? o->bios : "bios-256k.bin";
+    char *path = NULL;
+    if (o->bios && access(o->bios, R_OK) == 0)
+        path = xstrdup(o->bios);
+    if (!path && !strchr(name, '/')) {
+        path = board_find_firmware(o->dirs, name);
+        if (!path)
+            path = board_find_firmware(board_firmware_dirs, name);
+    }
+    if (path) {
+        o->vm.board.firmware = options_keep(o, path);
+        return true;
+    }
+    (void)fail(err, ENOENT, "firmware '%s': not found", name);
+    return o->bios ? fail_hint(err, "-L help lists the directories")
+                   : fail_hint(err, "install SeaBIOS (apt install seabios), or give -bios FILE");
+}
+
+bool machine_settle(struct options *o, struct error *err)
+{
+    struct board_config *b = &o->vm.board;
+    if (o->accel_list && !choose_accel(o, err))
+        return false;
+    if (!b->kernel && (b->initrd || b->append)) {
+        (void)fail(err, EINVAL, "%s without a kernel", b->initrd ? "-initrd" : "-append");
+        return fail_hint(err, "it belongs to -kernel FILE");
+    }
+    if (b->kernel && o->bios) {
+        (void)fail(err, ENOTSUP, "-kernel through the firmware -bios %s comes with a later release",
+                   o->bios);
+        return fail_hint(err, "leave -bios out: the kernel is started directly");
+    }
+    if (b->kernel)
+        return check_readable("kernel", b->kernel, err) &&
+               check_readable("initrd", b->initrd, err);
+    return find_bios(o, err);
+}

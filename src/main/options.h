@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The command line of rhea-system, QEMU's spelling. One table row per option (options_table.c) gives its
+ * name, argument, help text and handler; the parser, -help and the check for unknown options
+ * all read it. Parsing starts nothing: it fills struct options or says what is wrong.
+ */
+#ifndef MAIN_OPTIONS_H
+#define MAIN_OPTIONS_H
+
+#include "base/error.h"
+#include "vm/vm.h"
+
+#include <glib.h>
+#include <stdio.h>
+
+enum { OPTIONS_DIRS_MAX = 16 };
+
+struct options {
+    struct vm_config vm;
+    char *program;      /* base name of argv[0] */
+    bool qemu_name;     /* called by a qemu-* name */
+    const char *image;  /* positional */
+    const char *bios;
+    const char *dirs[OPTIONS_DIRS_MAX + 1]; /* -L */
+    unsigned dir_count;
+    const char *serials[BOARD_SERIALS + 1];
+    unsigned serial_count;
+    const char *accel_list; /* "kvm:tcg", from -machine or the -accel options */
+    const char *process_name;
+    const char *log_file;
+    const char *display;    /* NULL: not given */
+    bool nographic, nodefaults, graphics_off;
+    /* An option asked for a list or a text instead of a machine: print it and leave. */
+    void (*print)(const struct options *o, FILE *f);
+    GPtrArray *owned; /* strings that live as long as this */
+};
+
+struct option {
+    const char *name;
+    const char *arg; /* its syntax; NULL: takes none */
+    const char *doc; /* for -help; NULL: not listed (aliases) */
+    bool (*run)(struct options *o, const char *arg, struct error *err);
+    const char *later; /* run is NULL: what comes with a later release */
+};
+
+/* One heading of -help and its options; ends with a row without title. */
+struct option_group {
+    const char *title;
+    const struct option *rows; /* ends with a row without name */
+};
+extern const struct option_group option_groups[];
+
+/* Fills *o; false with err when the command line is wrong. o->print is set when only text is asked
+ * for. options_finish() is needed either way. */
+bool options_parse(struct options *o, int argc, char **argv, struct error *err) MUST_CHECK;
+void options_finish(struct options *o);
+/* "QEMU emulator version …" or "Rhea emulator version …" */
+void options_print_version(const struct options *o, FILE *f);
+void options_print_help(const struct options *o, FILE *f);
+
+/* A copy that lives as long as the options. */
+const char *options_keep(struct options *o, char *own_text);
+
+/* Handlers: opt_machine.c */
+bool opt_machine(struct options *o, const char *arg, struct error *err);
+bool opt_cpu(struct options *o, const char *arg, struct error *err);
+bool opt_memory(struct options *o, const char *arg, struct error *err);
+bool opt_smp(struct options *o, const char *arg, struct error *err);
+bool opt_accel(struct options *o, const char *arg, struct error *err);
+bool opt_enable_kvm(struct options *o, const char *arg, struct error *err);
+bool opt_kernel(struct options *o, const char *arg, struct error *err);
+bool opt_initrd(struct options *o, const char *arg, struct error *err);
+bool opt_append(struct options *o, const char *arg, struct error *err);
+bool opt_bios(struct options *o, const char *arg, struct error *err);
+bool opt_dir(struct options *o, const char *arg, struct error *err);
+bool opt_boot(struct options *o, const char *arg, struct error *err);
+bool opt_rtc(struct options *o, const char *arg, struct error *err);
+bool opt_name(struct options *o, const char *arg, struct error *err);
+bool opt_uuid(struct options *o, const char *arg, struct error *err);
+bool opt_no_reboot(struct options *o, const char *arg, struct error *err);
+bool opt_no_shutdown(struct options *o, const char *arg, struct error *err);
+bool opt_no_hpet(struct options *o, const char *arg, struct error *err);
+bool opt_no_acpi(struct options *o, const char *arg, struct error *err);
+/* After all options: what follows from them together. */
+bool machine_settle(struct options *o, struct error *err);
+
+/* Handlers: opt_host.c */
+bool opt_help(struct options *o, const char *arg, struct error *err);
+bool opt_version(struct options *o, const char *arg, struct error *err);
+bool opt_serial(struct options *o, const char *arg, struct error *err);
+bool opt_debugcon(struct options *o, const char *arg, struct error *err);
+bool opt_monitor(struct options *o, const char *arg, struct error *err);
+bool opt_parallel(struct options *o, const char *arg, struct error *err);
+bool opt_display(struct options *o, const char *arg, struct error *err);
+bool opt_vga(struct options *o, const char *arg, struct error *err);
+bool opt_nographic(struct options *o, const char *arg, struct error *err);
+bool opt_nic(struct options *o, const char *arg, struct error *err);
+bool opt_nodefaults(struct options *o, const char *arg, struct error *err);
+bool opt_nothing(struct options *o, const char *arg, struct error *err);
+bool opt_log(struct options *o, const char *arg, struct error *err);
+bool opt_log_file(struct options *o, const char *arg, struct error *err);
+bool opt_trace(struct options *o, const char *arg, struct error *err);
+bool opt_stopped(struct options *o, const char *arg, struct error *err);
+bool host_settle(struct options *o, struct error *err);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * All options of rhea-system, in the order of -help. A row with .later is known from QEMU and refused
+ * with what it is waiting for.
+ */
+#include "main/options.h"
+
+static const struct option standard[] = {
+    { "h", NULL, "display this help and exit (also -help)", opt_help },
+    { "help", NULL, NULL, opt_help },
+    { "version", NULL, "display version information and exit", opt_version },
+    { "machine", "[type=]name[,prop=value...]",
+      "choose the machine (-machine help lists them)\n"
+      "accel=A1[:A2...] accelerator, as -accel\n"
+      "graphics=on|off firmware's screen: off is the serial port\n"
+      "acpi=on|off, hpet=on|off leave a part out\n"
+      "dump-guest-core=on|off guest memory in core dumps\n"
+      "mem-merge=on|off let the host merge equal pages", opt_machine },
+    { "M", "[type=]name[,prop=value...]", "as -machine", opt_machine },
+    { "cpu", "model[,+feature][,-feature]", "choose the CPU (-cpu help lists models)", opt_cpu },
+    { "accel", "name[,prop=value...]",
+      "choose the accelerator (tcg, interp; -accel help)\n"
+      "tb-size=N MiB of translated code to keep\n"
+      "thread=single|multi, split-wx=on|off as in QEMU", opt_accel },
+    { "smp", "[cpus=]n", "number of CPUs: 1 in this release", opt_smp },
+    { "m", "[size=]megs", "memory of the guest, MiB or with suffix K, M, G, T [default 128]",
+      opt_memory },
+    { "k", "language", NULL, .later = "keyboard layouts come" },
+    { "audio", "[driver=]driver", NULL, .later = "sound comes" },
+    { "audiodev", "[driver=]driver,id=id", NULL, .later = "sound comes" },
+    { "device", "driver[,prop=value...]", NULL, .later = "devices to add come" },
+    { "global", "driver.property=value", NULL, .later = "devices to add come" },
+    { "set", "group.id.arg=value", NULL, .later = "devices to add come" },
+    { "numa", "node[,...]", NULL, .later = "several memory nodes come" },
+    { "add-fd", "fd=fd,set=set", NULL, .later = "descriptor sets come" },
+    { "mem-path", "path", NULL, .later = "memory from files comes" },
+    { "mem-prealloc", NULL, NULL, .later = "preallocated memory comes" },
+    { "name", "string[,debug-threads=on|off][,process=string]",
+      "name of the guest and of the process", opt_name },
+    { "uuid", "uuid", "the machine's UUID", opt_uuid },
+    { 0 },
+};
+
+static const struct option block[] = {
+    { "fda", "file", NULL, .later = "disks come" },
+    { "fdb", "file", NULL, .later = "disks come" },
+    { "hda", "file", NULL, .later = "disks come" },
+    { "hdb", "file", NULL, .later = "disks come" },
+    { "hdc", "file", NULL, .later = "disks come" },
+    { "hdd", "file", NULL, .later = "disks come" },
+    { "cdrom", "file", NULL, .later = "disks come" },
+    { "blockdev", "[driver=]driver[,...]", NULL, .later = "disks come" },
+    { "drive", "[file=file][,...]", NULL, .later = "disks come" },
+    { "mtdblock", "file", NULL, .later = "disks come" },
+    { "sd", "file", NULL, .later = "disks come" },
+    { "snapshot", NULL, NULL, .later = "disks come" },
+    { "fsdev", "fsdriver,id=id[,...]", NULL, .later = "shared folders come" },
+    { "virtfs", "fsdriver[,...]", NULL, .later = "shared folders come" },
+    { "iscsi", "[user=user][,...]", NULL, .later = "disks come" },
+    { 0 },
+};
+
+static const struct option display[] = {
+    { "display", "none", "no display (the only choice in this release; -display help)",
+      opt_display },
+    { "nographic", NULL, "no display; first serial port on the terminal (Ctrl-A h helps)",
+      opt_nographic },
+    { "vga", "none", "no graphics adapter (the only choice in this release)", opt_vga },
+    { "usb", NULL, NULL, .later = "USB comes" },
+    { "usbdevice", "name", NULL, .later = "USB comes" },
+    { "spice", "[port=port][,...]", NULL, .later = "displays come" },
+    { "full-screen", NULL, NULL, .later = "displays come" },
+    { "g", "WxH[xDEPTH]", NULL, .later = "displays come" },
+    { "rotate", "deg", NULL, .later = "displays come" },
+    { "vnc", "display", NULL, .later = "displays come" },
+    { 0 },
+};
+
+static const struct option i386[] = {
+    { "win2k-hack", NULL, NULL, .later = "disks come" },
+    { "no-fd-bootchk", NULL, NULL, .later = "disks come" },
+    { "no-acpi", NULL, "leave the ACPI tables out, as -machine acpi=off", opt_no_acpi },
+    { "no-hpet", NULL, "leave the HPET out, as -machine hpet=off", opt_no_hpet },
+    { "acpitable", "[sig=str][,...]", NULL, .later = "extra ACPI tables come" },
+    { "smbios", "type=n[,...]", NULL, .later = "SMBIOS fields of your own come" },
+    { 0 },
+};
+
+static const struct option network[] = {
+    { "nic", "none", "no network (the only choice in this release)", opt_nic },
+    { "net", "none", "as -nic none", opt_nic },
+    { "netdev", "type,id=id[,...]", NULL, .later = "networks come" },
+    { 0 },
+};
+
+static const struct option character[] = {
+    { "serial", "dev",
+      "where a serial port leads; may be given 4 times\n"
+      "stdio, mon:stdio, pty, null, none, file:PATH, pipe:PATH, /dev/PATH,\n"
+      "tcp:HOST:PORT[,server][,wait=off], telnet:..., unix:PATH[,server]", opt_serial },
+    { "parallel", "none", "no parallel port (the only choice in this release)", opt_parallel },
+    { "debugcon", "dev", "where port 0xe9 leads, dev as for -serial", opt_debugcon },
+    { "monitor", "none", "no monitor (the only choice in this release)", opt_monitor },
+    { "chardev", "backend,id=id[,...]", NULL, .later = "named character devices come" },
+    { "qmp", "dev", NULL, .later = "the monitor comes" },
+    { "qmp-pretty", "dev", NULL, .later = "the monitor comes" },
+    { "mon", "[chardev=]name[,...]", NULL, .later = "the monitor comes" },
+    { "tpmdev", "type,id=id[,...]", NULL, .later = "TPMs come" },
+    { 0 },
+};
+
+static const struct option boot[] = {
+    { "kernel", "file", "start this Linux kernel (bzImage or PVH ELF) without firmware",
+      opt_kernel },
+    { "initrd", "file", "initial RAM disk for -kernel", opt_initrd },
+    { "append", "cmdline", "command line for -kernel", opt_append },
+    { "bios", "file", "firmware image", opt_bios },
+    { "L", "path", "look for firmware here first (-L help lists the directories)", opt_dir },
+    { "boot", "[order=]drives[,menu=on|off][,strict=on|off][,splash-time=ms][,reboot-timeout=ms]",
+      "boot order: c disk, d CD, n network, a floppy", opt_boot },
+    { "dtb", "file", NULL, .later = "boards with device trees come" },
+    { "shim", "file", NULL, .later = "secure boot comes" },
+    { "option-rom", "file", NULL, .later = "option ROMs come" },
+    { "pflash", "file", NULL, .later = "flash memory comes" },
+    { "fw_cfg", "[name=]name,file=file", NULL, .later = "firmware files of your own come" },
+    { 0 },
+};
+
+static const struct option debug[] = {
+    { "d", "item[,...]", "log these (-d help lists them)", opt_log },
+    { "D", "file", "write the log to a file", opt_log_file },
+    { "trace", "[enable=]pattern", "enable trace points (-trace help lists them)", opt_trace },
+    { "rtc", "[base=utc|localtime|date][,clock=host|vm]", "the clock the guest starts with",
+      opt_rtc },
+    { "no-reboot", NULL, "leave instead of rebooting", opt_no_reboot },
+    { "no-shutdown", NULL, "stop, but do not leave, when the guest powers off", opt_no_shutdown },
+    { "S", NULL, NULL, opt_stopped },
+    { "nodefaults", NULL, "no default devices", opt_nodefaults },
+    { "no-user-config", NULL, "no configuration files (there are none to read)", opt_nothing },
+    { "nouserconfig", NULL, NULL, opt_nothing },
+    { "enable-kvm", NULL, NULL, opt_enable_kvm },
+    { "s", NULL, NULL, .later = "the gdb server comes" },
+    { "gdb", "dev", NULL, .later = "the gdb server comes" },
+    { "singlestep", NULL, NULL, .later = "one instruction per block comes" },
+    { "one-insn-per-tb", NULL, NULL, .later = "one instruction per block comes" },
+    { "dfilter", "range,..", NULL, .later = "log filters come" },
+    { "seed", "number", NULL, .later = "reproducible random numbers come" },
+    { "pidfile", "file", NULL, .later = "running in the background comes" },
+    { "daemonize", NULL, NULL, .later = "running in the background comes" },
+    { "loadvm", "tag", NULL, .later = "snapshots come" },
+    { "incoming", "uri", NULL, .later = "migration comes" },
+    { "only-migratable", NULL, NULL, .later = "migration comes" },
+    { "dump-vmstate", "file", NULL, .later = "migration comes" },
+    { "icount", "shift=n[,...]", NULL, .later = "instruction counting comes" },
+    { "watchdog-action", "action", NULL, .later = "watchdogs come" },
+    { "action", "event=action", NULL, .later = "actions on events come" },
+    { "echr", "chr", NULL, .later = "another escape character comes" },
+    { "sandbox", "on[,...]", NULL, .later = "the system call filter comes" },
+    { "readconfig", "file", NULL, .later = "configuration files come" },
+    { "runas", "user", NULL, .later = "changing the user comes" },
+    { "chroot", "dir", NULL, .later = "changing the root comes" },
+    { "run-with", "[async-teardown=on|off][,...]", NULL, .later = "changing the root comes" },
+    { "msg", "[timestamp=on|off]", NULL, .later = "time stamps in messages come" },
+    { "overcommit", "[mem-lock=on|off]", NULL, .later = "locked memory comes" },
+    { "object", "type[,prop=value...]", NULL, .later = "objects come" },
+    { "plugin", "[file=]file", NULL, .later = "plugins come" },
+    { "semihosting", NULL, NULL, .later = "semihosting comes" },
+    { "semihosting-config", "[enable=on|off]", NULL, .later = "semihosting comes" },
+    { "compat", "[deprecated-input=...]", NULL, .later = "the monitor comes" },
+    { "enable-sync-profile", NULL, NULL, .later = "profiles come" },
+    { "perfmap", NULL, NULL, .later = "profiles come" },
+    { "jitdump", NULL, NULL, .later = "profiles come" },
+    { 0 },
+};
+
+const struct option_group option_groups[] = {
+    { "Standard options:", standard },
+    { "Block device options:", block },
+    { "Display options:", display },
+    { "i386 target only:", i386 },
+    { "Network options:", network },
+    { "Character device options:", character },
+    { "Boot options:", boot },
+    { "Debug and expert options:", debug },
+    { 0 },
+};

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Life of a virtual machine. A request (reset, shutdown) is noted under the machine lock, stops the
+ * vCPUs at their next block boundary and makes loop_run() return; vm_run() then acts on it without
+ * the lock, because waiting for a vCPU with the lock held would be a deadlock.
+ */
+#include "vm/vm.h"
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/trace.h"
+#include "chardev/chardev.h"
+#include "cpu/cpu.h"
+#include "loop/loop.h"
+#include "mem/mem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { LOOP_REQUEST = 1 };
+
+struct vm {
+    /* constant after vm_new() */
+    struct vm_config config;
+    struct loop *loop;
+    struct board *board;
+    struct chardev *serial[BOARD_SERIALS], *debugcon;
+    /* guarded by the machine lock */
+    bool want_reset;
+    enum vm_reason want_shutdown;
+    /* main thread */
+    bool started; /* vCPU threads exist */
+    bool running;
+};
+
+struct loop *vm_loop(struct vm *vm)
+{
+    return vm->loop;
+}
+
+struct board *vm_board(struct vm *vm)
+{
+    return vm->board;
+}
+
+/* The guest does not get to run on in a machine that is about to be reset. */
+static void hold_cpus(struct vm *vm)
+{
+    for (unsigned i = 0; vm->board && i < vm->board->cpu_count; i++)
+        cpu_hold(vm->board->cpus[i]);
+    loop_quit(vm->loop, LOOP_REQUEST);
+}
+
+void vm_request_reset(struct vm *vm, const char *why)
+{
+    TRACE(vm, "reset requested: %s", why);
+    if (vm->config.no_reboot) {
+        vm_request_shutdown(vm, VM_GUEST_RESET);
+        return;
+    }
+    vm->want_reset = true;
+    hold_cpus(vm);
+}
+
+void vm_request_shutdown(struct vm *vm, enum vm_reason reason)
+{
+    TRACE(vm, "shutdown requested: reason %d", reason);
+    vm->want_shutdown = MAX(vm->want_shutdown, reason);
+    hold_cpus(vm);
+}
+
+void vm_power_button(struct vm *vm)
+{
+    vm->board->type->power_button(vm->board);
+}
+
+/* --- making --- */
+
+static void board_reset(void *opaque, const char *why)
+{
+    vm_request_reset(opaque, why);
+}
+
+static void board_power_off(void *opaque)
+{
+    vm_request_shutdown(opaque, VM_GUEST_POWER_OFF);
+}
+
+static void escape_quit(void *opaque)
+{
+    vm_request_shutdown(opaque, VM_HOST_QUIT);
+}
+
+static bool make_chardev(struct vm *vm, const char *id, const char *spec, struct chardev **ret,
+                         struct error *err)
+{
+    const struct chardev_escapes escapes = { .quit = escape_quit, .opaque = vm };
+    if (!spec || !strcmp(spec, "none"))
+        return true;
+    *ret = chardev_new_from_spec(vm->loop, id, spec, err);
+    if (!*ret)
+        return false;
+    chardev_set_escapes(*ret, &escapes);
+    return true;
+}
+
+static bool make_chardevs(struct vm *vm, struct error *err)
+{
+    static const char *const ids[] = { "serial0", "serial1", "serial2", "serial3" };
+    for (unsigned i = 0; i < BOARD_SERIALS; i++)
+        if (!make_chardev(vm, ids[i], vm->config.serial[i], &vm->serial[i], err))
+            return false;
+    memcpy(vm->config.board.serial, vm->serial, sizeof vm->serial);
+    if (!make_chardev(vm, "debugcon", vm->config.debugcon, &vm->debugcon, err))
+        return false;
+    vm->config.board.debugcon = vm->debugcon;
+    return true;
+}
+
+static bool advise_ram(struct vm *vm, struct error *err)
+{
+    struct mem *m = vm->board->mem;
+    if (!vm->config.dump_guest_core &&
+        madvise(mem_ram_base(m), mem_ram_size(m), MADV_DONTDUMP) != 0)
+        return fail(err, errno, "dump-guest-core=off: %s", strerror(errno));
+    if (vm->config.mem_merge && madvise(mem_ram_base(m), mem_ram_size(m), MADV_MERGEABLE) != 0) {
+        (void)fail(err, errno, "mem-merge=on: %s", strerror(errno));
+        return fail_hint(err, "the host's kernel needs CONFIG_KSM");
+    }
+    return true;
+}
+
+static bool make_board(struct vm *vm, struct error *err)
+{
+    const struct board_events events = { board_reset, board_power_off, vm };
+    vm->board = board_new(vm->config.board_type, &vm->config.board, vm->loop, &events, err);
+    return vm->board != NULL;
+}
+
+struct vm *vm_new(const struct vm_config *config, struct error *err)
+{
+    struct vm *vm = xnew(struct vm);
+    vm->config = *config;
+    vm->loop = loop_new(err);
+    if (!vm->loop)
+        goto fail;
+    loop_lock(vm->loop);
+    bool ok = make_chardevs(vm, err) && make_board(vm, err) && advise_ram(vm, err);
+    loop_unlock(vm->loop);
+    if (ok)
+        return vm;
+fail:
+    vm_free(vm);
+    return NULL;
+}
+
+/* --- running --- */
+
+static void set_clock(struct vm *vm, bool on)
+{
+    loop_lock(vm->loop);
+    if (on)
+        clock_start(loop_clock(vm->loop, CLOCK_VIRTUAL));
+    else
+        clock_stop(loop_clock(vm->loop, CLOCK_VIRTUAL));
+    loop_clock_changed(vm->loop);
+    loop_unlock(vm->loop);
+}
+
+static bool resume(struct vm *vm, struct error *err)
+{
+    set_clock(vm, true);
+    for (unsigned i = 0; i < vm->board->cpu_count; i++) {
+        if (vm->started)
+            cpu_resume(vm->board->cpus[i]);
+        else if (!cpu_start(vm->board->cpus[i], err))
+            return false;
+    }
+    vm->started = vm->running = true;
+    return true;
+}
+
+static void stop(struct vm *vm)
+{
+    for (unsigned i = 0; vm->started && i < vm->board->cpu_count; i++)
+        cpu_stop(vm->board->cpus[i]);
+    if (vm->running)
+        set_clock(vm, false);
+    vm->running = false;
+}
+
+static bool reset(struct vm *vm, struct error *err)
+{
+    stop(vm);
+    loop_lock(vm->loop);
+    bool ok = vm->board->type->reset(vm->board, err);
+    for (unsigned i = 0; i < vm->board->cpu_count; i++)
+        cpu_flush_all(vm->board->cpus[i]);
+    loop_unlock(vm->loop);
+    if (!ok)
+        err_prefix(err, "reset: ");
+    return ok && resume(vm, err);
+}
+
+/* Whether the machine is done; otherwise has carried out what was asked. */
+static bool act(struct vm *vm, enum vm_reason *ret_reason, struct error *err)
+{
+    loop_lock(vm->loop);
+    enum vm_reason reason = vm->want_shutdown;
+    bool want_reset = vm->want_reset;
+    vm->want_shutdown = VM_RUNNING;
+    vm->want_reset = false;
+    loop_unlock(vm->loop);
+    if (reason == VM_GUEST_POWER_OFF && vm->config.no_shutdown) {
+        stop(vm);
+        return false;
+    }
+    if (reason == VM_RUNNING && want_reset && !reset(vm, err))
+        reason = VM_ERROR;
+    *ret_reason = reason;
+    return reason != VM_RUNNING;
+}
+
+bool vm_run(struct vm *vm, enum vm_reason *ret_reason, struct error *err)
+{
+    *ret_reason = VM_ERROR;
+    if (!resume(vm, err))
+        return false;
+    do {
+        (void)loop_run(vm->loop);
+    } while (!act(vm, ret_reason, err));
+    stop(vm);
+    return *ret_reason != VM_ERROR;
+}
+
+void vm_free(struct vm *vm)
+{
+    if (!vm)
+        return;
+    if (vm->loop) {
+        loop_lock(vm->loop);
+        board_free(vm->board);
+        for (unsigned i = 0; i < BOARD_SERIALS; i++)
+            chardev_free(vm->serial[i]);
+        chardev_free(vm->debugcon);
+        loop_unlock(vm->loop);
+        loop_free(vm->loop);
+    }
+    free(vm);
+}
