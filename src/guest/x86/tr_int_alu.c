@@ -286,6 +286,18 @@ bool tr_cmpxchg8b(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
+#if defined(__x86_64__)
+#define CAS16_TARGET __attribute__((target("cx16")))
+#else
+#define CAS16_TARGET
+#endif
+
+/* The old value of *p, which becomes fresh if it was want. */
+CAS16_TARGET static unsigned __int128 cas16(unsigned __int128 *p, unsigned __int128 want, unsigned __int128 fresh)
+{
+    return __sync_val_compare_and_swap(p, want, fresh);
+}
+
 /* 16 bytes at va, aligned. Compares and exchanges with RDX:RAX and RCX:RBX; the result is ZF. */
 static uint64_t do_cmpxchg16b(struct x86_cpu *x, uint64_t va)
 {
@@ -298,7 +310,7 @@ static uint64_t do_cmpxchg16b(struct x86_cpu *x, uint64_t va)
     unsigned __int128 want = (unsigned __int128)r[X86_RDX] << 64 | r[X86_RAX];
     unsigned __int128 fresh = (unsigned __int128)r[X86_RCX] << 64 | r[X86_RBX], old;
     if (p) {
-        old = __sync_val_compare_and_swap(p, want, fresh);
+        old = cas16(p, want, fresh);
     } else {                    /* device memory or a page with translated code: not atomic, but seen */
         cpu_load_bytes(&x->c, va, mem, 16, x->c.mmu_index);
         old = (unsigned __int128)mem[1] << 64 | mem[0];
