@@ -5,6 +5,7 @@
 #include "ir/ir.h"
 
 const struct ir_pass ir_passes[] = {
+    { "fold", ir_pass_fold },
     { "dead", ir_pass_dead },
     { NULL, NULL },
 };

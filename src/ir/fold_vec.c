@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The fold pass on vectors: the idioms for zero and all ones, and moves that cancel.
+ */
+#include "ir/fold.h"
+
+static bool is_vconst(const struct fold *f, ir_val v, int64_t imm)
+{
+    return fold_def(f, v)->op == IR_VCONST && fold_def(f, v)->imm == imm;
+}
+
+static ir_val make_vconst(struct fold *f, int64_t imm)
+{
+    return fold_value(f, &(struct ir_insn){ .op = IR_VCONST, .type = IR_V128, .imm = imm });
+}
+
+static ir_val fold_logic(struct fold *f, struct ir_insn *in)
+{
+    ir_val a = in->arg[0], b = in->arg[1];
+
+    if (a == b)
+        return in->op == IR_VAND || in->op == IR_VOR ? a : make_vconst(f, 0);
+    if (is_vconst(f, a, 0))
+        return in->op == IR_VAND ? a : b;
+    if (is_vconst(f, b, 0))
+        return in->op == IR_VAND || in->op == IR_VANDN ? b : a;
+    if (in->op == IR_VAND && is_vconst(f, a, -1))
+        return b;
+    if (in->op == IR_VAND && is_vconst(f, b, -1))
+        return a;
+    if (in->op == IR_VANDN && is_vconst(f, a, -1))
+        return make_vconst(f, 0);
+    return IR_NO_VAL;
+}
+
+static ir_val fold_vtoi(struct fold *f, struct ir_insn *in)
+{
+    const struct ir_insn *d = fold_def(f, in->arg[0]);
+    enum ir_type has;
+
+    if (d->op == IR_VCONST)
+        return fold_const(f, in->type, d->imm);
+    if (d->op != IR_VFROMI)
+        return IR_NO_VAL;
+    has = fold_type(f, d->arg[0]);
+    if (has == in->type)
+        return d->arg[0];
+    return fold_op1(f, has > (enum ir_type)in->type ? IR_TRUNC : IR_ZEXT, in->type, 0, d->arg[0]);
+}
+
+ir_val fold_vec(struct fold *f, struct ir_insn *in)
+{
+    const struct ir_insn *d;
+
+    switch (in->op) {
+    case IR_VAND: case IR_VOR: case IR_VXOR: case IR_VANDN:
+        return fold_logic(f, in);
+    case IR_VSUB:
+        if (in->arg[0] == in->arg[1] && !(in->sub & IR_SCALAR))
+            return make_vconst(f, 0);
+        return is_vconst(f, in->arg[1], 0) ? in->arg[0] : IR_NO_VAL;
+    case IR_VCMPGT:
+        return in->arg[0] == in->arg[1] && !(in->sub & IR_SCALAR) ? make_vconst(f, 0) : IR_NO_VAL;
+    case IR_VCMPEQ:
+        return in->arg[0] == in->arg[1] && !(in->sub & IR_SCALAR) ? make_vconst(f, -1) : IR_NO_VAL;
+    case IR_VADD:
+        return is_vconst(f, in->arg[1], 0) ? in->arg[0] : IR_NO_VAL;
+    case IR_VSHLI: case IR_VSHRI: case IR_VSARI: case IR_VBSHL: case IR_VBSHR:
+        return in->imm ? IR_NO_VAL : in->arg[0];
+    case IR_VTOI:
+        return fold_vtoi(f, in);
+    case IR_VFROMI:
+        return fold_is_const(f, in->arg[0]) && !fold_imm(f, in->arg[0]) ? make_vconst(f, 0) : IR_NO_VAL;
+    case IR_VZEXTLO: /* of itself, or of a move that left zeros above */
+        d = fold_def(f, in->arg[0]);
+        if (d->op == IR_VZEXTLO && d->sub == in->sub)
+            return in->arg[0];
+        return d->op == IR_VFROMI &&
+                       (in->sub == IR_F64 || fold_type(f, d->arg[0]) == IR_I32) ? in->arg[0] : IR_NO_VAL;
+    default:
+        return IR_NO_VAL;
+    }
+}
