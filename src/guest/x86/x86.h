@@ -224,6 +224,9 @@ struct x86_cpu {
     uint16_t fop;
     uint64_t fip, fdp;
     uint16_t fcs, fds;
+    void (*ferr)(void *opaque, bool asserted); /* the FERR# pin (CR0.NE clear), set by the board; NULL: not connected */
+    void *ferr_opaque;
+    bool ignne;              /* IGNNE# (port F0h): go on although an exception is pending; falls with FERR# */
     /* pending exception, for guest->deliver */
     int exc_vector; /* -1: none */
     uint32_t exc_error;
