@@ -212,7 +212,7 @@ static void com_st(struct x86_cpu *x, uint64_t where)
 COM_MEM(m32, "fcoms", uint32_t)
 COM_MEM(m64, "fcoml", uint64_t)
 
-/* FCOMI, FUCOMI, FCOMIP, FUCOMIP: returns the six flags. An unmasked invalid operation leaves them as they are. */
+/* FCOMI, FUCOMI, FCOMIP, FUCOMIP: returns the six flags. C1 stays, and an unmasked invalid operation sets them, too: as processors do. */
 static uint64_t comi(struct x86_cpu *x, uint64_t where)
 {
     unsigned fop = fop_of(where), top = x87_top(x), i = (top + (fop & 7)) & 7;
@@ -227,15 +227,12 @@ static uint64_t comi(struct x86_cpu *x, uint64_t where)
         else
             __asm__ volatile("fcomi %%st(1), %%st\n\tfnstsw %%ax" : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf), "=a"(sw) : "t"(a), "u"(b));
         if (no_news(x, sw)) {
-            set_c1(x, 0);
             if (fop & 0x400)
                 pop(x);
             return zf * X86_ZF | pf * X86_PF | cf * X86_CF;
         }
     }
-    bool masked = x->fcw & X87_IE;
-    uint32_t flags = x87_run_reg(x, where) & (X86_ZF | X86_PF | X86_CF);
-    return !masked && x->fsw & X87_IE ? x86_cc_flags(x->cc_op, x->cc_a, x->cc_b, x->cc_c) : flags;
+    return x87_run_reg(x, where) & (X86_ZF | X86_PF | X86_CF);
 }
 
 /* ---- one operand ---- */
@@ -443,13 +440,13 @@ static void fcmov(struct x86_cpu *x, uint64_t where, uint64_t yes)
         x->st[top].mant = x->st[r].mant;
         x->st[top].se = x->st[r].se;
     }
-    set_c1(x, 0);
 }
 
 static void ffree(struct x86_cpu *x, uint64_t where)
 {
     note(x, where);
     x->ftw &= ~(1u << x87_phys(x, fop_of(where) & 7));
+    set_c1(x, 0);
 }
 
 static void fincstp(struct x86_cpu *x, uint64_t where)

@@ -32,12 +32,6 @@ SAME(movntpd, move)
 SAME(movntdq, move)
 SAME(movntdqa, move)
 
-bool tr_movnti(struct tr *t, const struct x86_insn *i)
-{
-    tr_set(t, i, 0, tr_get(t, i, 1));
-    return true;
-}
-
 /* ---- parts of registers ---- */
 
 /* MOVSS, MOVSD: register to register keeps the rest, a load clears it. */
