@@ -297,7 +297,7 @@ static bool boot_bzimage(struct boot *b, const struct file *f, struct error *err
 {
     uint8_t page[ZERO_PAGE_SIZE];
     struct bzimage k;
-    gpa_t at;
+    gpa_t at = 0;
     if (!bzimage_parse(f->data, f->len, &k, err) || !choose_address(b, &k, &at, err) ||
         !put(b, at, f->data + k.payload_off, k.payload_size, err))
         return kernel_failed(b, err);
