@@ -8,17 +8,16 @@
 
 #include <string.h>
 
-static void count_uses(struct ir_insn *insns, const struct ir_insn *in, unsigned i)
+/* A region has too few insns for more than 65535 uses. */
+static inline void count_uses(struct ir_insn *insns, const struct ir_insn *in, unsigned i)
 {
     for (unsigned k = 0; k < in->nargs; k++) {
         uint32_t *aux = &insns[in->arg[k]].aux;
 
-        if (!*aux)
-            *aux = i;
-        if (*aux < 0xffff0000)
-            *aux += 0x10000;
+        *aux = (*aux ? *aux : i) + 0x10000;
     }
 }
+_Static_assert(IR_MAX_INSNS * 4 <= 65536, "uses fit 16 bits");
 
 static inline void make_nop(struct ir_insn *in)
 {

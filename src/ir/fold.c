@@ -25,13 +25,13 @@ ir_val fold_append(struct fold *f, const struct ir_insn *in)
 
 static unsigned hash(const struct ir_insn *in)
 {
-    uint64_t w[2];
+    uint64_t args;
+    uint32_t head;
 
-    memcpy(w, in, 8);
-    memcpy(&w[1], &in->arg[2], 4);
-    w[1] = (uint32_t)w[1] ^ (uint64_t)in->imm;
-    return (unsigned)((w[0] * UINT64_C(0x9e3779b97f4a7c15) ^ w[1] * UINT64_C(0xc2b2ae3d27d4eb4f)) >>
-                      (64 - IR_CSE_BITS));
+    memcpy(&head, in, sizeof(head));
+    memcpy(&args, in->arg, sizeof(args)); /* as rename_operands() stored them: the processor forwards the store */
+    return (unsigned)((((uint64_t)head << 32 ^ args) * UINT64_C(0x9e3779b97f4a7c15) ^
+                       ((uint64_t)in->imm ^ head) * UINT64_C(0xc2b2ae3d27d4eb4f)) >> (64 - IR_CSE_BITS));
 }
 
 static bool same(const struct ir_insn *x, const struct ir_insn *y)
@@ -89,30 +89,31 @@ static bool evaluate(struct fold *f, const struct ir_insn *in, ir_val *ret)
     return true;
 }
 
-ir_val fold_value(struct fold *f, const struct ir_insn *proposed)
+ir_val fold_value(struct fold *f, struct ir_insn *in)
 {
-    struct ir_insn in = *proposed;
     ir_val v = IR_NO_VAL;
 
-    if (ir_evaluates(in.op)) {
-        if (fold_is_const(f, in.arg[0]) && evaluate(f, &in, &v))
-            return v;
-        if (ir_op_info[in.op].flags & IR_FLAG_COMM && fold_is_const(f, in.arg[0])) {
-            ir_val a = in.arg[0];
+    if (ir_evaluates(in->op)) {
+        if (fold_is_const(f, in->arg[0])) {
+            if (evaluate(f, in, &v))
+                return v;
+            if (ir_op_info[in->op].flags & IR_FLAG_COMM) {
+                ir_val a = in->arg[0];
 
-            in.arg[0] = in.arg[1];
-            in.arg[1] = a;
+                in->arg[0] = in->arg[1];
+                in->arg[1] = a;
+            }
         }
-        if (in.op <= IR_LEA)
-            v = fold_int(f, &in);
-        else if (in.op <= IR_BSWAP)
-            v = fold_bits(f, &in);
-        else if (in.op >= IR_SETCOND)
-            v = fold_select(f, &in);
-    } else if (in.op >= IR_VCONST) {
-        v = fold_vec(f, &in);
+        if (in->op <= IR_LEA)
+            v = fold_int(f, in);
+        else if (in->op <= IR_BSWAP)
+            v = fold_bits(f, in);
+        else if (in->op >= IR_SETCOND)
+            v = fold_select(f, in);
+    } else if (in->op >= IR_VCONST) {
+        v = fold_vec(f, in);
     }
-    return v ? v : share(f, &in);
+    return v ? v : share(f, in);
 }
 
 /* ---- slots ---- */
@@ -267,6 +268,15 @@ static void count_label_refs(struct fold *f)
             f->label_refs[ir->insn[i].imm]++;
 }
 
+/* Unused operands are 0, and so is map[0]. One store: hash() reads it back. */
+static inline void rename_operands(const struct fold *f, struct ir_insn *in, const struct ir_insn *old)
+{
+    uint64_t args = f->map[old->arg[0]] | (uint64_t)f->map[old->arg[1]] << 16 |
+                    (uint64_t)f->map[old->arg[2]] << 32 | (uint64_t)f->map[old->arg[3]] << 48;
+
+    memcpy(in->arg, &args, sizeof(args));
+}
+
 /* in is a copy with new operands. */
 static ir_val fold_one(struct fold *f, struct ir_insn *in)
 {
@@ -348,8 +358,7 @@ void ir_pass_fold(struct ir *ir)
             skip_unreachable(&f, &in);
             continue;
         }
-        for (unsigned k = 0; k < in.nargs; k++)
-            in.arg[k] = f.map[in.arg[k]];
+        rename_operands(&f, &in, &old[i]);
         in.aux = 0;
         reserve_out(&f, s);
         f.map[i] = fold_one(&f, &in);

@@ -57,8 +57,8 @@ static inline bool fold_is_op_const(const struct fold *f, ir_val v, enum ir_op o
 
 /* ---- fold.c ---- */
 ir_val fold_append(struct fold *f, const struct ir_insn *in);
-/* A pure insn: simplified, shared with an equal one, or appended. */
-ir_val fold_value(struct fold *f, const struct ir_insn *in);
+/* A pure insn: simplified, shared with an equal one, or appended. *in may be changed on the way. */
+ir_val fold_value(struct fold *f, struct ir_insn *in);
 ir_val fold_const(struct fold *f, enum ir_type type, int64_t v);
 ir_val fold_op1(struct fold *f, enum ir_op op, enum ir_type type, int64_t imm, ir_val a);
 ir_val fold_op2(struct fold *f, enum ir_op op, enum ir_type type, int64_t imm, ir_val a, ir_val b);

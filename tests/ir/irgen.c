@@ -164,6 +164,8 @@ static ir_val from_slot(struct irgen *g, enum ir_type type)
 
     if (chance(g, 30) && type < IR_I64)
         return ir_get_low(g->ir, r, type);
+    if (chance(g, 10) && (type == IR_I32 || type == IR_I64) && g->flags & IRGEN_VECTOR)
+        return ir_get_low(g->ir, g->first_x + irgen_below(g, 8), type);
     switch (type) {
     case IR_I8:  return ir_get(g->ir, g->first_b + irgen_below(g, 4));
     case IR_I16: return ir_get(g->ir, g->first_h + irgen_below(g, 2));

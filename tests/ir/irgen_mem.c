@@ -80,7 +80,13 @@ static ir_val address(struct irgen *g, unsigned align)
 
     if (g->flags & IRGEN_FAULT && !irgen_below(g, 25))
         return ir_ori(g->ir, ir_andi(g->ir, a, 0x1fff0), 0x10000);
-    return ir_andi(g->ir, a, 0x7fff & ~(int64_t)(align - 1));
+    a = ir_andi(g->ir, a, 0x7fff & ~(int64_t)(align - 1));
+    if (!irgen_below(g, 3)) { /* still below 0x8000 + the largest displacement */
+        int64_t c = irgen_below(g, 16) * 16;
+
+        a = ir_subi(g->ir, ir_addi(g->ir, a, c + 16), c);
+    }
+    return a;
 }
 
 static ir_val gen_atomic(struct irgen *g)
@@ -98,7 +104,7 @@ ir_val irgen_memory(struct irgen *g)
     enum ir_type type = vector ? IR_V128 : irgen_int_type(g);
     unsigned size = vector ? 2 + irgen_below(g, 3) : irgen_below(g, type + 1);
     unsigned sign = !vector && irgen_below(g, 2) ? IR_MEM_SIGN : 0;
-    int32_t disp = irgen_below(g, 2) ? 0 : (int32_t)irgen_below(g, 0x7fe0);
+    int32_t disp = irgen_below(g, 2) ? 0 : (int32_t)irgen_below(g, 0x7fc0);
     ir_val a, v;
 
     switch (irgen_below(g, 10)) {
