@@ -61,6 +61,23 @@ static void set_segments(struct x86_cpu *x, bool is64)
             x86_set_seg(x, n, &s);
 }
 
+/* Memory types as a PC's firmware leaves them: RAM write-back, the adapter area below 1 MiB and the last 512 MiB below 4 GiB not. */
+static void set_mtrrs(struct x86_cpu *x)
+{
+    enum { ENABLED = 0xc00, UNCACHED = 0, WRITE_PROTECTED = 5, WRITE_BACK = 6, VALID = 0x800 };
+    const uint64_t each = UINT64_C(0x0101010101010101);
+
+    if (!x86_has(x, X86_FEATURE(0, 12)))
+        return;
+    x->mtrr_def_type = ENABLED | WRITE_BACK;
+    x->mtrr_fixed[0] = x->mtrr_fixed[1] = WRITE_BACK * each;
+    x->mtrr_fixed[2] = UNCACHED;
+    for (unsigned i = 3; i < ARRAY_SIZE(x->mtrr_fixed); i++)
+        x->mtrr_fixed[i] = WRITE_PROTECTED * each;
+    x->mtrr_var[0] = UINT64_C(0xe0000000) | UNCACHED;
+    x->mtrr_var[1] = (BITS(x->phys_bits - 1u, 0) & ~UINT64_C(0x1fffffff)) | VALID;
+}
+
 bool x86_set_boot_state(struct cpu *cpu, const struct x86_boot_state *s, struct error *err)
 {
     struct x86_cpu *x = x86_of(cpu);
@@ -71,6 +88,7 @@ bool x86_set_boot_state(struct cpu *cpu, const struct x86_boot_state *s, struct 
     if (!write_gdt(x, s->tables + GDT_OFFSET, is64, err) || (is64 && !write_tables(x, s->tables, err)))
         return false;
     set_segments(x, is64);
+    set_mtrrs(x);
     x->idt.base = 0;
     x->idt.limit = 0;
     x->cr0 = X86_CR0_PE | X86_CR0_ET;

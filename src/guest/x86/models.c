@@ -26,7 +26,7 @@
 
 const struct x86_model x86_models[] = {
     { "qemu64", "QEMU's default: a plain 64-bit processor", "AuthenticAMD", 15, 107, 1, 13, 0x8000000a, "QEMU Virtual CPU version 2.5+",
-      PPRO "mtrr clflush mca pse36 sse3 cx16 lahf-lm lm syscall nx svm" },
+      PPRO "mtrr clflush mca pse36 sse3 cx16 lahf-lm lm syscall nx" },
     { "qemu32", "a plain 32-bit processor", "GenuineIntel", 6, 6, 3, 4, 0x80000004, "QEMU Virtual CPU version 2.5+", PPRO "sse3" },
     { "kvm64", "common 64-bit processor", "GenuineIntel", 15, 6, 1, 13, 0x80000008, "Common KVM processor",
       PPRO "vme mtrr clflush mca pse36 sse3 cx16 nx syscall lm" },

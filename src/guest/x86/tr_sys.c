@@ -106,9 +106,8 @@ bool tr_popf(struct tr *t, const struct x86_insn *i)
         tr_raise(t, X86_GP);
         return true;
     }
-    f = ir_zext(t->b, IR_I32, tr_pop_value(t, i->opsize == 8 ? 8 : i->opsize));
-    if (i->opsize == 8)
-        f = ir_trunc(t->b, IR_I32, f);
+    f = tr_pop_value(t, i->opsize);
+    f = i->opsize == 8 ? ir_trunc(t->b, IR_I32, f) : ir_zext(t->b, IR_I32, f);
     tr_add_sp(t, i->opsize);
     old = ir_get(t->b, X86_SLOT_EFLAGS);
     /* IF going down needs no look at interrupts */

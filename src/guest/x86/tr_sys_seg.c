@@ -84,7 +84,7 @@ bool tr_push_sreg(struct tr *t, const struct x86_insn *i)
 bool tr_pop_sreg(struct tr *t, const struct x86_insn *i)
 {
     unsigned seg = i->opnd[0].reg;
-    ir_val sel = ir_zext(t->b, IR_I32, ir_trunc(t->b, IR_I16, ir_zext(t->b, IR_I64, tr_pop_value(t, i->opsize))));
+    ir_val v = tr_pop_value(t, i->opsize), sel = ir_zext(t->b, IR_I32, i->opsize == 2 ? v : ir_trunc(t->b, IR_I16, v));
 
     /* POP SS: the stack pointer moves by the size of the old stack segment; the helper changes the segment only */
     tr_call(t, &x86_h_load_seg, tr_c32(t, seg), sel, IR_NO_VAL, IR_NO_VAL);
