@@ -130,15 +130,54 @@ static struct mem_view *make_view(struct mem *m)
     return view;
 }
 
+/* Free old views that no reader can hold any more, but for the newest few. */
+static void free_old_views(struct mem *m)
+{
+    uint64_t safe = UINT64_MAX;
+
+    for (const struct mem_reader *r = m->readers; r; r = r->next)
+        safe = MIN(safe, atomic_load(&((struct mem_reader *)r)->seen));
+    while (m->old_count > MEM_VIEWS_KEPT && m->old_first->replaced_at <= safe) {
+        struct mem_view *v = m->old_first;
+
+        m->old_first = v->next;
+        m->old_count--;
+        free(v);
+    }
+}
+
+void mem_reader_add(struct mem *m, struct mem_reader *r)
+{
+    mem_quiet(m, r);
+    r->next = m->readers;
+    m->readers = r;
+}
+
+void mem_reader_remove(struct mem *m, struct mem_reader *r)
+{
+    for (struct mem_reader **p = &m->readers; *p; p = &(*p)->next) {
+        if (*p == r) {
+            *p = r->next;
+            return;
+        }
+    }
+}
+
+void mem_quiet(const struct mem *m, struct mem_reader *r)
+{
+    atomic_store_explicit(&r->seen, mem_generation(m), memory_order_release);
+}
+
 static void publish(struct mem *m)
 {
     struct mem_view *old = atomic_exchange(&m->view, make_view(m));
-    struct mem_view **slot = &m->old[m->old_next++ % MEM_VIEWS_KEPT];
 
     m->changed = false;
-    free(*slot);
-    *slot = old;
-    atomic_fetch_add(&m->generation, 1);
+    old->replaced_at = atomic_fetch_add(&m->generation, 1) + 1;
+    *m->old_last = old;
+    m->old_last = &old->next;
+    m->old_count++;
+    free_old_views(m);
     if (m->listener && m->listener->map_changed)
         m->listener->map_changed(m->listener->opaque);
 }
@@ -169,6 +208,7 @@ struct mem *mem_new(struct loop *loop, const char *name, uint64_t size, uint64_t
 
     m->loop = loop;
     m->name = name;
+    m->old_last = &m->old_first;
     m->last = size - 1; /* 0: all 2^64 */
     m->ram_max = ALIGN_UP(ram_max, MEM_PAGE_SIZE);
     if (m->ram_max) {
@@ -195,8 +235,10 @@ void mem_free(struct mem *m)
         return;
     for (uint32_t i = 0; i < m->region_count; i++)
         m->regions[i]->mem = NULL;
-    for (uint32_t i = 0; i < MEM_VIEWS_KEPT; i++)
-        free(m->old[i]);
+    for (struct mem_view *v = m->old_first, *next; v; v = next) {
+        next = v->next;
+        free(v);
+    }
     free(atomic_load(&m->view));
     free(m->regions);
     free((void *)m->code_bits);

@@ -4,12 +4,14 @@
  * Regions with a size and a kind are mapped with a priority; the highest wins where they
  * overlap, the later one among equals. Each change builds a new immutable flat view that readers
  * reach through one atomic pointer, so a vCPU may look up without a lock. An entry pointer stays
- * valid for the MEM_VIEWS_KEPT map changes after the one that replaced it; drop cached entries
- * when the map listener runs.
+ * valid for the MEM_VIEWS_KEPT map changes after the one that replaced it, and for a registered
+ * reader (struct mem_reader) until it says that it holds none; drop cached entries when the map
+ * listener runs.
  */
 #ifndef MEM_MEM_H
 #define MEM_MEM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,6 +103,19 @@ void mem_end(struct mem *m);
 
 /* The entry that covers a; never NULL (holes are MEM_NONE entries). */
 const struct mem_view_entry *mem_find(struct mem *m, gpa_t a);
+
+/* A thread that looks up without the machine lock, such as a vCPU: views that were replaced since
+ * its last mem_quiet() are not freed. Add and remove under the machine lock. */
+struct mem_reader {
+    _Atomic(uint64_t) seen; /* generation at the last mem_quiet() */
+    struct mem_reader *next;
+};
+void mem_reader_add(struct mem *m, struct mem_reader *r);
+void mem_reader_remove(struct mem *m, struct mem_reader *r);
+
+/* This reader's thread holds no entry pointer now. A load and a store: call it once per turn of the
+ * vCPU's outer loop. */
+void mem_quiet(const struct mem *m, struct mem_reader *r);
 
 /* The number of views made so far; changes whenever the map does. */
 uint64_t mem_generation(const struct mem *m);

@@ -12,6 +12,8 @@
 struct mem_view {
     atomic_uint last_hit;
     uint32_t count;
+    uint64_t replaced_at; /* generation that replaced it (machine lock) */
+    struct mem_view *next; /* in the list of old ones (machine lock) */
     struct mem_view_entry e[];
 };
 
@@ -35,8 +37,9 @@ struct mem {
     uint64_t next_serial;
     unsigned depth; /* mem_begin() nesting */
     bool changed;
-    struct mem_view *old[MEM_VIEWS_KEPT]; /* ring of replaced views */
-    uint32_t old_next;
+    struct mem_view *old_first, **old_last; /* replaced views, oldest first */
+    uint32_t old_count;
+    struct mem_reader *readers;
 };
 
 const struct mem_view_entry *mem_view_find(struct mem_view *v, gpa_t a);
