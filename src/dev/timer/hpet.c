@@ -27,7 +27,8 @@ enum { REG_CAP = 0x000, REG_CONFIG = 0x010, REG_STATUS = 0x020, REG_COUNTER = 0x
 
 #define VENDOR_ID 0x8086
 /* femtoseconds per tick, then: revision 1, 3 timers, 64 bits, legacy replacement */
-#define CAP ((uint64_t)HPET_TICK_NS * 1000000 << 32 | VENDOR_ID << 16 | BIT(15) | BIT(13) | \
+#define CAP                                                                                       \
+    ((uint64_t)HPET_TICK_NS * 1000000 << 32 | (uint64_t)VENDOR_ID << 16 | BIT(15) | BIT(13) |     \
              (TIMERS - 1) << 8 | 1)
 
 /* Matches are not shown faster than this in periodic mode. */
