@@ -17,7 +17,7 @@ struct rig {
     bool level[64];
 };
 
-static void rig_line(void *opaque, unsigned n, bool level)
+static inline void rig_line(void *opaque, unsigned n, bool level)
 {
     struct rig *r = opaque;
 
@@ -25,7 +25,7 @@ static void rig_line(void *opaque, unsigned n, bool level)
     r->rises[n] += level;
 }
 
-static void rig_open(struct rig *r)
+static inline void rig_open(struct rig *r)
 {
     struct error err;
 
@@ -54,7 +54,7 @@ static inline void rig_start(struct rig *r, struct device *dev)
         irq_connect(&dev->irqs[i], rig_line, r, i);
 }
 
-static void rig_close(struct rig *r)
+static inline void rig_close(struct rig *r)
 {
     device_free(r->dev);
     mem_free(r->mem);

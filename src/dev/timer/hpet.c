@@ -220,6 +220,7 @@ static void write_compare(struct hpet *h, unsigned n, unsigned shift, unsigned w
             t->compare = bits_set(t->compare, shift, width, val);
         t->period = bits_set(t->period, shift, width, val) & width_mask(t);
     }
+    t->compare &= width_mask(t);
     t->val_set_low = set && !shift && width == 32;
     t->config &= ~T_VAL_SET;
     arm(h, n);
@@ -361,6 +362,12 @@ static bool hpet_loaded(struct device *dev, struct error *err)
     return true;
 }
 
+/* Periodic comparators move on to their next match. */
+static void hpet_save(struct device *dev)
+{
+    arm_all((struct hpet *)dev);
+}
+
 static const struct device_window windows[] = {
     { "regs", WINDOW_MMIO, 0x400, hpet_read, hpet_write, 4, 8 },
 };
@@ -382,6 +389,7 @@ const struct device_type hpet_type = {
     .finish = hpet_finish,
     .reset = hpet_reset,
     .loaded = hpet_loaded,
+    .save = hpet_save,
     .windows = windows,
     .window_count = ARRAY_SIZE(windows),
     .irqs = HPET_OUT_COUNT,

@@ -18,6 +18,7 @@
 #define NS     INT64_C(1000000000)
 #define UIP_NS 244000 /* UIP is up this long before the registers change */
 #define HALF_S (NS / 2)
+#define MAX_S  INT64_C(1000000000000) /* 30,000 years: more than the registers can say */
 
 enum { R_SECONDS = 0, R_SECONDS_ALARM, R_MINUTES, R_MINUTES_ALARM, R_HOURS, R_HOURS_ALARM,
        R_WEEKDAY, R_DAY, R_MONTH, R_YEAR, R_A, R_B, R_C, R_D, R_CENTURY = 0x32 };
@@ -37,19 +38,37 @@ struct rtc {
     /* state */
     uint8_t index;
     uint8_t cmos[128];
-    int64_t offset_ns;        /* time of the RTC (since 1970) = clock + offset */
+    /* time of the RTC: (clock + phase_ns) / 1 s + offset_s seconds since 1970 */
+    int64_t offset_s;
+    uint32_t phase_ns;
     int64_t seen_s;           /* RTC second up to which UF and AF were looked at */
     int64_t periodic_from_ns; /* virtual time of the last periodic tick that was looked at */
 };
 
-static int64_t rtc_ns(const struct rtc *r)
-{
-    return clock_now_ns(r->clock) + r->offset_ns;
-}
-
 static int64_t floor_s(int64_t ns)
 {
     return ns / NS - (ns % NS < 0);
+}
+
+/* The RTC's time: the second, and how far into it. Years reach to 9999, so not in one int64_t. */
+struct moment {
+    int64_t s, ns;
+};
+
+static struct moment rtc_now(const struct rtc *r)
+{
+    int64_t t = clock_now_ns(r->clock) + r->phase_ns;
+
+    return (struct moment){ floor_s(t) + r->offset_s, t - floor_s(t) * NS };
+}
+
+/* Make it be `ns` into second s now. */
+static void set_now(struct rtc *r, int64_t s, int64_t ns)
+{
+    int64_t clock = clock_now_ns(r->clock), phase = ns - (clock - floor_s(clock) * NS);
+
+    r->phase_ns = (uint32_t)(phase < 0 ? phase + NS : phase);
+    r->offset_s = s - floor_s(clock + r->phase_ns);
 }
 
 /* Is the time held still, by SET or by the divider chain in reset? */
@@ -118,10 +137,8 @@ static int64_t time_from_registers(const struct rtc *r)
 /* Make the registers' time the time, `phase_ns` into its second. */
 static void set_time(struct rtc *r, int64_t phase_ns)
 {
-    int64_t s = time_from_registers(r);
-
-    r->offset_ns = s * NS + phase_ns - clock_now_ns(r->clock);
-    r->seen_s = s;
+    r->seen_s = time_from_registers(r);
+    set_now(r, r->seen_s, phase_ns);
 }
 
 /* --- flags and interrupts --- */
@@ -163,7 +180,7 @@ static void update_irq(struct rtc *r)
 /* Set the flags of all that happened up to now. */
 static void catch_up(struct rtc *r)
 {
-    int64_t period = period_ns(r), now = device_now_ns(&r->dev), s = floor_s(rtc_ns(r));
+    int64_t period = period_ns(r), now = device_now_ns(&r->dev), s = rtc_now(r).s;
 
     if (period && now - r->periodic_from_ns >= period) {
         r->periodic_from_ns += (now - r->periodic_from_ns) / period * period;
@@ -192,7 +209,7 @@ static void arm(struct rtc *r)
     else
         timer_cancel(&r->periodic_timer);
     if (!held(r) && (r->cmos[R_B] & (B_UIE | B_AIE)))
-        timer_set_ns(&r->second_timer, (floor_s(rtc_ns(r)) + 1) * NS - r->offset_ns);
+        timer_set_ns(&r->second_timer, clock_now_ns(r->clock) + NS - rtc_now(r).ns);
     else
         timer_cancel(&r->second_timer);
 }
@@ -209,32 +226,31 @@ static void expired(void *opaque)
 
 static void write_time(struct rtc *r, unsigned reg, uint8_t val)
 {
-    int64_t now;
+    struct moment now = rtc_now(r);
 
     if (held(r)) {
         r->cmos[reg] = val;
         return;
     }
-    now = rtc_ns(r);
-    time_to_registers(r, floor_s(now));
+    time_to_registers(r, now.s);
     r->cmos[reg] = val;
     if (reg != R_WEEKDAY)
-        set_time(r, now - floor_s(now) * NS);
+        set_time(r, now.ns);
 }
 
 /* A or B changed in a way that may hold or release the clock. */
 static void set_control(struct rtc *r, unsigned reg, uint8_t val)
 {
     bool was_held = held(r), was_reset = (r->cmos[R_A] & A_DIVIDER_RESET) == A_DIVIDER_RESET;
-    int64_t now = rtc_ns(r), phase = now - floor_s(now) * NS;
+    struct moment now = rtc_now(r);
     int64_t old_period = period_ns(r);
 
     catch_up(r);
     if (!was_held)
-        time_to_registers(r, floor_s(now));
+        time_to_registers(r, now.s);
     r->cmos[reg] = val;
     if (was_held && !held(r)) /* the first update after the divider's reset is half a second away */
-        set_time(r, was_reset ? HALF_S : phase);
+        set_time(r, was_reset ? HALF_S : now.ns);
     if (period_ns(r) != old_period)
         r->periodic_from_ns = device_now_ns(&r->dev);
     update_irq(r);
@@ -243,7 +259,7 @@ static void set_control(struct rtc *r, unsigned reg, uint8_t val)
 
 static uint8_t read_cmos(struct rtc *r)
 {
-    int64_t now = rtc_ns(r);
+    struct moment now = rtc_now(r);
     uint8_t val;
 
     switch (r->index) {
@@ -256,11 +272,11 @@ static uint8_t read_cmos(struct rtc *r)
     case R_YEAR:
     case R_CENTURY:
         if (!held(r))
-            time_to_registers(r, floor_s(now));
+            time_to_registers(r, now.s);
         return r->cmos[r->index];
     case R_A:
         val = r->cmos[R_A];
-        if (!held(r) && now - floor_s(now) * NS >= NS - UIP_NS)
+        if (!held(r) && now.ns >= NS - UIP_NS)
             val |= A_UIP;
         return val;
     case R_C:
@@ -342,23 +358,21 @@ uint8_t rtc_get_cmos(struct device *dev, uint8_t index)
 
 /* --- life --- */
 
-/* The offset that makes the clock show what base= says. */
-static bool start_offset(struct rtc *r, int64_t *ret_ns, struct error *err)
+/* Make the clock show what base= says. */
+static bool set_start(struct rtc *r, struct error *err)
 {
-    struct clock *host = loop_clock(r->dev.ctx.loop, CLOCK_HOST);
-    int64_t now = clock_now_ns(host);
+    int64_t now = clock_now_ns(loop_clock(r->dev.ctx.loop, CLOCK_HOST));
+    time_t s = floor_s(now);
     struct rtc_time t;
+    struct tm tm;
 
     if (!r->base || !strcmp(r->base, "utc")) {
-        *ret_ns = now - clock_now_ns(r->clock);
+        set_now(r, s, now - s * NS);
     } else if (!strcmp(r->base, "localtime")) {
-        time_t s = now / NS;
-        struct tm tm;
-
         localtime_r(&s, &tm);
-        *ret_ns = now + tm.tm_gmtoff * NS - clock_now_ns(r->clock);
+        set_now(r, s + tm.tm_gmtoff, now - s * NS);
     } else if (rtc_time_parse(r->base, &t)) {
-        *ret_ns = rtc_time_to_s(&t) * NS - clock_now_ns(r->clock);
+        set_now(r, rtc_time_to_s(&t), 0);
     } else {
         fail(err, EINVAL, "base '%s' is no time", r->base);
         return fail_hint(err, "give utc, localtime or a date such as 2026-01-31T12:30:00");
@@ -383,12 +397,12 @@ static bool rtc_init(struct device *dev, struct error *err)
     r->clock = loop_clock(dev->ctx.loop, kind);
     timer_init(&r->periodic_timer, dev->ctx.loop, CLOCK_VIRTUAL, expired, r);
     timer_init(&r->second_timer, dev->ctx.loop, kind, expired, r);
-    if (!start_offset(r, &r->offset_ns, err))
+    if (!set_start(r, err))
         return false;
     r->cmos[R_A] = 0x26; /* 32768 Hz, 1024 Hz periodic */
     r->cmos[R_B] = B_24H;
     r->cmos[R_D] = D_VRT;
-    r->seen_s = floor_s(rtc_ns(r));
+    r->seen_s = rtc_now(r).s;
     time_to_registers(r, r->seen_s);
     return true;
 }
@@ -419,9 +433,7 @@ static bool rtc_loaded(struct device *dev, struct error *err)
 
     r->cmos[R_D] = D_VRT;
     r->periodic_from_ns = MIN(r->periodic_from_ns, device_now_ns(dev));
-    /* offset + clock must stay far from overflow: years 0 to 9999 fit easily */
-    if (r->offset_ns > INT64_MAX / 2 || r->offset_ns < INT64_MIN / 2)
-        return fail(err, EINVAL, "offset_ns %lld is out of range", (long long)r->offset_ns);
+    r->seen_s = MIN(r->seen_s, rtc_now(r).s);
     update_irq(r);
     arm(r);
     return true;
@@ -438,7 +450,9 @@ const struct device_type mc146818_type = {
     .props = FIELDS(FIELD(struct rtc, base, .doc = "utc, localtime or a date"),
                     FIELD(struct rtc, clock_name, .wire = "clock", .doc = "host, rt or vm")),
     .state = FIELDS(FIELD(struct rtc, index, .max = 127), FIELD_ARRAY(struct rtc, cmos),
-                    FIELD(struct rtc, offset_ns), FIELD(struct rtc, seen_s),
+                    FIELD(struct rtc, offset_s, .min = -MAX_S, .max = MAX_S),
+                    FIELD(struct rtc, phase_ns, .max = 999999999),
+                    FIELD(struct rtc, seen_s, .min = -MAX_S, .max = MAX_S),
                     FIELD(struct rtc, periodic_from_ns)),
     .init = rtc_init,
     .finish = rtc_finish,
