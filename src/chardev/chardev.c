@@ -152,8 +152,7 @@ size_t chardev_write(struct chardev *c, const void *buf, size_t len)
     if (c->out_watch && c->out_count > BATCH_BYTES && !c->out_full)
         flush(c);
     else if (c->out_count && !timer_armed(&c->flush_timer))
-        timer_set_ns(&c->flush_timer,
-                     clock_now_ns(loop_clock(c->loop, CLOCK_RT)) + BATCH_NS);
+        timer_set_ns(&c->flush_timer, clock_now_ns(loop_clock(c->loop, CLOCK_RT)) + BATCH_NS);
     if (taken < len || c->out_count > CHARDEV_OUT_SOFT)
         c->out_full = true;
     return taken;
@@ -186,8 +185,7 @@ static void print(struct chardev *c, const char *text)
 static bool escape_key(struct chardev *c, uint8_t key)
 {
     switch (key) {
-    case CTRL_A:
-        return true;
+    case CTRL_A: return true;
     case 'x':
         print(c, "\r\nrhea: terminated\r\n");
         flush(c);
@@ -200,9 +198,7 @@ static bool escape_key(struct chardev *c, uint8_t key)
         else
             print(c, "\r\nrhea: there is no monitor on this terminal\r\n");
         break;
-    case 'b':
-        chardev_tell(c, CHARDEV_BREAK);
-        break;
+    case 'b': chardev_tell(c, CHARDEV_BREAK); break;
     case 'h':
     case '?':
         print(c, "\r\nC-a h    print this help\r\n"
@@ -211,8 +207,7 @@ static bool escape_key(struct chardev *c, uint8_t key)
                  "C-a c    switch between console and monitor\r\n"
                  "C-a C-a  sends C-a\r\n");
         break;
-    default:
-        break;
+    default: break;
     }
     return false;
 }

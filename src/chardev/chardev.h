@@ -42,7 +42,8 @@ struct chardev_client {
 struct chardev *chardev_new_from_spec(struct loop *loop, const char *id, const char *spec,
                                       struct error *err);
 
-/* Writes out what is queued (waiting at most half a second), restores the terminal. NULL is fine. */
+/* Writes out what is queued (waiting at most half a second), restores the terminal. NULL is fine.
+ */
 void chardev_free(struct chardev *c);
 
 /* Attach the one device; replaces the previous one. client NULL detaches. Both borrowed. */
@@ -74,7 +75,8 @@ struct chardev_escapes {
 };
 void chardev_set_escapes(struct chardev *c, const struct chardev_escapes *e);
 
-/* Where a pty or a listening socket is, for a message to the user ("/dev/pts/3"); NULL otherwise. */
+/* Where a pty or a listening socket is, for a message to the user ("/dev/pts/3"); NULL otherwise.
+ */
 const char *chardev_where(const struct chardev *c);
 
 /* Put the terminal back as it was, now. Async-signal-safe; for fatal signal handlers. */

@@ -14,7 +14,7 @@
 /* What differs between backends; slots may be NULL. */
 struct chardev_backend {
     const char *name;
-    void (*hangup)(struct chardev *c);  /* end of file or error on the descriptors */
+    void (*hangup)(struct chardev *c); /* end of file or error on the descriptors */
     void (*close)(struct chardev *c);
     void (*send_break)(struct chardev *c);
     /* raw bytes from the peer to data; returns the new length (telnet) */
@@ -31,33 +31,33 @@ struct chardev {
     const struct chardev_client *client;
     void *opaque;
 
-    int in_fd, out_fd;           /* -1: none; may be the same */
+    int in_fd, out_fd; /* -1: none; may be the same */
     struct loop_fd *in_watch, *out_watch;
     bool connected;
-    bool out_may_block;          /* out_fd is shared with others and has no O_NONBLOCK */
+    bool out_may_block; /* out_fd is shared with others and has no O_NONBLOCK */
     bool lost_told;
 
-    uint8_t *out;                /* queue from out_head on, out_count bytes */
+    uint8_t *out; /* queue from out_head on, out_count bytes */
     size_t out_size, out_head, out_count;
-    struct timer flush_timer;    /* output waits for company for a moment */
-    bool out_full;               /* client was told no and waits for .writable */
+    struct timer flush_timer; /* output waits for company for a moment */
+    bool out_full;            /* client was told no and waits for .writable */
 
-    uint8_t *in;                 /* read, not yet delivered */
+    uint8_t *in; /* read, not yet delivered */
     size_t in_head, in_count;
     struct timer deliver_timer;
 
-    bool mux;                    /* Ctrl-A escapes */
-    bool escape;                 /* Ctrl-A was typed */
+    bool mux;    /* Ctrl-A escapes */
+    bool escape; /* Ctrl-A was typed */
     struct chardev_escapes escapes;
 
-    bool is_terminal;            /* fd.c: has the raw terminal */
-    char *where;                 /* for chardev_where() */
-    int listen_fd;               /* socket.c */
+    bool is_terminal; /* fd.c: has the raw terminal */
+    char *where;      /* for chardev_where() */
+    int listen_fd;    /* socket.c */
     struct loop_fd *listen_watch;
     char *unlink_path;
     bool telnet;
     uint8_t telnet_state;
-    struct timer pty_timer;      /* fd.c: looks for someone at the other end */
+    struct timer pty_timer; /* fd.c: looks for someone at the other end */
 };
 
 struct chardev *chardev_alloc(struct loop *loop, const char *id);
@@ -80,8 +80,8 @@ bool chardev_open_pty(struct chardev *c, struct error *err) MUST_CHECK;
 struct chardev_socket_options {
     bool server, wait, telnet, nodelay;
 };
-bool chardev_open_unix(struct chardev *c, const char *path,
-                       const struct chardev_socket_options *o, struct error *err) MUST_CHECK;
+bool chardev_open_unix(struct chardev *c, const char *path, const struct chardev_socket_options *o,
+                       struct error *err) MUST_CHECK;
 bool chardev_open_tcp(struct chardev *c, const char *address,
                       const struct chardev_socket_options *o, struct error *err) MUST_CHECK;
 

@@ -129,8 +129,8 @@ bool chardev_open_file(struct chardev *c, const char *path, bool append, struct 
 
 static const struct chardev_backend pipe_backend = { .name = "pipe" };
 
-/* PATH.in and PATH.out, or PATH for both. Opened for reading and writing, so that neither open waits
- * for the other side and its leaving is not an end of file. */
+/* PATH.in and PATH.out, or PATH for both. Opened for reading and writing, so that neither open
+ * waits for the other side and its leaving is not an end of file. */
 bool chardev_open_pipe(struct chardev *c, const char *path, struct error *err)
 {
     char *in_path = xasprintf("%s.in", path), *out_path = xasprintf("%s.out", path);

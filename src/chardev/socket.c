@@ -48,9 +48,7 @@ static size_t telnet_in(struct chardev *c, uint8_t *buf, size_t len)
             if (b == IAC)
                 c->telnet_state = T_SUB_IAC;
             break;
-        case T_SUB_IAC:
-            c->telnet_state = b == SE ? T_DATA : T_SUB;
-            break;
+        case T_SUB_IAC: c->telnet_state = b == SE ? T_DATA : T_SUB; break;
         default: /* the option: what we offered is all we do, whatever the peer says */
             c->telnet_state = T_DATA;
             break;
@@ -145,8 +143,7 @@ static bool is_stale(const struct sockaddr_un *sa)
 {
     AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    return fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof *sa) &&
-           errno == ECONNREFUSED;
+    return fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof *sa) && errno == ECONNREFUSED;
 }
 
 bool chardev_open_unix(struct chardev *c, const char *path, const struct chardev_socket_options *o,

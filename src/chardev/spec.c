@@ -29,8 +29,7 @@ static bool open_stdio(struct chardev *c, const char *arg, struct optlist *opts,
 {
     bool signals = !c->mux;
 
-    return optlist_take_bool(opts, "signal", &signals, err) &&
-           chardev_open_stdio(c, signals, err);
+    return optlist_take_bool(opts, "signal", &signals, err) && chardev_open_stdio(c, signals, err);
 }
 
 static bool open_pty(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)

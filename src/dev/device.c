@@ -59,9 +59,9 @@ struct device *device_new(const struct device_type *type, const char *id,
         struct window_port *p = xnew(struct window_port);
         const struct device_window *w = &type->windows[i];
 
-        *p = (struct window_port){
-            dev, w, { window_read, window_write, w->min_size, w->max_size, false }
-        };
+        *p = (struct window_port){ dev,
+                                   w,
+                                   { window_read, window_write, w->min_size, w->max_size, false } };
         mem_region_init_io(&dev->windows[i], w->name, &p->ops, p, w->size);
     }
     if (type->defaults)

@@ -43,14 +43,14 @@ struct device_type {
     const char *doc;
     size_t size; /* of the instance struct */
     const struct field *props;
-    const struct field *state; /* all that a snapshot holds, guest-visible or not */
+    const struct field *state;            /* all that a snapshot holds, guest-visible or not */
     void (*defaults)(struct device *dev); /* property values before the user's */
-    bool (*init)(struct device *dev, struct error *err); /* properties are set; check them */
-    void (*finish)(struct device *dev); /* copes with a half-built device */
-    void (*reset)(struct device *dev);  /* to the state after power-on */
+    bool (*init)(struct device *dev, struct error *err);   /* properties are set; check them */
+    void (*finish)(struct device *dev);                    /* copes with a half-built device */
+    void (*reset)(struct device *dev);                     /* to the state after power-on */
     bool (*loaded)(struct device *dev, struct error *err); /* after state was loaded: validate,
                                                             * re-arm timers, recompute lines */
-    void (*save)(struct device *dev);   /* before state is saved: fold running time into state */
+    void (*save)(struct device *dev); /* before state is saved: fold running time into state */
     const struct device_window *windows;
     uint8_t window_count;
     uint8_t irqs;   /* output lines */
@@ -108,7 +108,8 @@ bool device_state_load(struct device *dev, const struct device_state *s,
                        struct error *err) MUST_CHECK;
 void device_state_finish(struct device_state *s);
 
-/* The guest did something wrong: logged under guest_errors, at most 10 lines a second per device. */
+/* The guest did something wrong: logged under guest_errors, at most 10 lines a second per device.
+ */
 __attribute__((format(printf, 2, 3))) void guest_error(struct device *dev, const char *fmt, ...);
 
 /* Time of the guest. */

@@ -18,7 +18,7 @@ enum clock_kind {
 };
 
 struct clock {
-    enum clock_kind kind;  /* constant after init */
+    enum clock_kind kind; /* constant after init */
     /* written under the machine lock, read anywhere through the sequence count */
     atomic_uint seq;
     _Atomic(int64_t) offset_ns; /* running: now = host monotonic + offset */

@@ -27,14 +27,14 @@ struct deferred {
 };
 
 struct loop {
-    pthread_mutex_t lock;   /* the machine lock */
-    _Atomic(void *) owner;  /* loop_self() of the holder */
+    pthread_mutex_t lock;  /* the machine lock */
+    _Atomic(void *) owner; /* loop_self() of the holder */
     struct clock clocks[CLOCK_COUNT];
 
     /* guarded by the machine lock */
     struct timer_heap heaps[CLOCK_COUNT];
-    int64_t armed_ns;    /* CLOCK_MONOTONIC time the timerfd is set to; TIMER_IDLE: not set */
-    bool in_round;       /* the main thread handles events and will set the timerfd at its end */
+    int64_t armed_ns; /* CLOCK_MONOTONIC time the timerfd is set to; TIMER_IDLE: not set */
+    bool in_round;    /* the main thread handles events and will set the timerfd at its end */
     struct loop_fd **fds;
     uint32_t fd_count, fd_room;
     bool fds_changed;

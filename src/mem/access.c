@@ -93,14 +93,10 @@ static uint64_t ram_read(const uint8_t *p, unsigned size)
 {
     if (likely(((uintptr_t)p & (size - 1)) == 0)) {
         switch (size) {
-        case 1:
-            return __atomic_load_n(p, __ATOMIC_RELAXED);
-        case 2:
-            return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
-        case 4:
-            return __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
-        default:
-            return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
+        case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
+        case 2: return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
+        case 4: return __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
+        default: return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
         }
     }
     return size == 2 ? ld_le16(p) : size == 4 ? ld_le32(p) : ld_le64(p);
@@ -110,18 +106,10 @@ static void ram_write(uint8_t *p, uint64_t val, unsigned size)
 {
     if (likely(((uintptr_t)p & (size - 1)) == 0)) {
         switch (size) {
-        case 1:
-            __atomic_store_n(p, (uint8_t)val, __ATOMIC_RELAXED);
-            return;
-        case 2:
-            __atomic_store_n((uint16_t *)p, (uint16_t)val, __ATOMIC_RELAXED);
-            return;
-        case 4:
-            __atomic_store_n((uint32_t *)p, (uint32_t)val, __ATOMIC_RELAXED);
-            return;
-        default:
-            __atomic_store_n((uint64_t *)p, val, __ATOMIC_RELAXED);
-            return;
+        case 1: __atomic_store_n(p, (uint8_t)val, __ATOMIC_RELAXED); return;
+        case 2: __atomic_store_n((uint16_t *)p, (uint16_t)val, __ATOMIC_RELAXED); return;
+        case 4: __atomic_store_n((uint32_t *)p, (uint32_t)val, __ATOMIC_RELAXED); return;
+        default: __atomic_store_n((uint64_t *)p, val, __ATOMIC_RELAXED); return;
         }
     }
     if (size == 2)
@@ -200,8 +188,7 @@ uint64_t mem_io_read(struct mem *m, const struct mem_view_entry *e, gpa_t a, uns
     }
     switch (e->kind) {
     case MEM_RAM:
-    case MEM_ROM:
-        return ram_read(e->host + off, size);
+    case MEM_ROM: return ram_read(e->host + off, size);
     case MEM_IO:
         locked = lock_for_io(m);
         val = io_read(e->region, e->region_off + off, size);
@@ -210,8 +197,8 @@ uint64_t mem_io_read(struct mem *m, const struct mem_view_entry *e, gpa_t a, uns
         return val;
     default:
         if (log_enabled(LOG_GUEST_ERRORS))
-            log_write(LOG_GUEST_ERRORS, "%s: read of %u bytes at unassigned %#llx\n", m->name,
-                      size, (unsigned long long)a);
+            log_write(LOG_GUEST_ERRORS, "%s: read of %u bytes at unassigned %#llx\n", m->name, size,
+                      (unsigned long long)a);
         return BITS(8 * size - 1, 0);
     }
 }

@@ -71,8 +71,8 @@ static const struct shown *winner_at(const struct shown *v, uint32_t n, gpa_t a)
 
 /* The entry for first..last showing s (NULL: nothing), merged with its predecessor if it goes on
  * from there. Returns the new count. */
-static uint32_t append(struct mem *m, struct mem_view_entry *e, uint32_t n, gpa_t first,
-                       gpa_t last, const struct shown *s)
+static uint32_t append(struct mem *m, struct mem_view_entry *e, uint32_t n, gpa_t first, gpa_t last,
+                       const struct shown *s)
 {
     struct mem_view_entry x = { .base = first, .size = last - first + 1, .gra = MEM_GRA_NONE };
 
@@ -212,8 +212,8 @@ struct mem *mem_new(struct loop *loop, const char *name, uint64_t size, uint64_t
     m->last = size - 1; /* 0: all 2^64 */
     m->ram_max = ALIGN_UP(ram_max, MEM_PAGE_SIZE);
     if (m->ram_max) {
-        void *p = mmap(NULL, m->ram_max, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                       -1, 0);
+        void *p =
+            mmap(NULL, m->ram_max, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
         if (p == MAP_FAILED) {
             fail(err, errno, "%s: cannot reserve %llu MiB of address space: %s", name,
@@ -301,15 +301,23 @@ void mem_region_init_io(struct mem_region *r, const char *name, const struct mem
                         void *opaque, uint64_t size)
 {
     assert(ops->max_size <= 8 && ops->min_size <= (ops->max_size ? ops->max_size : 8));
-    *r = (struct mem_region){ .name = name, .size = size, .kind = MEM_IO, .ops = ops,
-                              .opaque = opaque, .gra = MEM_GRA_NONE };
+    *r = (struct mem_region){ .name = name,
+                              .size = size,
+                              .kind = MEM_IO,
+                              .ops = ops,
+                              .opaque = opaque,
+                              .gra = MEM_GRA_NONE };
 }
 
 void mem_region_init_alias(struct mem_region *r, const char *name, struct mem_region *of,
                            uint64_t off, uint64_t size)
 {
-    *r = (struct mem_region){ .name = name, .size = size, .kind = of->kind, .alias = of,
-                              .alias_off = off, .gra = MEM_GRA_NONE };
+    *r = (struct mem_region){ .name = name,
+                              .size = size,
+                              .kind = of->kind,
+                              .alias = of,
+                              .alias_off = off,
+                              .gra = MEM_GRA_NONE };
 }
 
 static void forget(struct mem *m, struct mem_region *r)
@@ -404,7 +412,7 @@ void mem_print(struct mem *m, FILE *out)
 
         if (e->kind != MEM_NONE)
             fprintf(out, "  %016llx-%016llx (%s): %s @%016llx\n", (unsigned long long)e->base,
-                    (unsigned long long)(e->base + (e->size - 1)), kinds[e->kind],
-                    e->region->name, (unsigned long long)e->region_off);
+                    (unsigned long long)(e->base + (e->size - 1)), kinds[e->kind], e->region->name,
+                    (unsigned long long)e->region_off);
     }
 }

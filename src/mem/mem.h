@@ -65,8 +65,8 @@ struct mem_view_entry {
     gpa_t base;
     uint64_t size; /* the last byte is base + size - 1 */
     enum mem_kind kind;
-    uint8_t *host; /* RAM and ROM: host address of base */
-    gra_t gra;     /* RAM and ROM: offset in guest RAM of base; else MEM_GRA_NONE */
+    uint8_t *host;             /* RAM and ROM: host address of base */
+    gra_t gra;                 /* RAM and ROM: offset in guest RAM of base; else MEM_GRA_NONE */
     struct mem_region *region; /* NULL for MEM_NONE; never an alias */
     uint64_t region_off;       /* offset of base in region */
 };
@@ -141,8 +141,8 @@ void mem_store16(struct mem *m, gpa_t a, uint16_t val);
 void mem_store32(struct mem *m, gpa_t a, uint32_t val);
 void mem_store64(struct mem *m, gpa_t a, uint64_t val);
 
-/* Compare and exchange, atomic in aligned RAM; true when the old value was `want`. Elsewhere it is a
- * load and, if equal, a store (which ROM and holes drop). *ret_old, if not NULL, gets the old. */
+/* Compare and exchange, atomic in aligned RAM; true when the old value was `want`. Elsewhere it is
+ * a load and, if equal, a store (which ROM and holes drop). *ret_old, if not NULL, gets the old. */
 bool mem_cmpxchg32(struct mem *m, gpa_t a, uint32_t want, uint32_t val, uint32_t *ret_old);
 bool mem_cmpxchg64(struct mem *m, gpa_t a, uint64_t want, uint64_t val, uint64_t *ret_old);
 

@@ -12,7 +12,7 @@
 struct mem_view {
     atomic_uint last_hit;
     uint32_t count;
-    uint64_t replaced_at; /* generation that replaced it (machine lock) */
+    uint64_t replaced_at;  /* generation that replaced it (machine lock) */
     struct mem_view *next; /* in the list of old ones (machine lock) */
     struct mem_view_entry e[];
 };

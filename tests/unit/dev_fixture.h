@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What device tests start from: a loop with manual virtual time, its lock held, and an event log. */
+/* What device tests start from: a loop with manual virtual time, its lock held, and an event log.
+ */
 #ifndef TESTS_UNIT_DEV_FIXTURE_H
 #define TESTS_UNIT_DEV_FIXTURE_H
 

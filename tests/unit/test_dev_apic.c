@@ -28,21 +28,14 @@ static void set_line(void *vcpu, enum cpu_line line, bool level, uint32_t arg)
     unsigned n = (unsigned)(uintptr_t)vcpu;
 
     switch (line) {
-    case CPU_LINE_INTR:
-        t->intr[n] = level;
-        break;
-    case CPU_LINE_NMI:
-        t->nmi[n]++;
-        break;
-    case CPU_LINE_INIT:
-        t->init[n]++;
-        break;
+    case CPU_LINE_INTR: t->intr[n] = level; break;
+    case CPU_LINE_NMI: t->nmi[n]++; break;
+    case CPU_LINE_INIT: t->init[n]++; break;
     case CPU_LINE_SIPI:
         t->sipi[n]++;
         t->sipi_vector = arg;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -79,9 +72,13 @@ static void start(struct apics *t)
     now_testing = t;
     rig_open(&t->r);
     for (unsigned i = 0; i < 2; i++) {
-        struct lapic_wiring w = { .bus = &t->bus, .extint = extint, .tsc_now = tsc_now,
-                                  .tsc_hz = tsc_hz, .tsc_opaque = t,
-                                  .base_changed = i ? NULL : base_changed, .base_opaque = t };
+        struct lapic_wiring w = { .bus = &t->bus,
+                                  .extint = extint,
+                                  .tsc_now = tsc_now,
+                                  .tsc_hz = tsc_hz,
+                                  .tsc_opaque = t,
+                                  .base_changed = i ? NULL : base_changed,
+                                  .base_opaque = t };
 
         t->cpu[i] = device_new(&lapic_type, NULL, &t->r.ctx);
         CHECK(device_set(t->cpu[i], "apic_id", i ? "1" : "0", &err));

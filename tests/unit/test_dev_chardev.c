@@ -184,8 +184,8 @@ TEST(telnet)
     int fd = connect_unix(path);
     turn(l, 2);
     CHECK_EQ(read(fd, buf, sizeof buf), 12); /* the offers */
-    static const uint8_t in[] = { 'a', 255, 253, 1, 'b', 255, 255, 255, 250, 24, 1, 255, 240,
-                                  'c', 255, 243, 'd' };
+    static const uint8_t in[] = { 'a', 255, 253, 1,   'b', 255, 255, 255, 250,
+                                  24,  1,   255, 240, 'c', 255, 243, 'd' };
     CHECK_EQ(write(fd, in, sizeof in), sizeof in);
     turn(l, 2);
     CHECK_STR(got, "ab\xff"

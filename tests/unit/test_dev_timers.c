@@ -6,7 +6,7 @@
 #include "dev/timer/rtc_time.h"
 #include "dev_fixture.h"
 
-#define TICKS(n) (((n) * INT64_C(1000000000) + PIT_HZ - 1) / PIT_HZ)
+#define TICKS(n) (((n)*INT64_C(1000000000) + PIT_HZ - 1) / PIT_HZ)
 
 static void start_pit(struct rig *r)
 {
@@ -178,8 +178,8 @@ TEST(hpet_legacy_periodic)
 
     start_hpet(&r);
     wr(&r, 0, 0x100, 1 << 2 | 1 << 3 | 1 << 6 | 1 << 8, 4); /* periodic, set value, 32 bits */
-    wr(&r, 0, 0x108, 500000, 4); /* first match, 5 ms */
-    wr(&r, 0, 0x108, 100000, 4); /* period, 1 ms */
+    wr(&r, 0, 0x108, 500000, 4);                            /* first match, 5 ms */
+    wr(&r, 0, 0x108, 100000, 4);                            /* period, 1 ms */
     wr(&r, 0, 0x10, 3, 4);
     CHECK(r.level[HPET_OUT_LEGACY]);
     step_ns(&r, 5 * MS - 10);
@@ -251,7 +251,7 @@ TEST(rtc_time_and_formats)
     CHECK_EQ(cmos(&r, 7), 1);
     CHECK_EQ(cmos(&r, 8), 1);
     CHECK_EQ(cmos(&r, 9), 0x27);
-    set_cmos(&r, 0xb, 0x84); /* SET, binary, 12 hours */
+    set_cmos(&r, 0xb, 0x84);    /* SET, binary, 12 hours */
     set_cmos(&r, 4, 0x80 | 11); /* 11 pm */
     set_cmos(&r, 2, 30);
     set_cmos(&r, 9, 99);

@@ -99,7 +99,8 @@ TEST(uart_interrupts)
     rig_close(&r);
 }
 
-/* Everything a guest writes while it obeys THRE comes out, through a pipe that is slower than it. */
+/* Everything a guest writes while it obeys THRE comes out, through a pipe that is slower than it.
+ */
 TEST(uart_output_is_never_lost)
 {
     struct rig r;

@@ -18,16 +18,50 @@
 enum { REG_DATA = 0, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCRATCH };
 
 enum { IER_RX = BIT(0), IER_TX = BIT(1), IER_LINE = BIT(2), IER_MODEM = BIT(3) };
-enum { IIR_NONE = 0x1, IIR_LINE = 0x6, IIR_RX = 0x4, IIR_TIMEOUT = 0xc, IIR_TX = 0x2,
-       IIR_MODEM = 0x0, IIR_FIFO = 0xc0 };
-enum { FCR_ENABLE = BIT(0), FCR_CLEAR_RX = BIT(1), FCR_CLEAR_TX = BIT(2), FCR_DMA = BIT(3),
-       FCR_TRIGGER = 0xc0 };
+enum {
+    IIR_NONE = 0x1,
+    IIR_LINE = 0x6,
+    IIR_RX = 0x4,
+    IIR_TIMEOUT = 0xc,
+    IIR_TX = 0x2,
+    IIR_MODEM = 0x0,
+    IIR_FIFO = 0xc0
+};
+enum {
+    FCR_ENABLE = BIT(0),
+    FCR_CLEAR_RX = BIT(1),
+    FCR_CLEAR_TX = BIT(2),
+    FCR_DMA = BIT(3),
+    FCR_TRIGGER = 0xc0
+};
 enum { LCR_BREAK = BIT(6), LCR_DLAB = BIT(7) };
-enum { MCR_DTR = BIT(0), MCR_RTS = BIT(1), MCR_OUT1 = BIT(2), MCR_OUT2 = BIT(3), MCR_LOOP = BIT(4) };
-enum { LSR_DR = BIT(0), LSR_OE = BIT(1), LSR_PE = BIT(2), LSR_FE = BIT(3), LSR_BI = BIT(4),
-       LSR_THRE = BIT(5), LSR_TEMT = BIT(6), LSR_FIFO_ERROR = BIT(7) };
-enum { MSR_DCTS = BIT(0), MSR_DDSR = BIT(1), MSR_TERI = BIT(2), MSR_DDCD = BIT(3), MSR_CTS = BIT(4),
-       MSR_DSR = BIT(5), MSR_RI = BIT(6), MSR_DCD = BIT(7) };
+enum {
+    MCR_DTR = BIT(0),
+    MCR_RTS = BIT(1),
+    MCR_OUT1 = BIT(2),
+    MCR_OUT2 = BIT(3),
+    MCR_LOOP = BIT(4)
+};
+enum {
+    LSR_DR = BIT(0),
+    LSR_OE = BIT(1),
+    LSR_PE = BIT(2),
+    LSR_FE = BIT(3),
+    LSR_BI = BIT(4),
+    LSR_THRE = BIT(5),
+    LSR_TEMT = BIT(6),
+    LSR_FIFO_ERROR = BIT(7)
+};
+enum {
+    MSR_DCTS = BIT(0),
+    MSR_DDSR = BIT(1),
+    MSR_TERI = BIT(2),
+    MSR_DDCD = BIT(3),
+    MSR_CTS = BIT(4),
+    MSR_DSR = BIT(5),
+    MSR_RI = BIT(6),
+    MSR_DCD = BIT(7)
+};
 
 #define LSR_ERRORS (LSR_OE | LSR_PE | LSR_FE | LSR_BI)
 
@@ -37,10 +71,10 @@ struct uart {
     struct timer timeout; /* four character times without a receiver event */
     /* state */
     uint8_t ier, fcr, lcr, mcr, msr, scratch;
-    uint8_t errors;     /* LSR_ERRORS of the byte on top, and overrun */
-    bool tx_pending;    /* THRE interrupt */
-    bool tx_busy;       /* the backend would not take a byte: THRE is low */
-    bool timed_out;     /* character timeout interrupt */
+    uint8_t errors;  /* LSR_ERRORS of the byte on top, and overrun */
+    bool tx_pending; /* THRE interrupt */
+    bool tx_busy;    /* the backend would not take a byte: THRE is low */
+    bool timed_out;  /* character timeout interrupt */
     uint16_t divisor;
     uint8_t rx[FIFO_SIZE], rx_errors[FIFO_SIZE];
     uint8_t rx_head, rx_count;
@@ -275,12 +309,8 @@ static uint64_t uart_read(struct device *dev, uint64_t off, unsigned size)
     uint8_t val = 0;
 
     switch (off) {
-    case REG_DATA:
-        val = dlab ? (uint8_t)u->divisor : read_data(u);
-        break;
-    case REG_IER:
-        val = dlab ? u->divisor >> 8 : u->ier;
-        break;
+    case REG_DATA: val = dlab ? (uint8_t)u->divisor : read_data(u); break;
+    case REG_IER: val = dlab ? u->divisor >> 8 : u->ier; break;
     case REG_IIR_FCR:
         val = cause(u);
         if (val == IIR_TX)
@@ -288,12 +318,8 @@ static uint64_t uart_read(struct device *dev, uint64_t off, unsigned size)
         if (u->fcr & FCR_ENABLE)
             val |= IIR_FIFO;
         break;
-    case REG_LCR:
-        val = u->lcr;
-        break;
-    case REG_MCR:
-        val = u->mcr;
-        break;
+    case REG_LCR: val = u->lcr; break;
+    case REG_MCR: val = u->mcr; break;
     case REG_LSR:
         val = lsr(u);
         u->errors = 0;
@@ -302,9 +328,7 @@ static uint64_t uart_read(struct device *dev, uint64_t off, unsigned size)
         val = u->msr;
         u->msr &= 0xf0;
         break;
-    case REG_SCRATCH:
-        val = u->scratch;
-        break;
+    case REG_SCRATCH: val = u->scratch; break;
     }
     update_irq(u);
     return val;
@@ -348,9 +372,7 @@ static void uart_write(struct device *dev, uint64_t off, uint64_t val64, unsigne
         else
             write_ier(u, val);
         break;
-    case REG_IIR_FCR:
-        write_fcr(u, val);
-        break;
+    case REG_IIR_FCR: write_fcr(u, val); break;
     case REG_LCR:
         if ((val & ~u->lcr & LCR_BREAK) && u->chr)
             chardev_send_break(u->chr);
@@ -366,9 +388,7 @@ static void uart_write(struct device *dev, uint64_t off, uint64_t val64, unsigne
     case REG_MSR:
         guest_error(dev, "write of %#x to read-only register %u", val, (unsigned)off);
         break;
-    case REG_SCRATCH:
-        u->scratch = val;
-        break;
+    case REG_SCRATCH: u->scratch = val; break;
     }
     update_irq(u);
 }
@@ -433,14 +453,13 @@ const struct device_type uart16550_type = {
     .name = "uart16550",
     .doc = "16550A serial port",
     .size = sizeof(struct uart),
-    .state = FIELDS(FIELD(struct uart, ier, .max = 15), FIELD(struct uart, fcr),
-                    FIELD(struct uart, lcr), FIELD(struct uart, mcr, .max = 31),
-                    FIELD(struct uart, msr), FIELD(struct uart, scratch),
-                    FIELD(struct uart, errors), FIELD(struct uart, tx_pending),
-                    FIELD(struct uart, timed_out), FIELD(struct uart, divisor),
-                    FIELD_ARRAY(struct uart, rx), FIELD_ARRAY(struct uart, rx_errors),
-                    FIELD(struct uart, rx_head, .max = FIFO_SIZE - 1),
-                    FIELD(struct uart, rx_count, .max = FIFO_SIZE)),
+    .state = FIELDS(
+        FIELD(struct uart, ier, .max = 15), FIELD(struct uart, fcr), FIELD(struct uart, lcr),
+        FIELD(struct uart, mcr, .max = 31), FIELD(struct uart, msr), FIELD(struct uart, scratch),
+        FIELD(struct uart, errors), FIELD(struct uart, tx_pending), FIELD(struct uart, timed_out),
+        FIELD(struct uart, divisor), FIELD_ARRAY(struct uart, rx),
+        FIELD_ARRAY(struct uart, rx_errors), FIELD(struct uart, rx_head, .max = FIFO_SIZE - 1),
+        FIELD(struct uart, rx_count, .max = FIFO_SIZE)),
     .init = uart_init,
     .finish = uart_finish,
     .reset = uart_reset,

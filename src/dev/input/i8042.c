@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * 8042 keyboard controller as in a PS/2 (IBM PS/2 Hardware Interface Technical Reference), with
- * port 92h. One output buffer: filled by the controller's own answers first, then the keyboard, then
- * the mouse, each time the guest has read it.
+ * port 92h. One output buffer: filled by the controller's own answers first, then the keyboard,
+ * then the mouse, each time the guest has read it.
  */
 #include "dev/input/i8042.h"
 
@@ -11,8 +11,14 @@
 #include "dev/input/ps2.h"
 
 enum { ST_OBF = BIT(0), ST_SYS = BIT(2), ST_CMD = BIT(3), ST_UNLOCKED = BIT(4), ST_AUX = BIT(5) };
-enum { CB_KBD_INT = BIT(0), CB_AUX_INT = BIT(1), CB_SYS = BIT(2), CB_KBD_OFF = BIT(4),
-       CB_AUX_OFF = BIT(5), CB_TRANSLATE = BIT(6) };
+enum {
+    CB_KBD_INT = BIT(0),
+    CB_AUX_INT = BIT(1),
+    CB_SYS = BIT(2),
+    CB_KBD_OFF = BIT(4),
+    CB_AUX_OFF = BIT(5),
+    CB_TRANSLATE = BIT(6)
+};
 enum { OUT_NO_RESET = BIT(0), OUT_A20 = BIT(1), OUT_KBD_IRQ = BIT(4), OUT_AUX_IRQ = BIT(5) };
 enum { P92_RESET = BIT(0), P92_A20 = BIT(1) };
 
@@ -26,9 +32,9 @@ struct i8042 {
     struct ps2_kbd kbd;
     struct ps2_mouse mouse;
     /* state */
-    uint8_t ram[32];   /* [0] is the command byte */
-    uint8_t status;    /* ST_SYS and ST_CMD; the rest follows from below */
-    uint8_t command;   /* waits for a byte at port 60h; 0: none */
+    uint8_t ram[32]; /* [0] is the command byte */
+    uint8_t status;  /* ST_SYS and ST_CMD; the rest follows from below */
+    uint8_t command; /* waits for a byte at port 60h; 0: none */
     uint8_t out, out_source;
     uint8_t replies[REPLIES], reply_source[REPLIES], reply_count;
     bool a20, break_prefix; /* F0 was seen while translating */
@@ -135,57 +141,33 @@ static void write_output_port(struct i8042 *c, uint8_t val)
 static void controller_command(struct i8042 *c, uint8_t cmd)
 {
     switch (cmd) {
-    case 0x20 ... 0x3f:
-        reply(c, c->ram[cmd & 0x1f], FROM_CONTROLLER);
-        break;
+    case 0x20 ... 0x3f: reply(c, c->ram[cmd & 0x1f], FROM_CONTROLLER); break;
     case 0x60 ... 0x7f:
     case 0xd1:
     case 0xd2:
     case 0xd3:
-    case 0xd4:
-        c->command = cmd;
-        break;
-    case 0xa7:
-        c->ram[0] |= CB_AUX_OFF;
-        break;
-    case 0xa8:
-        c->ram[0] &= ~CB_AUX_OFF;
-        break;
+    case 0xd4: c->command = cmd; break;
+    case 0xa7: c->ram[0] |= CB_AUX_OFF; break;
+    case 0xa8: c->ram[0] &= ~CB_AUX_OFF; break;
     case 0xa9: /* test of the mouse's lines: good */
-    case 0xab: /* and of the keyboard's */
-        reply(c, 0x00, FROM_CONTROLLER);
-        break;
+    case 0xab: /* and of the keyboard's */ reply(c, 0x00, FROM_CONTROLLER); break;
     case 0xaa:
         c->status |= ST_SYS;
         c->ram[0] |= CB_SYS;
         reply(c, 0x55, FROM_CONTROLLER);
         break;
-    case 0xad:
-        c->ram[0] |= CB_KBD_OFF;
-        break;
-    case 0xae:
-        c->ram[0] &= ~CB_KBD_OFF;
-        break;
-    case 0xc0: /* input port: keyboard not inhibited */
-        reply(c, 0x80, FROM_CONTROLLER);
-        break;
-    case 0xd0:
-        reply(c, output_port(c), FROM_CONTROLLER);
-        break;
+    case 0xad: c->ram[0] |= CB_KBD_OFF; break;
+    case 0xae: c->ram[0] &= ~CB_KBD_OFF; break;
+    case 0xc0: /* input port: keyboard not inhibited */ reply(c, 0x80, FROM_CONTROLLER); break;
+    case 0xd0: reply(c, output_port(c), FROM_CONTROLLER); break;
     case 0xdd:
-    case 0xdf:
-        set_a20(c, cmd == 0xdf);
-        break;
-    case 0xe0: /* test inputs: clock and data lines */
-        reply(c, 0x00, FROM_CONTROLLER);
-        break;
+    case 0xdf: set_a20(c, cmd == 0xdf); break;
+    case 0xe0: /* test inputs: clock and data lines */ reply(c, 0x00, FROM_CONTROLLER); break;
     case 0xf0 ... 0xff: /* pulse output port bits that are 0 */
         if (!(cmd & OUT_NO_RESET))
             pulse_reset(c);
         break;
-    default:
-        guest_error(&c->dev, "unknown controller command %#x", cmd);
-        break;
+    default: guest_error(&c->dev, "unknown controller command %#x", cmd); break;
     }
 }
 
@@ -227,18 +209,10 @@ static void data_write(struct device *dev, uint64_t off, uint64_t val64, unsigne
         c->ram[0] = val;
         c->status = (uint8_t)((c->status & ~ST_SYS) | (val & CB_SYS ? ST_SYS : 0));
         break;
-    case 0x61 ... 0x7f:
-        c->ram[cmd & 0x1f] = val;
-        break;
-    case 0xd1:
-        write_output_port(c, val);
-        break;
-    case 0xd2:
-        reply(c, val, FROM_KBD);
-        break;
-    case 0xd3:
-        reply(c, val, FROM_AUX);
-        break;
+    case 0x61 ... 0x7f: c->ram[cmd & 0x1f] = val; break;
+    case 0xd1: write_output_port(c, val); break;
+    case 0xd2: reply(c, val, FROM_KBD); break;
+    case 0xd3: reply(c, val, FROM_AUX); break;
     case 0xd4:
         c->ram[0] &= ~CB_AUX_OFF;
         ps2_mouse_command(&c->mouse, val);
@@ -341,21 +315,21 @@ const struct device_type i8042_type = {
     .name = "i8042",
     .doc = "Keyboard controller with PS/2 keyboard and mouse",
     .size = sizeof(struct i8042),
-    .state = FIELDS(
-        FIELD_ARRAY(struct i8042, ram), FIELD(struct i8042, status), FIELD(struct i8042, command),
-        FIELD(struct i8042, out), FIELD(struct i8042, out_source, .max = FROM_AUX),
-        FIELD_ARRAY(struct i8042, replies),
-        FIELD_ARRAY(struct i8042, reply_source, .max = FROM_AUX),
-        FIELD(struct i8042, reply_count, .max = REPLIES), FIELD(struct i8042, a20),
-        FIELD(struct i8042, break_prefix), QUEUE_STATE(kbd.replies), QUEUE_STATE(kbd.keys),
-        KBD(command), KBD(scan_set, .min = 1, .max = 2), KBD(leds), KBD(rate), KBD(last),
-        KBD(scanning), QUEUE_STATE(mouse.replies), FIELD_ARRAY(struct i8042, mouse.packet),
-        MOUSE(packet_pos, .max = 4), MOUSE(packet_len, .max = 4), MOUSE(command),
-        MOUSE(id, .max = 4), MOUSE(rate), MOUSE(resolution), MOUSE(last),
-        FIELD_ARRAY(struct i8042, mouse.rate_history), MOUSE(scaling21), MOUSE(reporting),
-        MOUSE(remote), MOUSE(wrap), MOUSE(buttons), MOUSE(sent_buttons),
-        MOUSE(dx, .min = -4096, .max = 4096), MOUSE(dy, .min = -4096, .max = 4096),
-        MOUSE(dz, .min = -64, .max = 64)),
+    .state =
+        FIELDS(FIELD_ARRAY(struct i8042, ram), FIELD(struct i8042, status),
+               FIELD(struct i8042, command), FIELD(struct i8042, out),
+               FIELD(struct i8042, out_source, .max = FROM_AUX), FIELD_ARRAY(struct i8042, replies),
+               FIELD_ARRAY(struct i8042, reply_source, .max = FROM_AUX),
+               FIELD(struct i8042, reply_count, .max = REPLIES), FIELD(struct i8042, a20),
+               FIELD(struct i8042, break_prefix), QUEUE_STATE(kbd.replies), QUEUE_STATE(kbd.keys),
+               KBD(command), KBD(scan_set, .min = 1, .max = 2), KBD(leds), KBD(rate), KBD(last),
+               KBD(scanning), QUEUE_STATE(mouse.replies), FIELD_ARRAY(struct i8042, mouse.packet),
+               MOUSE(packet_pos, .max = 4), MOUSE(packet_len, .max = 4), MOUSE(command),
+               MOUSE(id, .max = 4), MOUSE(rate), MOUSE(resolution), MOUSE(last),
+               FIELD_ARRAY(struct i8042, mouse.rate_history), MOUSE(scaling21), MOUSE(reporting),
+               MOUSE(remote), MOUSE(wrap), MOUSE(buttons), MOUSE(sent_buttons),
+               MOUSE(dx, .min = -4096, .max = 4096), MOUSE(dy, .min = -4096, .max = 4096),
+               MOUSE(dz, .min = -64, .max = 64)),
     .reset = i8042_reset,
     .loaded = i8042_loaded,
     .windows = windows,

@@ -26,8 +26,8 @@ extern const struct device_type i8042_type;
  * "qnum"; 0xc6 is Pause). Machine lock held. */
 void i8042_key(struct device *dev, uint8_t qnum, bool down);
 
-/* Movement since the last call, in host directions: right, down, wheel towards the user are positive.
- * buttons: bit 0 left, 1 right, 2 middle, 3 and 4 the side ones. Machine lock held. */
+/* Movement since the last call, in host directions: right, down, wheel towards the user are
+ * positive. buttons: bit 0 left, 1 right, 2 middle, 3 and 4 the side ones. Machine lock held. */
 void i8042_mouse(struct device *dev, int dx, int dy, int dz, uint8_t buttons);
 
 #endif

@@ -139,12 +139,8 @@ void ps2_kbd_command(struct ps2_kbd *k, uint8_t byte)
         k->command = byte;
         push(&k->replies, ACK);
         break;
-    case ECHO:
-        push(&k->replies, ECHO);
-        break;
-    case 0xf2:
-        push_bytes(&k->replies, (const uint8_t[]){ ACK, 0xab, 0x83 }, 3);
-        break;
+    case ECHO: push(&k->replies, ECHO); break;
+    case 0xf2: push_bytes(&k->replies, (const uint8_t[]){ ACK, 0xab, 0x83 }, 3); break;
     case 0xf4:
         k->scanning = true;
         k->keys.count = 0;
@@ -159,21 +155,15 @@ void ps2_kbd_command(struct ps2_kbd *k, uint8_t byte)
     case 0xf7:
     case 0xf8:
     case 0xf9:
-    case 0xfa:
-        push(&k->replies, ACK);
-        break;
-    case RESEND:
-        push(&k->replies, k->last);
-        break;
+    case 0xfa: push(&k->replies, ACK); break;
+    case RESEND: push(&k->replies, k->last); break;
     case 0xff:
         kbd_defaults(k);
         k->scanning = true;
         k->leds = 0;
         push_bytes(&k->replies, (const uint8_t[]){ ACK, BAT_OK }, 2);
         break;
-    default:
-        push(&k->replies, RESEND);
-        break;
+    default: push(&k->replies, RESEND); break;
     }
 }
 
@@ -267,8 +257,8 @@ static void make_packet(struct ps2_mouse *m)
     bool scaled = m->scaling21 && !m->remote;
     int32_t x = scaled ? scale21(dx) : dx, y = scaled ? scale21(dy) : dy;
 
-    m->packet[0] = (uint8_t)(BIT(3) | (m->buttons & 7) | (x < 0 ? BIT(4) : 0) |
-                             (y < 0 ? BIT(5) : 0));
+    m->packet[0] =
+        (uint8_t)(BIT(3) | (m->buttons & 7) | (x < 0 ? BIT(4) : 0) | (y < 0 ? BIT(5) : 0));
     m->packet[1] = (uint8_t)x;
     m->packet[2] = (uint8_t)y;
     m->packet[3] = (uint8_t)dz;
@@ -306,9 +296,9 @@ static void mouse_argument(struct ps2_mouse *m, uint8_t cmd, uint8_t arg)
 
 static void push_status(struct ps2_mouse *m)
 {
-    uint8_t flags = (uint8_t)((m->buttons & 1) << 2 | (m->buttons & 2) >> 1 |
-                              (m->buttons & 4) >> 1 | m->scaling21 << 4 | m->reporting << 5 |
-                              m->remote << 6);
+    uint8_t flags =
+        (uint8_t)((m->buttons & 1) << 2 | (m->buttons & 2) >> 1 | (m->buttons & 4) >> 1 |
+                  m->scaling21 << 4 | m->reporting << 5 | m->remote << 6);
 
     push_bytes(&m->replies, (const uint8_t[]){ ACK, flags, m->resolution, m->rate }, 4);
 }
@@ -326,9 +316,7 @@ static void mouse_command(struct ps2_mouse *m, uint8_t byte)
         m->command = byte;
         push(&m->replies, ACK);
         break;
-    case 0xe9:
-        push_status(m);
-        break;
+    case 0xe9: push_status(m); break;
     case 0xea:
     case 0xf0:
         m->remote = byte == 0xf0;
@@ -338,16 +326,12 @@ static void mouse_command(struct ps2_mouse *m, uint8_t byte)
         push(&m->replies, ACK);
         make_packet(m);
         break;
-    case 0xec:
-        push(&m->replies, ACK);
-        break;
+    case 0xec: push(&m->replies, ACK); break;
     case 0xee:
         m->wrap = true;
         push(&m->replies, ACK);
         break;
-    case 0xf2:
-        push_bytes(&m->replies, (const uint8_t[]){ ACK, m->id }, 2);
-        break;
+    case 0xf2: push_bytes(&m->replies, (const uint8_t[]){ ACK, m->id }, 2); break;
     case 0xf4:
         m->reporting = true;
         m->dx = m->dy = m->dz = 0;
@@ -361,17 +345,13 @@ static void mouse_command(struct ps2_mouse *m, uint8_t byte)
         mouse_defaults(m);
         push(&m->replies, ACK);
         break;
-    case RESEND:
-        push(&m->replies, m->last);
-        break;
+    case RESEND: push(&m->replies, m->last); break;
     case 0xff:
         mouse_defaults(m);
         m->id = 0;
         push_bytes(&m->replies, (const uint8_t[]){ ACK, BAT_OK, 0 }, 3);
         break;
-    default:
-        push(&m->replies, RESEND);
-        break;
+    default: push(&m->replies, RESEND); break;
     }
 }
 

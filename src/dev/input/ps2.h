@@ -19,8 +19,8 @@ struct ps2_queue {
 
 struct ps2_kbd {
     struct ps2_queue replies, keys; /* replies go first */
-    uint8_t command; /* waits for its argument; 0: none */
-    uint8_t scan_set; /* 1 or 2 */
+    uint8_t command;                /* waits for its argument; 0: none */
+    uint8_t scan_set;               /* 1 or 2 */
     uint8_t leds, rate, last;
     bool scanning;
 };

@@ -32,7 +32,7 @@ struct apic_msg {
     bool x2apic_dest; /* dest is a 32-bit x2APIC destination: broadcast is 0xffffffff */
     uint8_t mode;     /* enum apic_delivery */
     uint8_t vector;
-    bool level; /* level triggered */
+    bool level;   /* level triggered */
     bool assert_; /* for INIT: false is the de-assert message */
 };
 

@@ -103,13 +103,9 @@ static uint32_t read_register(struct ioapic *io)
         return io->rte[(reg - REG_TABLE) / 2] >> (reg & 1 ? 32 : 0);
     switch (reg) {
     case REG_ID:
-    case REG_ARB:
-        return (uint32_t)io->id << 24;
-    case REG_VERSION:
-        return (IOAPIC_PINS - 1) << 16 | VERSION;
-    default:
-        guest_error(&io->dev, "read of unknown register %#x", reg);
-        return 0;
+    case REG_ARB: return (uint32_t)io->id << 24;
+    case REG_VERSION: return (IOAPIC_PINS - 1) << 16 | VERSION;
+    default: guest_error(&io->dev, "read of unknown register %#x", reg); return 0;
     }
 }
 
@@ -128,12 +124,8 @@ static void write_register(struct ioapic *io, uint32_t val)
         return;
     }
     switch (reg) {
-    case REG_ID:
-        io->id = bits(val, 24, 4);
-        return;
-    default:
-        guest_error(&io->dev, "write of %#x to read-only register %#x", val, reg);
-        return;
+    case REG_ID: io->id = bits(val, 24, 4); return;
+    default: guest_error(&io->dev, "write of %#x to read-only register %#x", val, reg); return;
     }
 }
 
@@ -142,13 +134,9 @@ static uint64_t ioapic_read(struct device *dev, uint64_t off, unsigned size)
     struct ioapic *io = (struct ioapic *)dev;
 
     switch (off) {
-    case REGSEL:
-        return io->select;
-    case WIN:
-        return read_register(io);
-    default:
-        guest_error(dev, "read at unknown offset %#x", (unsigned)off);
-        return 0;
+    case REGSEL: return io->select;
+    case WIN: return read_register(io);
+    default: guest_error(dev, "read at unknown offset %#x", (unsigned)off); return 0;
     }
 }
 
@@ -157,18 +145,10 @@ static void ioapic_write(struct device *dev, uint64_t off, uint64_t val, unsigne
     struct ioapic *io = (struct ioapic *)dev;
 
     switch (off) {
-    case REGSEL:
-        io->select = val & 0xff;
-        return;
-    case WIN:
-        write_register(io, (uint32_t)val);
-        return;
-    case EOI:
-        ioapic_eoi(dev, val & 0xff);
-        return;
-    default:
-        guest_error(dev, "write at unknown offset %#x", (unsigned)off);
-        return;
+    case REGSEL: io->select = val & 0xff; return;
+    case WIN: write_register(io, (uint32_t)val); return;
+    case EOI: ioapic_eoi(dev, val & 0xff); return;
+    default: guest_error(dev, "write at unknown offset %#x", (unsigned)off); return;
     }
 }
 

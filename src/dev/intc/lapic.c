@@ -95,8 +95,8 @@ static bool extint_pending(const struct lapic *a)
 {
     if (!a->lint[LAPIC_IN_LINT0])
         return false;
-    return !enabled(a) || (!(a->lvt[LVT_LINT0] & LVT_MASKED) &&
-                           lvt_mode(a, LVT_LINT0) == APIC_EXTINT);
+    return !enabled(a) ||
+           (!(a->lvt[LVT_LINT0] & LVT_MASKED) && lvt_mode(a, LVT_LINT0) == APIC_EXTINT);
 }
 
 static void cpu_line(struct lapic *a, enum cpu_line line, bool level, uint32_t arg)
@@ -159,18 +159,10 @@ void lapic_fire_lvt(struct lapic *a, unsigned which)
             request(a, bits(lvt, 0, 8), false);
         }
         break;
-    case APIC_SMI:
-        cpu_line(a, CPU_LINE_SMI, true, 0);
-        break;
-    case APIC_NMI:
-        cpu_line(a, CPU_LINE_NMI, true, 0);
-        break;
-    case APIC_INIT:
-        cpu_line(a, CPU_LINE_INIT, true, 0);
-        break;
-    case APIC_EXTINT: /* a level: update() looks at the pin */
-        update(a);
-        break;
+    case APIC_SMI: cpu_line(a, CPU_LINE_SMI, true, 0); break;
+    case APIC_NMI: cpu_line(a, CPU_LINE_NMI, true, 0); break;
+    case APIC_INIT: cpu_line(a, CPU_LINE_INIT, true, 0); break;
+    case APIC_EXTINT: /* a level: update() looks at the pin */ update(a); break;
     default:
         guest_error(&a->dev, "LVT entry %u has reserved delivery mode %u", which,
                     lvt_mode(a, which));
@@ -260,24 +252,17 @@ void lapic_receive(struct device *dev, const struct apic_msg *msg)
 
     switch (msg->mode) {
     case APIC_FIXED:
-    case APIC_LOWEST:
-        request(a, msg->vector, msg->level);
-        break;
-    case APIC_SMI:
-        cpu_line(a, CPU_LINE_SMI, true, 0);
-        break;
-    case APIC_NMI:
-        cpu_line(a, CPU_LINE_NMI, true, 0);
-        break;
+    case APIC_LOWEST: request(a, msg->vector, msg->level); break;
+    case APIC_SMI: cpu_line(a, CPU_LINE_SMI, true, 0); break;
+    case APIC_NMI: cpu_line(a, CPU_LINE_NMI, true, 0); break;
     case APIC_INIT:
         if (msg->assert_)
             cpu_line(a, CPU_LINE_INIT, true, 0);
         break;
-    case APIC_SIPI:
-        cpu_line(a, CPU_LINE_SIPI, true, msg->vector);
-        break;
+    case APIC_SIPI: cpu_line(a, CPU_LINE_SIPI, true, msg->vector); break;
     default:
-        /* ExtINT from an I/O APIC pin: the vector comes from the 8259, whose INT is on LINT0 here */
+        /* ExtINT from an I/O APIC pin: the vector comes from the 8259, whose INT is on LINT0 here
+         */
         guest_error(dev, "message with delivery mode %u is not taken", msg->mode);
         break;
     }
@@ -304,12 +289,8 @@ static void send_ipi(struct lapic *a, uint64_t icr)
         return; /* INIT level de-assert: only arbitration IDs, which nothing uses any more */
     msg.assert_ = true;
     switch (bits(icr, 18, 2)) {
-    case 0:
-        apic_bus_deliver(a->wire.bus, &msg);
-        break;
-    case 1:
-        lapic_receive(&a->dev, &msg);
-        break;
+    case 0: apic_bus_deliver(a->wire.bus, &msg); break;
+    case 1: lapic_receive(&a->dev, &msg); break;
     default:
         for (unsigned i = 0; i < a->wire.bus->local_count; i++) {
             struct device *other = a->wire.bus->local[i];
@@ -380,52 +361,25 @@ static bool read_register(struct lapic *a, unsigned reg, uint32_t *ret)
         return true;
     }
     switch (reg) {
-    case REG_ID:
-        *ret = x2apic(a) ? a->apic_id : a->id << 24;
-        return true;
-    case REG_VERSION:
-        *ret = VERSION;
-        return true;
-    case REG_TPR:
-        *ret = a->tpr;
-        return true;
+    case REG_ID: *ret = x2apic(a) ? a->apic_id : a->id << 24; return true;
+    case REG_VERSION: *ret = VERSION; return true;
+    case REG_TPR: *ret = a->tpr; return true;
     case REG_PPR:
     case REG_APR: /* arbitration priority: no bus to arbitrate, so what decides is the PPR */
         *ret = ppr(a);
         return true;
     case REG_EOI:
-    case REG_RRD:
-        *ret = 0;
-        return true;
-    case REG_LDR:
-        *ret = a->ldr;
-        return true;
-    case REG_DFR:
-        *ret = a->dfr;
-        return true;
-    case REG_SVR:
-        *ret = a->svr;
-        return true;
-    case REG_ESR:
-        *ret = a->esr;
-        return true;
-    case REG_ICR:
-        *ret = (uint32_t)a->icr;
-        return true;
-    case REG_ICR_HIGH:
-        *ret = a->icr >> 32;
-        return true;
-    case REG_TIMER_INIT:
-        *ret = a->timer_init;
-        return true;
-    case REG_TIMER_NOW:
-        *ret = lapic_timer_count(a);
-        return true;
-    case REG_TIMER_DIVIDE:
-        *ret = a->timer_divide;
-        return true;
-    default:
-        return false;
+    case REG_RRD: *ret = 0; return true;
+    case REG_LDR: *ret = a->ldr; return true;
+    case REG_DFR: *ret = a->dfr; return true;
+    case REG_SVR: *ret = a->svr; return true;
+    case REG_ESR: *ret = a->esr; return true;
+    case REG_ICR: *ret = (uint32_t)a->icr; return true;
+    case REG_ICR_HIGH: *ret = a->icr >> 32; return true;
+    case REG_TIMER_INIT: *ret = a->timer_init; return true;
+    case REG_TIMER_NOW: *ret = lapic_timer_count(a); return true;
+    case REG_TIMER_DIVIDE: *ret = a->timer_divide; return true;
+    default: return false;
     }
 }
 
@@ -441,24 +395,15 @@ static bool write_register(struct lapic *a, unsigned reg, uint32_t val)
         a->tpr = val & 0xff;
         update(a);
         return true;
-    case REG_EOI:
-        end_of_interrupt(a);
-        return true;
-    case REG_SVR:
-        write_svr(a, val);
-        return true;
+    case REG_EOI: end_of_interrupt(a); return true;
+    case REG_SVR: write_svr(a, val); return true;
     case REG_ESR:
         a->esr = a->esr_new;
         a->esr_new = 0;
         return true;
-    case REG_TIMER_INIT:
-        lapic_timer_write_init(a, val);
-        return true;
-    case REG_TIMER_DIVIDE:
-        lapic_timer_write_divide(a, val);
-        return true;
-    default:
-        return false;
+    case REG_TIMER_INIT: lapic_timer_write_init(a, val); return true;
+    case REG_TIMER_DIVIDE: lapic_timer_write_divide(a, val); return true;
+    default: return false;
     }
 }
 
@@ -485,22 +430,14 @@ static void lapic_write(struct device *dev, uint64_t off, uint64_t val64, unsign
         return;
     if (!(off & 0xf) && off < 0x400) {
         switch (off >> 4) {
-        case REG_ID:
-            a->id = val >> 24;
-            return;
-        case REG_LDR:
-            a->ldr = val & 0xff000000;
-            return;
-        case REG_DFR:
-            a->dfr = val | 0x0fffffff;
-            return;
+        case REG_ID: a->id = val >> 24; return;
+        case REG_LDR: a->ldr = val & 0xff000000; return;
+        case REG_DFR: a->dfr = val | 0x0fffffff; return;
         case REG_ICR:
             a->icr = (a->icr & BITS(63, 32)) | (val & ~ICR_STATUS & 0xcffff);
             send_ipi(a, a->icr);
             return;
-        case REG_ICR_HIGH:
-            a->icr = bits_set(a->icr, 32, 32, val & 0xff000000);
-            return;
+        case REG_ICR_HIGH: a->icr = bits_set(a->icr, 32, 32, val & 0xff000000); return;
         default:
             if (write_register(a, off >> 4, val))
                 return;
@@ -595,11 +532,8 @@ static bool lapic_msr_read(void *ctrl, uint32_t msr, uint64_t *ret)
     case REG_EOI:
     case REG_RRD:
     case REG_DFR:
-    case REG_ICR_HIGH:
-        return false;
-    case REG_ICR:
-        *ret = a->icr;
-        return true;
+    case REG_ICR_HIGH: return false;
+    case REG_ICR: *ret = a->icr; return true;
     default:
         if (!read_register(a, reg, &val))
             return false;
@@ -634,12 +568,9 @@ static bool lapic_msr_write(void *ctrl, uint32_t msr, uint64_t val)
         send_ipi(a, val | 1 << 18 | 1 << 14);
         return true;
     case REG_EOI:
-    case REG_ESR:
-        return !val && write_register(a, reg, 0);
-    case REG_TPR:
-        return !(val & ~UINT64_C(0xff)) && write_register(a, reg, (uint32_t)val);
-    default:
-        return !(val >> 32) && write_register(a, reg, (uint32_t)val);
+    case REG_ESR: return !val && write_register(a, reg, 0);
+    case REG_TPR: return !(val & ~UINT64_C(0xff)) && write_register(a, reg, (uint32_t)val);
+    default: return !(val >> 32) && write_register(a, reg, (uint32_t)val);
     }
 }
 
@@ -756,22 +687,21 @@ const struct device_type lapic_type = {
     .name = "lapic",
     .doc = "Local APIC of one processor",
     .size = sizeof(struct lapic),
-    .props = FIELDS(FIELD(struct lapic, apic_id, .doc = "initial APIC ID"),
-                    FIELD(struct lapic, bsp, .doc = "is the boot processor's"),
-                    FIELD(struct lapic, x2apic, .doc = "offers x2APIC mode"),
-                    FIELD(struct lapic, phys_bits, .min = 32, .max = 52,
-                          .doc = "width of physical addresses"),
-                    FIELD(struct lapic, timer_hz, .min = 1000000, .max = 10000000000,
-                          .doc = "clock of the timer before its divider")),
-    .state = FIELDS(FIELD(struct lapic, base), FIELD(struct lapic, id, .max = 255),
-                    FIELD(struct lapic, tpr), FIELD(struct lapic, ldr), FIELD(struct lapic, dfr),
-                    FIELD(struct lapic, svr), FIELD_ARRAY(struct lapic, isr),
-                    FIELD_ARRAY(struct lapic, tmr), FIELD_ARRAY(struct lapic, irr),
-                    FIELD(struct lapic, esr), FIELD(struct lapic, esr_new),
-                    FIELD(struct lapic, icr), FIELD_ARRAY(struct lapic, lvt),
-                    FIELD_ARRAY(struct lapic, lint), FIELD(struct lapic, timer_init),
-                    FIELD(struct lapic, timer_divide, .max = 0xb),
-                    FIELD(struct lapic, timer_start_ns), FIELD(struct lapic, tsc_deadline)),
+    .props = FIELDS(
+        FIELD(struct lapic, apic_id, .doc = "initial APIC ID"),
+        FIELD(struct lapic, bsp, .doc = "is the boot processor's"),
+        FIELD(struct lapic, x2apic, .doc = "offers x2APIC mode"),
+        FIELD(struct lapic, phys_bits, .min = 32, .max = 52, .doc = "width of physical addresses"),
+        FIELD(struct lapic, timer_hz, .min = 1000000, .max = 10000000000,
+              .doc = "clock of the timer before its divider")),
+    .state = FIELDS(
+        FIELD(struct lapic, base), FIELD(struct lapic, id, .max = 255), FIELD(struct lapic, tpr),
+        FIELD(struct lapic, ldr), FIELD(struct lapic, dfr), FIELD(struct lapic, svr),
+        FIELD_ARRAY(struct lapic, isr), FIELD_ARRAY(struct lapic, tmr),
+        FIELD_ARRAY(struct lapic, irr), FIELD(struct lapic, esr), FIELD(struct lapic, esr_new),
+        FIELD(struct lapic, icr), FIELD_ARRAY(struct lapic, lvt), FIELD_ARRAY(struct lapic, lint),
+        FIELD(struct lapic, timer_init), FIELD(struct lapic, timer_divide, .max = 0xb),
+        FIELD(struct lapic, timer_start_ns), FIELD(struct lapic, tsc_deadline)),
     .defaults = lapic_defaults,
     .init = lapic_init,
     .finish = lapic_finish,

@@ -53,8 +53,7 @@ static void arm_deadline(struct lapic *a)
     if (a->tsc_deadline <= now)
         timer_set_ns(&a->timer, 0);
     else
-        timer_set_ns(&a->timer,
-                     device_now_ns(&a->dev) + scale_up(a->tsc_deadline - now, NS, hz));
+        timer_set_ns(&a->timer, device_now_ns(&a->dev) + scale_up(a->tsc_deadline - now, NS, hz));
 }
 
 void lapic_timer_arm(struct lapic *a)

@@ -14,10 +14,17 @@ enum { CASCADE_IR = 2 };
 
 enum { ICW1_IC4 = BIT(0), ICW1_SNGL = BIT(1), ICW1_LTIM = BIT(3), ICW1_SELECT = BIT(4) };
 enum { ICW4_AEOI = BIT(1), ICW4_SFNM = BIT(4) };
-enum { OCW3_RIS = BIT(0), OCW3_RR = BIT(1), OCW3_POLL = BIT(2), OCW3_SELECT = BIT(3),
-       OCW3_SMM = BIT(5), OCW3_ESMM = BIT(6) };
+enum {
+    OCW3_RIS = BIT(0),
+    OCW3_RR = BIT(1),
+    OCW3_POLL = BIT(2),
+    OCW3_SELECT = BIT(3),
+    OCW3_SMM = BIT(5),
+    OCW3_ESMM = BIT(6)
+};
 
-/* Which lines may be level triggered: not the timer, keyboard, cascade, RTC or FPU (PIIX3 2.5.4). */
+/* Which lines may be level triggered: not the timer, keyboard, cascade, RTC or FPU (PIIX3 2.5.4).
+ */
 static const uint8_t elcr_mask[CHIPS] = { 0xf8, 0xde };
 
 struct chip {
@@ -181,9 +188,7 @@ static void write_ocw2(struct device *dev, struct chip *c, uint8_t val)
 
     switch (cmd) {
     case 0: /* rotate in AEOI mode: clear */
-    case 4: /* set */
-        c->rotate_aeoi = cmd == 4;
-        break;
+    case 4: /* set */ c->rotate_aeoi = cmd == 4; break;
     case 1: /* non-specific EOI */
     case 5: /* and rotate */
         if (c->isr) {
@@ -195,17 +200,14 @@ static void write_ocw2(struct device *dev, struct chip *c, uint8_t val)
                 c->lowest = ir;
         }
         break;
-    case 2: /* no operation */
-        break;
+    case 2: /* no operation */ break;
     case 3: /* specific EOI */
     case 7: /* and rotate */
         c->isr &= ~BIT(level);
         if (cmd == 7)
             c->lowest = level;
         break;
-    case 6: /* set priority */
-        c->lowest = level;
-        break;
+    case 6: /* set priority */ c->lowest = level; break;
     }
 }
 
@@ -324,8 +326,8 @@ static void pic_reset(struct device *dev)
     for (int i = 0; i < CHIPS; i++) {
         uint8_t lines = p->chip[i].lines;
 
-        p->chip[i] = (struct chip){ .lowest = 7, .lines = i == MASTER ? lines & ~BIT(CASCADE_IR)
-                                                                      : lines };
+        p->chip[i] =
+            (struct chip){ .lowest = 7, .lines = i == MASTER ? lines & ~BIT(CASCADE_IR) : lines };
     }
     update(p);
 }
@@ -338,15 +340,15 @@ static const struct device_window windows[] = {
 
 /* clang-format off */
 #define CHIP_STATE(i) \
-    FIELD(struct pic, chip[i].lines), FIELD(struct pic, chip[i].irr), FIELD(struct pic, chip[i].imr), \
-    FIELD(struct pic, chip[i].isr), FIELD(struct pic, chip[i].vector_base), \
-    FIELD(struct pic, chip[i].lowest, .max = 7), FIELD(struct pic, chip[i].elcr), \
-    FIELD(struct pic, chip[i].icw_step, .max = 4), FIELD(struct pic, chip[i].icw3), \
-    FIELD(struct pic, chip[i].icw4_wanted), FIELD(struct pic, chip[i].single), \
-    FIELD(struct pic, chip[i].level_all), FIELD(struct pic, chip[i].aeoi), \
-    FIELD(struct pic, chip[i].rotate_aeoi), FIELD(struct pic, chip[i].special_mask), \
-    FIELD(struct pic, chip[i].nested_special), FIELD(struct pic, chip[i].read_isr), \
-    FIELD(struct pic, chip[i].poll)
+    FIELD(struct pic, chip[i].lines), FIELD(struct pic, chip[i].irr), \
+    FIELD(struct pic, chip[i].imr), FIELD(struct pic, chip[i].isr), \
+    FIELD(struct pic, chip[i].vector_base), FIELD(struct pic, chip[i].lowest, .max = 7), \
+    FIELD(struct pic, chip[i].elcr), FIELD(struct pic, chip[i].icw_step, .max = 4), \
+    FIELD(struct pic, chip[i].icw3), FIELD(struct pic, chip[i].icw4_wanted), \
+    FIELD(struct pic, chip[i].single), FIELD(struct pic, chip[i].level_all), \
+    FIELD(struct pic, chip[i].aeoi), FIELD(struct pic, chip[i].rotate_aeoi), \
+    FIELD(struct pic, chip[i].special_mask), FIELD(struct pic, chip[i].nested_special), \
+    FIELD(struct pic, chip[i].read_isr), FIELD(struct pic, chip[i].poll)
 /* clang-format on */
 
 const struct device_type i8259_type = {

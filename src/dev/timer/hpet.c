@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * HPET (IA-PC HPET specification 1.0a). The main counter follows from the time since it was enabled;
- * each comparator has a timer set to its next match. FSB (MSI) delivery is not offered.
+ * HPET (IA-PC HPET specification 1.0a). The main counter follows from the time since it was
+ * enabled; each comparator has a timer set to its next match. FSB (MSI) delivery is not offered.
  */
 #include "dev/timer/hpet.h"
 
@@ -10,9 +10,17 @@
 
 #define TIMERS 3
 
-enum { REG_CAP = 0x000, REG_CONFIG = 0x010, REG_STATUS = 0x020, REG_COUNTER = 0x0f0,
-       REG_TIMERS = 0x100, TIMER_STRIDE = 0x20, TIMER_CONFIG = 0x00, TIMER_COMPARE = 0x08,
-       TIMER_FSB = 0x10 };
+enum {
+    REG_CAP = 0x000,
+    REG_CONFIG = 0x010,
+    REG_STATUS = 0x020,
+    REG_COUNTER = 0x0f0,
+    REG_TIMERS = 0x100,
+    TIMER_STRIDE = 0x20,
+    TIMER_CONFIG = 0x00,
+    TIMER_COMPARE = 0x08,
+    TIMER_FSB = 0x10
+};
 
 #define CONFIG_ENABLE BIT(0)
 #define CONFIG_LEGACY BIT(1)
@@ -27,9 +35,9 @@ enum { REG_CAP = 0x000, REG_CONFIG = 0x010, REG_STATUS = 0x020, REG_COUNTER = 0x
 
 #define VENDOR_ID 0x8086
 /* femtoseconds per tick, then: revision 1, 3 timers, 64 bits, legacy replacement */
-#define CAP                                                                                       \
-    ((uint64_t)HPET_TICK_NS * 1000000 << 32 | (uint64_t)VENDOR_ID << 16 | BIT(15) | BIT(13) |     \
-             (TIMERS - 1) << 8 | 1)
+#define CAP                                                                                        \
+    ((uint64_t)HPET_TICK_NS * 1000000 << 32 | (uint64_t)VENDOR_ID << 16 | BIT(15) | BIT(13) |      \
+     (TIMERS - 1) << 8 | 1)
 
 /* Matches are not shown faster than this in periodic mode. */
 #define MIN_PERIOD_TICKS 2000
@@ -49,7 +57,7 @@ struct hpet {
     struct comparator t[TIMERS];
     /* state */
     uint64_t config, status;
-    uint64_t counter;  /* at start_ns, or now while disabled */
+    uint64_t counter; /* at start_ns, or now while disabled */
     int64_t start_ns;
 };
 
@@ -151,8 +159,7 @@ static void arm(struct hpet *h, unsigned n)
     wait = MIN(wait, MAX_WAIT_TICKS);
     if (t->config & T_PERIODIC)
         wait = MAX(wait, t->period < MIN_PERIOD_TICKS ? MIN_PERIOD_TICKS : 0);
-    timer_set_ns(&t->timer, h->start_ns +
-                                (int64_t)(now - h->counter + wait) * HPET_TICK_NS);
+    timer_set_ns(&t->timer, h->start_ns + (int64_t)(now - h->counter + wait) * HPET_TICK_NS);
 }
 
 static void expired(void *opaque)
@@ -184,26 +191,17 @@ static uint64_t read64(struct hpet *h, unsigned reg)
         struct comparator *t = &h->t[n];
 
         switch (reg % TIMER_STRIDE) {
-        case TIMER_CONFIG:
-            return t->config | T_CAPS | route_caps(n) << 32;
-        case TIMER_COMPARE:
-            return t->compare & width_mask(t);
-        case TIMER_FSB:
-            return 0;
+        case TIMER_CONFIG: return t->config | T_CAPS | route_caps(n) << 32;
+        case TIMER_COMPARE: return t->compare & width_mask(t);
+        case TIMER_FSB: return 0;
         }
     }
     switch (reg) {
-    case REG_CAP:
-        return CAP;
-    case REG_CONFIG:
-        return h->config;
-    case REG_STATUS:
-        return h->status;
-    case REG_COUNTER:
-        return counter(h);
-    default:
-        guest_error(&h->dev, "read of unknown register %#x", reg);
-        return 0;
+    case REG_CAP: return CAP;
+    case REG_CONFIG: return h->config;
+    case REG_STATUS: return h->status;
+    case REG_COUNTER: return counter(h);
+    default: guest_error(&h->dev, "read of unknown register %#x", reg); return 0;
     }
 }
 
@@ -283,14 +281,9 @@ static void hpet_write(struct device *dev, uint64_t off, uint64_t val, unsigned 
         unsigned n = (reg - REG_TIMERS) / TIMER_STRIDE;
 
         switch (reg % TIMER_STRIDE) {
-        case TIMER_CONFIG:
-            write_timer_config(h, n, shift, width, val);
-            return;
-        case TIMER_COMPARE:
-            write_compare(h, n, shift, width, val);
-            return;
-        case TIMER_FSB:
-            return;
+        case TIMER_CONFIG: write_timer_config(h, n, shift, width, val); return;
+        case TIMER_COMPARE: write_compare(h, n, shift, width, val); return;
+        case TIMER_FSB: return;
         }
     }
     switch (reg) {
@@ -302,12 +295,8 @@ static void hpet_write(struct device *dev, uint64_t off, uint64_t val, unsigned 
         h->status &= ~(val << shift);
         update_lines(h);
         return;
-    case REG_COUNTER:
-        write_counter(h, shift, width, val);
-        return;
-    default:
-        guest_error(dev, "write to read-only or unknown register %#x", reg);
-        return;
+    case REG_COUNTER: write_counter(h, shift, width, val); return;
+    default: guest_error(dev, "write to read-only or unknown register %#x", reg); return;
     }
 }
 

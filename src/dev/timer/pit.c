@@ -19,15 +19,15 @@ enum { RW_LATCH = 0, RW_LOW = 1, RW_HIGH = 2, RW_BOTH = 3 };
 struct counter {
     uint8_t mode, rw; /* 0..5, RW_* */
     bool bcd, gate;
-    bool write_high, read_high;    /* second byte is next */
-    bool null_count;               /* the count written is not in the counting element yet */
-    bool loaded;                   /* counting since start_ns */
-    bool triggered;                /* modes 1 and 5: the gate has risen since the count was loaded */
-    uint8_t low_byte;              /* first byte of a count being written */
-    uint32_t count;                /* 1..65536 (10000 in BCD) */
-    uint32_t next_count;           /* modes 2 and 3: takes over at switch_ns; 0: none */
-    int64_t start_ns, switch_ns;   /* virtual time */
-    int64_t paused_ns;             /* gate low in modes 0, 2, 3, 4: time counted so far; else -1 */
+    bool write_high, read_high;  /* second byte is next */
+    bool null_count;             /* the count written is not in the counting element yet */
+    bool loaded;                 /* counting since start_ns */
+    bool triggered;              /* modes 1 and 5: the gate has risen since the count was loaded */
+    uint8_t low_byte;            /* first byte of a count being written */
+    uint32_t count;              /* 1..65536 (10000 in BCD) */
+    uint32_t next_count;         /* modes 2 and 3: takes over at switch_ns; 0: none */
+    int64_t start_ns, switch_ns; /* virtual time */
+    int64_t paused_ns;           /* gate low in modes 0, 2, 3, 4: time counted so far; else -1 */
     bool count_latched, status_latched;
     uint16_t latched_count;
     uint8_t latched_status;
@@ -37,7 +37,7 @@ struct pit {
     struct device dev;
     struct timer timer;
     struct counter c[3];
-    uint8_t port61; /* bits 3..0 as written */
+    uint8_t port61;  /* bits 3..0 as written */
     int64_t next_ns; /* when counter 0's output changes next, on the exact grid */
 };
 
@@ -73,18 +73,12 @@ static bool output(const struct counter *c, int64_t now)
     uint64_t d = elapsed(c, now);
 
     switch (c->mode) {
-    case 0:
-        return c->loaded && d >= c->count;
-    case 1:
-        return !c->triggered || d >= c->count;
-    case 2:
-        return !c->loaded || !c->gate || d % c->count != c->count - 1;
-    case 3:
-        return !c->loaded || !c->gate || d % c->count < (c->count + 1) / 2;
-    case 4:
-        return !c->loaded || d != c->count;
-    default:
-        return !c->triggered || d != c->count;
+    case 0: return c->loaded && d >= c->count;
+    case 1: return !c->triggered || d >= c->count;
+    case 2: return !c->loaded || !c->gate || d % c->count != c->count - 1;
+    case 3: return !c->loaded || !c->gate || d % c->count < (c->count + 1) / 2;
+    case 4: return !c->loaded || d != c->count;
+    default: return !c->triggered || d != c->count;
     }
 }
 
@@ -119,16 +113,11 @@ static uint64_t next_change(const struct counter *c, uint64_t d)
     if (!c->loaded)
         return 0;
     switch (c->mode) {
-    case 0:
-        return d < c->count ? c->count : 0;
-    case 2:
-        return period + c->count;
-    case 3:
-        return d - period < high && high < c->count ? period + high : period + c->count;
-    case 4:
-        return d < c->count ? c->count : d == c->count ? c->count + UINT64_C(1) : 0;
-    default: /* 1 and 5 need the gate to rise, which counter 0's never does */
-        return 0;
+    case 0: return d < c->count ? c->count : 0;
+    case 2: return period + c->count;
+    case 3: return d - period < high && high < c->count ? period + high : period + c->count;
+    case 4: return d < c->count ? c->count : d == c->count ? c->count + UINT64_C(1) : 0;
+    default: /* 1 and 5 need the gate to rise, which counter 0's never does */ return 0;
     }
 }
 
@@ -162,8 +151,8 @@ static void expired(void *opaque)
     if (!change)
         return;
     p->next_ns = c->start_ns + ticks_to_ns(change);
-    timer_set_ns(&p->timer, MAX(p->next_ns, now + (p->next_ns - at < MIN_INTERVAL_NS
-                                                       ? MIN_INTERVAL_NS : 0)));
+    timer_set_ns(&p->timer,
+                 MAX(p->next_ns, now + (p->next_ns - at < MIN_INTERVAL_NS ? MIN_INTERVAL_NS : 0)));
 }
 
 /* Something about counter 0 changed. */
@@ -199,8 +188,7 @@ static void load(struct pit *p, unsigned n, uint16_t raw)
     if (c->loaded && (c->mode == 2 || c->mode == 3) && c->gate) {
         take_over(c, now);
         c->next_count = count;
-        c->switch_ns = c->start_ns +
-                       ticks_to_ns((elapsed(c, now) / c->count + 1) * c->count);
+        c->switch_ns = c->start_ns + ticks_to_ns((elapsed(c, now) / c->count + 1) * c->count);
         return;
     }
     c->count = count;
@@ -222,12 +210,8 @@ static void write_count(struct pit *p, unsigned n, uint8_t val)
 
     c->null_count = true;
     switch (c->rw) {
-    case RW_LOW:
-        load(p, n, val);
-        break;
-    case RW_HIGH:
-        load(p, n, (uint16_t)(val << 8));
-        break;
+    case RW_LOW: load(p, n, val); break;
+    case RW_HIGH: load(p, n, (uint16_t)(val << 8)); break;
     default:
         if (c->write_high) {
             c->write_high = false;
@@ -257,8 +241,8 @@ static void latch_status(struct counter *c, int64_t now)
 {
     if (c->status_latched)
         return;
-    c->latched_status = (uint8_t)(output(c, now) << 7 | c->null_count << 6 | c->rw << 4 |
-                                  c->mode << 1 | c->bcd);
+    c->latched_status =
+        (uint8_t)(output(c, now) << 7 | c->null_count << 6 | c->rw << 4 | c->mode << 1 | c->bcd);
     c->status_latched = true;
 }
 
@@ -419,8 +403,12 @@ static void pit_reset(struct device *dev)
     p->port61 = 0;
     p->next_ns = 0;
     for (unsigned i = 0; i < 3; i++) {
-        p->c[i] = (struct counter){ .mode = 3, .rw = RW_BOTH, .gate = i != 2, .count = 65536,
-                                    .paused_ns = -1, .null_count = true };
+        p->c[i] = (struct counter){ .mode = 3,
+                                    .rw = RW_BOTH,
+                                    .gate = i != 2,
+                                    .count = 65536,
+                                    .paused_ns = -1,
+                                    .null_count = true };
     }
     /* A counter's state is undefined until programmed; this one starts silent. */
     timer_cancel(&p->timer);

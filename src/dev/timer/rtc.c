@@ -20,12 +20,35 @@
 #define HALF_S (NS / 2)
 #define MAX_S  INT64_C(1000000000000) /* 30,000 years: more than the registers can say */
 
-enum { R_SECONDS = 0, R_SECONDS_ALARM, R_MINUTES, R_MINUTES_ALARM, R_HOURS, R_HOURS_ALARM,
-       R_WEEKDAY, R_DAY, R_MONTH, R_YEAR, R_A, R_B, R_C, R_D, R_CENTURY = 0x32 };
+enum {
+    R_SECONDS = 0,
+    R_SECONDS_ALARM,
+    R_MINUTES,
+    R_MINUTES_ALARM,
+    R_HOURS,
+    R_HOURS_ALARM,
+    R_WEEKDAY,
+    R_DAY,
+    R_MONTH,
+    R_YEAR,
+    R_A,
+    R_B,
+    R_C,
+    R_D,
+    R_CENTURY = 0x32
+};
 
 enum { A_UIP = BIT(7), A_DIVIDER_RESET = 0x60, A_RATE = 0x0f };
-enum { B_SET = BIT(7), B_PIE = BIT(6), B_AIE = BIT(5), B_UIE = BIT(4), B_SQWE = BIT(3),
-       B_BINARY = BIT(2), B_24H = BIT(1), B_DST = BIT(0) };
+enum {
+    B_SET = BIT(7),
+    B_PIE = BIT(6),
+    B_AIE = BIT(5),
+    B_UIE = BIT(4),
+    B_SQWE = BIT(3),
+    B_BINARY = BIT(2),
+    B_24H = BIT(1),
+    B_DST = BIT(0)
+};
 enum { C_IRQF = BIT(7), C_PF = BIT(6), C_AF = BIT(5), C_UF = BIT(4) };
 enum { D_VRT = BIT(7) };
 
@@ -285,8 +308,7 @@ static uint8_t read_cmos(struct rtc *r)
         r->cmos[R_C] = 0;
         update_irq(r);
         return val;
-    default:
-        return r->cmos[r->index];
+    default: return r->cmos[r->index];
     }
 }
 
@@ -310,21 +332,15 @@ static void write_cmos(struct rtc *r, uint8_t val)
         catch_up(r); /* what is past was compared with the old alarm */
         r->cmos[r->index] = val;
         break;
-    case R_A:
-        set_control(r, R_A, val & ~A_UIP);
-        break;
+    case R_A: set_control(r, R_A, val & ~A_UIP); break;
     case R_B:
         if (val & B_SET)
             val &= ~B_UIE; /* data sheet: SET clears UIE */
         set_control(r, R_B, val);
         break;
     case R_C:
-    case R_D:
-        guest_error(&r->dev, "write of %#x to read-only register %#x", val, r->index);
-        break;
-    default:
-        r->cmos[r->index] = val;
-        break;
+    case R_D: guest_error(&r->dev, "write of %#x to read-only register %#x", val, r->index); break;
+    default: r->cmos[r->index] = val; break;
     }
 }
 

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 struct rtc_time {
-    int year;               /* 2026 */
-    unsigned month, day;    /* 1..12, 1..31 */
-    unsigned hour, min, s;  /* 0..23, 0..59, 0..59 */
-    unsigned weekday;       /* 1 is Sunday */
+    int year;              /* 2026 */
+    unsigned month, day;   /* 1..12, 1..31 */
+    unsigned hour, min, s; /* 0..23, 0..59, 0..59 */
+    unsigned weekday;      /* 1 is Sunday */
 };
 
 /* Seconds since 1970-01-01. Fields out of range carry over; weekday is not looked at. */
