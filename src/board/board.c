@@ -14,12 +14,14 @@ extern const struct board_type pc_board;
 const struct board_type *const board_types[] = { &pc_board, NULL };
 
 const char *const board_firmware_dirs[] = {
-    RHEA_DATADIR, "/usr/share/seabios", "/usr/local/share/seabios", "/usr/share/qemu",
-    "/usr/local/share/qemu", NULL,
+    RHEA_DATADIR,      "/usr/share/seabios",    "/usr/local/share/seabios",
+    "/usr/share/qemu", "/usr/local/share/qemu", NULL,
 };
 
 /* Machines of QEMU that are known by name and come with later issues. */
-static const char *const later[] = { "q35", "pc-q35", "microvm", "isapc", "virt", "none", "x-remote" };
+static const char *const later[] = {
+    "q35", "pc-q35", "microvm", "isapc", "virt", "none", "x-remote"
+};
 
 static bool is_later(const char *name)
 {

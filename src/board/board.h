@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A board: the wiring of memory, devices and vCPUs into one machine, as one const struct board_type.
- * vm/ makes one from a struct board_config, starts and stops its vCPUs, and hears of reset and
- * power-off through struct board_events.
+ * A board: the wiring of memory, devices and vCPUs into one machine, as one const struct
+ * board_type. vm/ makes one from a struct board_config, starts and stops its vCPUs, and hears of
+ * reset and power-off through struct board_events.
  */
 #ifndef BOARD_BOARD_H
 #define BOARD_BOARD_H
@@ -21,21 +21,22 @@ struct mem;
 
 enum { BOARD_CPUS_MAX = 1, BOARD_SERIALS = 4 };
 
-/* What the person who starts the machine chose. Strings and chardevs are borrowed and outlive it. */
+/* What the person who starts the machine chose. Strings and chardevs are borrowed and outlive it.
+ */
 struct board_config {
     const char *board_name; /* as typed: chooses the version shown to the guest */
     const char *cpu_model, *accel;
     uint64_t tb_size;
     uint64_t ram_size;
     unsigned cpus;
-    const char *kernel, *initrd, *append; /* direct kernel boot; NULL: firmware */
-    const char *firmware;                 /* a path */
+    const char *kernel, *initrd, *append;  /* direct kernel boot; NULL: firmware */
+    const char *firmware;                  /* a path */
     struct chardev *serial[BOARD_SERIALS]; /* NULL: the port is not there */
     struct chardev *debugcon;
     uint16_t debugcon_port;
     const char *rtc_base, *rtc_clock; /* NULL: the device's default */
     uint8_t uuid[16];
-    bool serial_console; /* firmware shows its screen on the first serial port */
+    bool serial_console;    /* firmware shows its screen on the first serial port */
     const char *boot_order; /* letters, NULL: the default */
     bool boot_menu, boot_strict;
     uint32_t boot_menu_wait_ms;
@@ -87,7 +88,8 @@ struct board *board_new(const struct board_type *type, const struct board_config
                         struct loop *loop, const struct board_events *events, struct error *err);
 void board_free(struct board *b);
 
-/* The file called name in the given directory, else in the firmware directories; NULL if nowhere. */
+/* The file called name in the given directory, else in the firmware directories; NULL if nowhere.
+ */
 char *board_find_firmware(const char *const *dirs, const char *name);
 /* NULL-terminated: where firmware is looked for. */
 extern const char *const board_firmware_dirs[];

@@ -102,8 +102,14 @@ static bool make_cpu(struct pc *pc, struct error *err)
 {
     const struct board_config *c = pc->b.config;
     struct cpu_config config = {
-        .model = c->cpu_model, .accel = c->accel, .mem = pc->b.mem, .ports = pc->b.ports,
-        .loop = pc->b.loop, .tb_size = c->tb_size, .on_reset = cpu_wants_reset, .opaque = pc,
+        .model = c->cpu_model,
+        .accel = c->accel,
+        .mem = pc->b.mem,
+        .ports = pc->b.ports,
+        .loop = pc->b.loop,
+        .tb_size = c->tb_size,
+        .on_reset = cpu_wants_reset,
+        .opaque = pc,
     };
     struct cpu *cpu = cpu_new(pc->b.type->guest, &config, err);
     if (!cpu)
@@ -117,10 +123,15 @@ static bool prepare_lapic(struct pc *pc, struct device *dev, struct error *err)
 {
     struct cpu *cpu = pc->b.cpus[0];
     struct lapic_wiring w = {
-        .bus = &pc->apic_bus, .port = &pc->lapic_port,
-        .extint = pic_acknowledge, .extint_opaque = pc->part[PC_PIC],
-        .tsc_now = tsc_now, .tsc_hz = tsc_hz, .tsc_opaque = cpu,
-        .base_changed = lapic_moved, .base_opaque = pc,
+        .bus = &pc->apic_bus,
+        .port = &pc->lapic_port,
+        .extint = pic_acknowledge,
+        .extint_opaque = pc->part[PC_PIC],
+        .tsc_now = tsc_now,
+        .tsc_hz = tsc_hz,
+        .tsc_opaque = cpu,
+        .base_changed = lapic_moved,
+        .base_opaque = pc,
     };
     lapic_wire(dev, &w);
     cpu_attach_intc(cpu, &lapic_intc_ops, dev);
@@ -142,7 +153,10 @@ static bool is_wanted(const struct pc *pc, enum pc_part i)
 static void prepare_host(struct pc *pc, struct device *dev)
 {
     struct i440fx_wiring w = {
-        .bus = &pc->pci, .mem = pc->b.mem, .low_ram = pc->ram, .priority = PC_PRIO_SHADOW,
+        .bus = &pc->pci,
+        .mem = pc->b.mem,
+        .low_ram = pc->ram,
+        .priority = PC_PRIO_SHADOW,
         .reset_control_read = piix3_reset_control_read,
         .reset_control_write = piix3_reset_control_write,
         .reset_control_opaque = pc->part[PC_ISA],
@@ -160,22 +174,14 @@ static bool prepare(struct pc *pc, enum pc_part i, struct device *dev, struct er
 {
     const struct board_config *c = pc->b.config;
     switch (i) {
-    case PC_IOAPIC:
-        ioapic_attach(dev, &pc->apic_bus);
-        return true;
-    case PC_LAPIC:
-        return prepare_lapic(pc, dev, err);
+    case PC_IOAPIC: ioapic_attach(dev, &pc->apic_bus); return true;
+    case PC_LAPIC: return prepare_lapic(pc, dev, err);
     case PC_RTC:
         return (!c->rtc_base || device_set(dev, "base", c->rtc_base, err)) &&
                (!c->rtc_clock || device_set(dev, "clock", c->rtc_clock, err));
-    case PC_COM1 ... PC_COM4:
-        uart_set_chardev(dev, c->serial[i - PC_COM1]);
-        return true;
-    case PC_DEBUGCON:
-        debugcon_set_chardev(dev, c->debugcon);
-        return true;
-    default:
-        return true;
+    case PC_COM1 ... PC_COM4: uart_set_chardev(dev, c->serial[i - PC_COM1]); return true;
+    case PC_DEBUGCON: debugcon_set_chardev(dev, c->debugcon); return true;
+    default: return true;
     }
 }
 
@@ -361,9 +367,9 @@ static void pc_power_button(struct board *b)
 }
 
 static const char *const names[] = {
-    "pc-i440fx-10.0", "pc-i440fx-9.2", "pc-i440fx-9.1", "pc-i440fx-9.0", "pc-i440fx-8.2",
-    "pc-i440fx-8.1", "pc-i440fx-8.0", "pc-i440fx-7.2", "pc-i440fx-7.1", "pc-i440fx-7.0",
-    "pc-i440fx-6.2", NULL,
+    "pc-i440fx-10.0", "pc-i440fx-9.2", "pc-i440fx-9.1", "pc-i440fx-9.0",
+    "pc-i440fx-8.2",  "pc-i440fx-8.1", "pc-i440fx-8.0", "pc-i440fx-7.2",
+    "pc-i440fx-7.1",  "pc-i440fx-7.0", "pc-i440fx-6.2", NULL,
 };
 
 const struct board_type pc_board = {

@@ -62,13 +62,20 @@ enum {
     PC_FIRMWARE_MAX = 8 << 20,
     PC_LOW_ALIAS = 0x20000, /* the firmware's end shows below 1 MiB, too */
 };
-#define PC_RAM_LOW_MAX (3 * GIB)
-#define PC_BASE_RAM UINT64_C(0xa0000)
-#define PC_PCI_HOLE_END UINT64_C(0xfebfffff)
+#define PC_RAM_LOW_MAX        (3 * GIB)
+#define PC_BASE_RAM           UINT64_C(0xa0000)
+#define PC_PCI_HOLE_END       UINT64_C(0xfebfffff)
 #define PC_PCI_HOLE_START_MIN UINT64_C(0x80000000)
 
 /* Priorities of regions: PCI's BARs give way to RAM, chipset registers and shadow RAM win. */
-enum { PC_PRIO_BAR = -2, PC_PRIO_ROM = -1, PC_PRIO_RAM = 0, PC_PRIO_SHADOW = 1, PC_PRIO_CHIP = 2, PC_PRIO_LAPIC = 3 };
+enum {
+    PC_PRIO_BAR = -2,
+    PC_PRIO_ROM = -1,
+    PC_PRIO_RAM = 0,
+    PC_PRIO_SHADOW = 1,
+    PC_PRIO_CHIP = 2,
+    PC_PRIO_LAPIC = 3
+};
 
 struct pc {
     struct board b;

@@ -302,8 +302,13 @@ static uint32_t put_facs(struct acpi_set *set)
 static uint32_t put_fadt(struct acpi_set *set, uint16_t pm, uint32_t facs, uint32_t dsdt)
 {
     enum { LEGACY_DEVICES = 1, HAS_8042 = 2, NO_VGA = 4 };
-    enum { WBINVD = BIT(0), C1 = BIT(2), NO_SLEEP_BUTTON = BIT(5), NO_FIXED_RTC = BIT(6),
-           RESET_REGISTER = BIT(10) };
+    enum {
+        WBINVD = BIT(0),
+        C1 = BIT(2),
+        NO_SLEEP_BUTTON = BIT(5),
+        NO_FIXED_RTC = BIT(6),
+        RESET_REGISTER = BIT(10)
+    };
     uint32_t start = acpi_table_begin(set, "FACP", 3);
     acpi_put(set, 0, 4); /* 36 FACS */
     acpi_set_pointer(set, ACPI_TABLES, start + 36, 4, facs);
@@ -332,7 +337,7 @@ static uint32_t put_fadt(struct acpi_set *set, uint16_t pm, uint32_t facs, uint3
     acpi_put(set, 0, 3);
     acpi_put(set, 0xfff, 2); /* 96 no C2, C3 */
     acpi_put(set, 0xfff, 2);
-    acpi_put(set, 0, 8); /* flush size, stride, duty, alarms */
+    acpi_put(set, 0, 8);    /* flush size, stride, duty, alarms */
     acpi_put(set, 0x32, 1); /* 108 century byte in CMOS */
     acpi_put(set, LEGACY_DEVICES | HAS_8042 | NO_VGA, 2);
     acpi_put(set, 0, 1);

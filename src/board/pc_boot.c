@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Starting a kernel without firmware: loads a bzImage or a PVH ELF kernel and its initrd, places the
- * tables firmware would have placed, programs what firmware would have programmed, and sets the vCPU
- * to the kernel's entry. Runs after every reset: the files are read again.
+ * Starting a kernel without firmware: loads a bzImage or a PVH ELF kernel and its initrd, places
+ * the tables firmware would have placed, programs what firmware would have programmed, and sets the
+ * vCPU to the kernel's entry. Runs after every reset: the files are read again.
  */
 #include "board/pc.h"
 
@@ -50,8 +50,8 @@ struct boot {
     struct pc *pc;
     struct e820_entry e820[E820_MAX];
     unsigned e820_count;
-    gpa_t tables, rsdp;  /* ACPI; 0: none */
-    gpa_t top;           /* end of low RAM that is free for the kernel and initrd */
+    gpa_t tables, rsdp; /* ACPI; 0: none */
+    gpa_t top;          /* end of low RAM that is free for the kernel and initrd */
     gpa_t initrd;
     uint64_t initrd_size;
     size_t cmdline_len;
@@ -157,8 +157,12 @@ static void program_chipset(struct pc *pc)
 static void program_lapic(struct pc *pc)
 {
     enum { SPURIOUS = 0xf0, LVT_LINT0 = 0x350, LVT_LINT1 = 0x360 };
-    static const struct { uint32_t reg, value; } regs[] = {
-        { SPURIOUS, 0x1ff }, { LVT_LINT0, 0x700 }, { LVT_LINT1, 0x400 },
+    static const struct {
+        uint32_t reg, value;
+    } regs[] = {
+        { SPURIOUS, 0x1ff },
+        { LVT_LINT0, 0x700 },
+        { LVT_LINT1, 0x400 },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
         gpa_t a = LAPIC_DEFAULT_BASE + regs[i].reg;
@@ -253,8 +257,9 @@ static bool place_initrd(struct boot *b, gpa_t kernel_end, uint64_t max, struct 
         b->initrd_size = f.len;
         ok = put(b, b->initrd, f.data, f.len, err);
     } else {
-        (void)fail(err, ENOMEM, "initrd '%s': %zu MiB do not fit beside the kernel in %" PRIu64
-                   " MiB of memory", path, (size_t)(f.len / MIB), b->pc->b.config->ram_size / MIB);
+        (void)fail(err, ENOMEM,
+                   "initrd '%s': %zu MiB do not fit beside the kernel in %" PRIu64 " MiB of memory",
+                   path, (size_t)(f.len / MIB), b->pc->b.config->ram_size / MIB);
         (void)fail_hint(err, "give the guest more: -m %" PRIu64,
                         (kernel_end + 3 * f.len) / MIB + 64);
     }
@@ -305,8 +310,13 @@ static bool boot_bzimage(struct boot *b, const struct file *f, struct error *err
         !place_initrd(b, at + k.init_size, k.initrd_max, err) || !place_seed(b, err))
         return false;
     struct zero_page_info info = {
-        .kernel = at, .cmdline = AT_CMDLINE, .initrd = b->initrd, .initrd_size = b->initrd_size,
-        .setup_data = AT_SETUP_DATA, .rsdp = b->rsdp, .e820 = b->e820,
+        .kernel = at,
+        .cmdline = AT_CMDLINE,
+        .initrd = b->initrd,
+        .initrd_size = b->initrd_size,
+        .setup_data = AT_SETUP_DATA,
+        .rsdp = b->rsdp,
+        .e820 = b->e820,
         .e820_count = b->e820_count,
     };
     bzimage_zero_page(&k, &info, page);
@@ -314,7 +324,9 @@ static bool boot_bzimage(struct boot *b, const struct file *f, struct error *err
         return false;
     struct x86_boot_state s = {
         .kind = k.entry64 ? X86_BOOT_LONG64 : X86_BOOT_PROT32,
-        .rip = at + (k.entry64 ? BZIMAGE_ENTRY64 : 0), .rsi = AT_BOOT_PARAMS, .rsp = AT_STACK,
+        .rip = at + (k.entry64 ? BZIMAGE_ENTRY64 : 0),
+        .rsi = AT_BOOT_PARAMS,
+        .rsp = AT_STACK,
         .tables = AT_CPU_TABLES,
     };
     return x86_set_boot_state(b->pc->b.cpus[0], &s, err);
@@ -357,15 +369,22 @@ static bool boot_elf(struct boot *b, const struct file *f, struct error *err)
         !place_initrd(b, ALIGN_UP(k.last + 1, 2 * MIB), UINT64_MAX, err))
         return false;
     struct pvh_info info = {
-        .at = AT_BOOT_PARAMS, .cmdline = AT_CMDLINE, .initrd = b->initrd,
-        .initrd_size = b->initrd_size, .rsdp = b->rsdp, .e820 = b->e820,
+        .at = AT_BOOT_PARAMS,
+        .cmdline = AT_CMDLINE,
+        .initrd = b->initrd,
+        .initrd_size = b->initrd_size,
+        .rsdp = b->rsdp,
+        .e820 = b->e820,
         .e820_count = b->e820_count,
     };
     size_t len = pvh_start_info(&info, block);
     if (!put(b, AT_BOOT_PARAMS, block, len, err))
         return false;
     struct x86_boot_state s = {
-        .kind = X86_BOOT_PROT32, .rip = k.pvh_entry, .rbx = AT_BOOT_PARAMS, .rsp = AT_STACK,
+        .kind = X86_BOOT_PROT32,
+        .rip = k.pvh_entry,
+        .rbx = AT_BOOT_PARAMS,
+        .rsp = AT_STACK,
         .tables = AT_CPU_TABLES,
     };
     return x86_set_boot_state(b->pc->b.cpus[0], &s, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Firmware of the PC: the image at the top of 4 GiB, and what it asks fw_cfg and CMOS: memory map, boot
- * order, ACPI and SMBIOS tables, where its screen is.
+ * Firmware of the PC: the image at the top of 4 GiB, and what it asks fw_cfg and CMOS: memory map,
+ * boot order, ACPI and SMBIOS tables, where its screen is.
  */
 #include "board/pc.h"
 
@@ -36,8 +36,7 @@ static bool read_image(struct pc *pc, FILE *f, struct error *err)
         return fail(err, errno, "firmware '%s': %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return fail(err, EINVAL, "firmware '%s': not a regular file", path);
-    if (!check_size(path, st.st_size, err) ||
-        !mem_ram_alloc(pc->b.mem, st.st_size, &pc->rom, err))
+    if (!check_size(path, st.st_size, err) || !mem_ram_alloc(pc->b.mem, st.st_size, &pc->rom, err))
         return false;
     pc->rom_size = st.st_size;
     if (fread(mem_ram_base(pc->b.mem) + pc->rom, 1, pc->rom_size, f) != pc->rom_size)
@@ -131,12 +130,17 @@ static bool add_acpi(struct pc *pc, struct error *err)
 void pc_smbios_build(const struct pc *pc, struct smbios *s)
 {
     const struct board_config *c = pc->b.config;
-    const char *version = strcmp(c->board_name, pc->b.type->name) ? c->board_name
-                                                                   : pc->b.type->names[0];
+    const char *version =
+        strcmp(c->board_name, pc->b.type->name) ? c->board_name : pc->b.type->names[0];
     struct smbios_info info = {
-        .manufacturer = "QEMU", .product = pc->b.type->doc, .version = version,
-        .cpu_name = version, .bios_version = RHEA_VERSION, .cpus = c->cpus,
-        .ram_low = pc->ram_low, .ram_high = pc->ram_high,
+        .manufacturer = "QEMU",
+        .product = pc->b.type->doc,
+        .version = version,
+        .cpu_name = version,
+        .bios_version = RHEA_VERSION,
+        .cpus = c->cpus,
+        .ram_low = pc->ram_low,
+        .ram_high = pc->ram_high,
     };
     memcpy(info.uuid, c->uuid, sizeof info.uuid);
     smbios_build(s, &info);
@@ -213,7 +217,7 @@ static void fill_cmos(struct pc *pc)
     rtc_set_cmos(pc->part[PC_RTC], 0x5f, c->cpus - 1);
     rtc_set_cmos(pc->part[PC_RTC], 0x3d, dev[1] << 4 | dev[0]);
     rtc_set_cmos(pc->part[PC_RTC], 0x38, dev[2] << 4 | 1); /* bit 0: no floppy signature check */
-    rtc_set_cmos(pc->part[PC_RTC], 0x14, 0x06); /* equipment: FPU, mouse */
+    rtc_set_cmos(pc->part[PC_RTC], 0x14, 0x06);            /* equipment: FPU, mouse */
 }
 
 bool pc_firmware_config(struct pc *pc, struct error *err)
@@ -225,6 +229,6 @@ bool pc_firmware_config(struct pc *pc, struct error *err)
     return add_e820(pc, err) && (!c->acpi || add_acpi(pc, err)) && add_smbios(pc, err) &&
            add_boot_options(pc, err) &&
            add_file(pc, "etc/system-states", states, sizeof states, err) &&
-           (!c->serial_console || add_number(pc, "etc/sercon-port",
-                                             pc_parts[PC_COM1].win[0].base, 2, err));
+           (!c->serial_console ||
+            add_number(pc, "etc/sercon-port", pc_parts[PC_COM1].win[0].base, 2, err));
 }

@@ -112,8 +112,9 @@ bool opt_nodefaults(struct options *o, const char *arg, struct error *err)
 
 bool opt_stopped(struct options *o, const char *arg, struct error *err)
 {
-    (void)fail(err, ENOTSUP, "-S: only a monitor could start the guest, and it comes with a later "
-                             "release");
+    (void)fail(err, ENOTSUP,
+               "-S: only a monitor could start the guest, and it comes with a later "
+               "release");
     return fail_hint(err, "leave it out");
 }
 

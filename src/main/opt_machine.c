@@ -20,8 +20,7 @@ static bool wants_help(const char *arg)
 }
 
 /* A copy of the key's value that outlives the list, or old. */
-static const char *take_text(struct options *o, struct optlist *l, const char *key,
-                             const char *old)
+static const char *take_text(struct options *o, struct optlist *l, const char *key, const char *old)
 {
     const char *v = optlist_take(l, key);
     return v ? options_keep(o, xstrdup(v)) : old;
@@ -119,8 +118,8 @@ bool opt_cpu(struct options *o, const char *arg, struct error *err)
 
 bool opt_smp(struct options *o, const char *arg, struct error *err)
 {
-    static const char *const keys[] = { "cpus", "maxcpus", "sockets", "dies", "clusters",
-                                        "modules", "cores", "threads", "drawers", "books" };
+    static const char *const keys[] = { "cpus",    "maxcpus", "sockets", "dies",    "clusters",
+                                        "modules", "cores",   "threads", "drawers", "books" };
     struct optlist l = { 0 };
     bool ok = optlist_parse(&l, arg, "cpus", err);
     uint64_t n = 1;
@@ -129,8 +128,8 @@ bool opt_smp(struct options *o, const char *arg, struct error *err)
         ok = optlist_take_u64(&l, keys[i], &n, err);
         if (ok && n != 1) {
             ok = n == 0 ? fail(err, EINVAL, "-smp %s: %s must be at least 1", arg, keys[i])
-                        : fail(err, ENOTSUP, "-smp %s: more than one CPU comes with a later release",
-                               arg);
+                        : fail(err, ENOTSUP,
+                               "-smp %s: more than one CPU comes with a later release", arg);
             (void)fail_hint(err, "use -smp 1");
         }
     }
@@ -374,8 +373,8 @@ bool opt_name(struct options *o, const char *arg, struct error *err)
     if (ok) {
         o->vm.name = take_text(o, &l, "guest", o->vm.name);
         o->process_name = take_text(o, &l, "process", o->process_name);
-        ok = optlist_take_bool(&l, "debug-threads", &threads, err) &&
-             optlist_done(&l, "-name", err);
+        ok =
+            optlist_take_bool(&l, "debug-threads", &threads, err) && optlist_done(&l, "-name", err);
     }
     optlist_finish(&l);
     return ok;
@@ -452,7 +451,6 @@ bool machine_settle(struct options *o, struct error *err)
         return fail_hint(err, "leave -bios out: the kernel is started directly");
     }
     if (b->kernel)
-        return check_readable("kernel", b->kernel, err) &&
-               check_readable("initrd", b->initrd, err);
+        return check_readable("kernel", b->kernel, err) && check_readable("initrd", b->initrd, err);
     return find_bios(o, err);
 }

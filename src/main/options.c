@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define QEMU_VERSION "10.0.0" /* whose command line this is */
-#define HELP_COLUMN 20
+#define HELP_COLUMN  20
 
 const char *options_keep(struct options *o, char *own_text)
 {
@@ -23,8 +23,7 @@ void options_print_version(const struct options *o, FILE *f)
     if (o->qemu_name)
         fprintf(f, "QEMU emulator version " QEMU_VERSION " (Rhea " RHEA_VERSION ")\n");
     else
-        fprintf(f, "Rhea emulator version " RHEA_VERSION " (QEMU " QEMU_VERSION
-                   " command line)\n");
+        fprintf(f, "Rhea emulator version " RHEA_VERSION " (QEMU " QEMU_VERSION " command line)\n");
     fprintf(f, "Copyright (c) the Rhea authors; free software, GPL-2.0-or-later\n");
 }
 
@@ -54,8 +53,10 @@ static bool has_help(const struct option_group *g)
 void options_print_help(const struct options *o, FILE *f)
 {
     options_print_version(o, f);
-    fprintf(f, "usage: %s [options] [disk_image]\n\n"
-               "'disk_image' comes with a later release\n", o->program);
+    fprintf(f,
+            "usage: %s [options] [disk_image]\n\n"
+            "'disk_image' comes with a later release\n",
+            o->program);
     for (const struct option_group *g = option_groups; g->title; g++) {
         if (!has_help(g))
             continue;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The command line of rhea-system, QEMU's spelling. One table row per option (options_table.c) gives its
- * name, argument, help text and handler; the parser, -help and the check for unknown options
- * all read it. Parsing starts nothing: it fills struct options or says what is wrong.
+ * The command line of rhea-system, QEMU's spelling. One table row per option (options_table.c)
+ * gives its name, argument, help text and handler; the parser, -help and the check for unknown
+ * options all read it. Parsing starts nothing: it fills struct options or says what is wrong.
  */
 #ifndef MAIN_OPTIONS_H
 #define MAIN_OPTIONS_H
@@ -17,9 +17,9 @@ enum { OPTIONS_DIRS_MAX = 16 };
 
 struct options {
     struct vm_config vm;
-    char *program;      /* base name of argv[0] */
-    bool qemu_name;     /* called by a qemu-* name */
-    const char *image;  /* positional */
+    char *program;     /* base name of argv[0] */
+    bool qemu_name;    /* called by a qemu-* name */
+    const char *image; /* positional */
     const char *bios;
     const char *dirs[OPTIONS_DIRS_MAX + 1]; /* -L */
     unsigned dir_count;
@@ -28,7 +28,7 @@ struct options {
     const char *accel_list; /* "kvm:tcg", from -machine or the -accel options */
     const char *process_name;
     const char *log_file;
-    const char *display;    /* NULL: not given */
+    const char *display; /* NULL: not given */
     bool nographic, nodefaults, graphics_off;
     /* An option asked for a list or a text instead of a machine: print it and leave. */
     void (*print)(const struct options *o, FILE *f);

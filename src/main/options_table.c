@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All options of rhea-system, in the order of -help. A row with .later is known from QEMU and refused
- * with what it is waiting for.
+ * All options of rhea-system, in the order of -help. A row with .later is known from QEMU and
+ * refused with what it is waiting for.
  */
 #include "main/options.h"
 
@@ -15,13 +15,15 @@ static const struct option standard[] = {
       "graphics=on|off firmware's screen: off is the serial port\n"
       "acpi=on|off, hpet=on|off leave a part out\n"
       "dump-guest-core=on|off guest memory in core dumps\n"
-      "mem-merge=on|off let the host merge equal pages", opt_machine },
+      "mem-merge=on|off let the host merge equal pages",
+      opt_machine },
     { "M", "[type=]name[,prop=value...]", "as -machine", opt_machine },
     { "cpu", "model[,+feature][,-feature]", "choose the CPU (-cpu help lists models)", opt_cpu },
     { "accel", "name[,prop=value...]",
       "choose the accelerator (tcg, interp; -accel help)\n"
       "tb-size=N MiB of translated code to keep\n"
-      "thread=single|multi, split-wx=on|off as in QEMU", opt_accel },
+      "thread=single|multi, split-wx=on|off as in QEMU",
+      opt_accel },
     { "smp", "[cpus=]n", "number of CPUs: 1 in this release", opt_smp },
     { "m", "[size=]megs", "memory of the guest, MiB or with suffix K, M, G, T [default 128]",
       opt_memory },
@@ -97,7 +99,8 @@ static const struct option character[] = {
     { "serial", "dev",
       "where a serial port leads; may be given 4 times\n"
       "stdio, mon:stdio, pty, null, none, file:PATH, pipe:PATH, /dev/PATH,\n"
-      "tcp:HOST:PORT[,server][,wait=off], telnet:..., unix:PATH[,server]", opt_serial },
+      "tcp:HOST:PORT[,server][,wait=off], telnet:..., unix:PATH[,server]",
+      opt_serial },
     { "parallel", "none", "no parallel port (the only choice in this release)", opt_parallel },
     { "debugcon", "dev", "where port 0xe9 leads, dev as for -serial", opt_debugcon },
     { "monitor", "none", "no monitor (the only choice in this release)", opt_monitor },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * rhea-system: a whole machine. Reads the command line, makes the VM, runs it, and turns its end into
- * an exit status: 0 when guest or user ended it, 1 when something was wrong.
+ * rhea-system: a whole machine. Reads the command line, makes the VM, runs it, and turns its end
+ * into an exit status: 0 when guest or user ended it, 1 when something was wrong.
  */
 #include "main/options.h"
 
@@ -70,8 +70,10 @@ static void tell_without_screen(const struct options *o)
 {
     if (o->nographic || o->display || o->nodefaults || strcmp(o->serials[0], "null"))
         return;
-    fprintf(stderr, "%s: this release has no window: nothing of the guest is shown; "
-                    "use -nographic, or -serial stdio\n", o->program);
+    fprintf(stderr,
+            "%s: this release has no window: nothing of the guest is shown; "
+            "use -nographic, or -serial stdio\n",
+            o->program);
 }
 
 static bool run(const struct options *o, struct error *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One virtual machine: everything hangs off struct vm, so that several can live in one process. Main
- * thread makes one, calls vm_run(), which returns when the machine is shut down, and frees it.
+ * One virtual machine: everything hangs off struct vm, so that several can live in one process.
+ * Main thread makes one, calls vm_run(), which returns when the machine is shut down, and frees it.
  */
 #ifndef VM_VM_H
 #define VM_VM_H
@@ -23,7 +23,7 @@ enum vm_reason {
 
 /* Strings are borrowed and outlive the VM. */
 struct vm_config {
-    const char *name; /* NULL: none given */
+    const char *name;          /* NULL: none given */
     struct board_config board; /* chardevs in it are made by vm_new() from the specs here */
     const struct board_type *board_type;
     const char *serial[BOARD_SERIALS]; /* chardev specs; NULL or "none": no such port */

@@ -85,8 +85,8 @@ static void run_script(const GByteArray *script, struct acpi_set *set)
     for (unsigned i = 0; i < script->len; i += 128) {
         const uint8_t *e = script->data + i;
         uint32_t command = ld_le32(e);
-        GByteArray *b = set->blob[strcmp((const char *)e + 4, ACPI_RSDP_FILE) ? ACPI_TABLES
-                                                                              : ACPI_RSDP];
+        GByteArray *b =
+            set->blob[strcmp((const char *)e + 4, ACPI_RSDP_FILE) ? ACPI_TABLES : ACPI_RSDP];
         if (command == 2) {
             uint8_t *p = b->data + ld_le32(e + 116);
             uint8_t le[8] = { 0 };
@@ -144,10 +144,9 @@ TEST(aml_encodings)
     aml_end(&a);
     aml_finish(&a);
     static const uint8_t want[] = {
-        0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x03,
-        0x08, '\\', 0x2f, 3, '_', 'S', 'B', '_', 'P', 'C', 'I', '0', 'I', 'S', 'A', '_',
-        0x0b, 0x00, 0x01,
-        0x12, 11, 1, 0x0e, 0x9a, 0x78, 0x56, 0x34, 0x12, 0, 0, 0,
+        0x08, '_',  'H', 'I', 'D',  0x0c, 0x41, 0xd0, 0x0a, 0x03, 0x08, '\\', 0x2f, 3,
+        '_',  'S',  'B', '_', 'P',  'C',  'I',  '0',  'I',  'S',  'A',  '_',  0x0b, 0x00,
+        0x01, 0x12, 11,  1,   0x0e, 0x9a, 0x78, 0x56, 0x34, 0x12, 0,    0,    0,
     };
     CHECK_EQ(code->len, sizeof want);
     CHECK_MEM(code->data, want, sizeof want);
@@ -188,7 +187,8 @@ TEST(iasl_reads_the_dsdt)
         fclose(f);
         snprintf(command, sizeof command,
                  "cd %s && iasl -d dsdt.aml >log 2>&1 && ! grep -i error log && "
-                 "iasl -vs -p again dsdt.dsl >log2 2>&1 || { cat log log2; false; }", dir);
+                 "iasl -vs -p again dsdt.dsl >log2 2>&1 || { cat log log2; false; }",
+                 dir);
         CHECK_EQ(system(command), 0);
     }
     snprintf(command, sizeof command, "rm -r %s", dir);
@@ -200,8 +200,13 @@ TEST(smbios)
 {
     struct smbios s;
     struct smbios_info info = {
-        .manufacturer = "QEMU", .product = "PC", .version = "v", .cpu_name = "c",
-        .bios_version = "0", .cpus = 1, .ram_low = 512 * MIB,
+        .manufacturer = "QEMU",
+        .product = "PC",
+        .version = "v",
+        .cpu_name = "c",
+        .bios_version = "0",
+        .cpus = 1,
+        .ram_low = 512 * MIB,
     };
     memcpy(info.uuid, "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16);
     smbios_build(&s, &info);
@@ -214,7 +219,8 @@ TEST(smbios)
         const uint8_t *p = s.tables->data + at;
         last = p[0];
         if (last == 1)
-            CHECK_MEM(p + 8, "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16);
+            CHECK_MEM(p + 8, "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff",
+                      16);
         types |= last < 32 ? 1u << last : 0;
         for (at += p[1]; at + 2 <= s.tables->len && ld_le16(s.tables->data + at); at++)
             ;

@@ -118,10 +118,10 @@ TEST(refused)
 {
     struct rig r;
     rig_init(&r);
-    CHECK_EQ(dma(&r, 0x10, 4, 0x1000), 1);              /* write */
-    CHECK_EQ(dma(&r, 2, 4, 0xfffffff0), 1);             /* no RAM */
-    CHECK_EQ(dma(&r, 2, 0x2000, 0xf000), 1);            /* runs out of RAM */
-    CHECK_EQ(dma(&r, 2, 0xffffffff, 0), 1);             /* too long */
+    CHECK_EQ(dma(&r, 0x10, 4, 0x1000), 1);   /* write */
+    CHECK_EQ(dma(&r, 2, 4, 0xfffffff0), 1);  /* no RAM */
+    CHECK_EQ(dma(&r, 2, 0x2000, 0xf000), 1); /* runs out of RAM */
+    CHECK_EQ(dma(&r, 2, 0xffffffff, 0), 1);  /* too long */
     CHECK_EQ(dma(&r, 4, 16, 0), 0);
     CHECK_EQ(dma(&r, 0xffffu << 16 | 8 | 2, 4, 0x1000), 0); /* unknown key: zeroes */
     out(&r, 0x514, 0xffffffff, 4);

@@ -106,9 +106,16 @@ TEST(zero_page)
     struct e820_entry map[] = { { 0, 0x9fc00, E820_RAM }, { 0x100000, 0x1000, E820_ACPI } };
     make_bzimage(f);
     CHECK(bzimage_parse(f, IMAGE, &k, &err));
-    bzimage_zero_page(&k, &(struct zero_page_info){ .kernel = 0x1000000, .cmdline = 0x20000,
-                      .initrd = 0x7000000, .initrd_size = 5, .setup_data = 0x11000,
-                      .rsdp = 0xf0000, .e820 = map, .e820_count = 2 }, page);
+    bzimage_zero_page(&k,
+                      &(struct zero_page_info){ .kernel = 0x1000000,
+                                                .cmdline = 0x20000,
+                                                .initrd = 0x7000000,
+                                                .initrd_size = 5,
+                                                .setup_data = 0x11000,
+                                                .rsdp = 0xf0000,
+                                                .e820 = map,
+                                                .e820_count = 2 },
+                      page);
     CHECK_EQ(page[0x1e8], 2);
     CHECK_EQ(page[0x210], 0xff);
     CHECK_EQ(page[0x1ef], 0); /* sentinel */
@@ -207,9 +214,14 @@ TEST(start_info)
 {
     uint8_t block[PVH_BLOCK_MAX];
     struct e820_entry map[] = { { 0, 0x9fc00, E820_RAM }, { 0x100000, 0x1000, E820_ACPI } };
-    size_t n = pvh_start_info(&(struct pvh_info){ .at = 0x10000, .cmdline = 0x20000,
-                              .initrd = 0x7000000, .initrd_size = 9, .rsdp = 0xf0000,
-                              .e820 = map, .e820_count = 2 }, block);
+    size_t n = pvh_start_info(&(struct pvh_info){ .at = 0x10000,
+                                                  .cmdline = 0x20000,
+                                                  .initrd = 0x7000000,
+                                                  .initrd_size = 9,
+                                                  .rsdp = 0xf0000,
+                                                  .e820 = map,
+                                                  .e820_count = 2 },
+                              block);
     CHECK_EQ(n, 56 + 32 + 48);
     CHECK_EQ(ld_le32(block), 0x336ec578);
     CHECK_EQ(ld_le32(block + 12), 1);

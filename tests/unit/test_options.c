@@ -40,7 +40,8 @@ TEST(the_documented_call)
 {
     struct options o;
     struct error err;
-    CHECK(parse(&o, &err, "-m 512 -nographic -no-reboot -nic none " KERNEL
+    CHECK(parse(&o, &err,
+                "-m 512 -nographic -no-reboot -nic none " KERNEL
                 "-initrd /proc/self/exe -append console=ttyS0"));
     CHECK_EQ(o.vm.board.ram_size, 512 * MIB);
     CHECK_STR(o.vm.serial[0], "mon:stdio");
@@ -53,7 +54,8 @@ TEST(spellings)
 {
     struct options o;
     struct error err;
-    CHECK(parse(&o, &err, "--m size=1G -M pc-i440fx-7.2,accel=kvm:interp,hpet=off,usb=off "
+    CHECK(parse(&o, &err,
+                "--m size=1G -M pc-i440fx-7.2,accel=kvm:interp,hpet=off,usb=off "
                 "-cpu Nehalem,+aes -smp cpus=1,sockets=1 -serial null -serial null "
                 "-rtc base=utc,clock=vm -uuid d5e63c60-1f37-4eda-b990-2065e30d3d42 "
                 "-name guest=a,debug-threads=on -boot order=dc,menu=on,strict=on " KERNEL));
@@ -73,7 +75,9 @@ TEST(spellings)
 
 TEST(refused_with_words)
 {
-    static const struct { const char *args, *msg, *hint; } cases[] = {
+    static const struct {
+        const char *args, *msg, *hint;
+    } cases[] = {
         { "-machin pc", "-machin", "-machine" },
         { "-xyzzy", "-xyzzy", "-help" },
         { "-M pcc", "pcc", "'pc'" },

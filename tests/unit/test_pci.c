@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* PCI: configuration cycles, BARs, interrupt routes, shadow RAM, reset control, power management. */
+/* PCI: configuration cycles, BARs, interrupt routes, shadow RAM, reset control, power management.
+ */
 #include "tests/unit/test.h"
 
 #include "dev/pci/i440fx.h"
@@ -45,7 +46,10 @@ static void card_finish(struct device *dev)
 }
 
 static const struct device_type card_type = {
-    .name = "card", .size = sizeof(struct card), .init = card_init, .reset = card_reset,
+    .name = "card",
+    .size = sizeof(struct card),
+    .init = card_init,
+    .reset = card_reset,
     .finish = card_finish,
 };
 
@@ -109,7 +113,8 @@ static void rig_init(struct rig *r)
     clock_set_manual(loop_clock(r->loop, CLOCK_VIRTUAL), 0);
     r->mem = mem_new(r->loop, "memory", 0, 0x300000, &err);
     r->io = mem_new(r->loop, "io", 0x10000, 0, &err);
-    CHECK(mem_ram_alloc(r->mem, 0x200000, &ram, &err) && mem_ram_alloc(r->mem, 0x20000, &rom, &err));
+    CHECK(mem_ram_alloc(r->mem, 0x200000, &ram, &err) &&
+          mem_ram_alloc(r->mem, 0x20000, &rom, &err));
     memset(mem_ram_base(r->mem) + rom, 0xee, 0x20000);
     mem_region_init_ram(&r->ram, "ram", ram, 0xa0000);
     mem_region_init_rom(&r->rom, "rom", rom, 0x20000);
@@ -120,11 +125,15 @@ static void rig_init(struct rig *r)
     r->isa = plug(r, &piix3_type, PCI_DEVFN(1, 0));
     r->pm = plug(r, &piix4_pm_type, PCI_DEVFN(1, 3));
     r->card = plug(r, &card_type, PCI_DEVFN(3, 0));
-    i440fx_wire(r->host, &(struct i440fx_wiring){ .bus = &r->bus, .mem = r->mem, .low_ram = ram,
-                .priority = 1, .rom = mem_ram_base(r->mem) + rom, .rom_base = 0xe0000,
-                .reset_control_read = piix3_reset_control_read,
-                .reset_control_write = piix3_reset_control_write,
-                .reset_control_opaque = r->isa });
+    i440fx_wire(r->host, &(struct i440fx_wiring){ .bus = &r->bus,
+                                                  .mem = r->mem,
+                                                  .low_ram = ram,
+                                                  .priority = 1,
+                                                  .rom = mem_ram_base(r->mem) + rom,
+                                                  .rom_base = 0xe0000,
+                                                  .reset_control_read = piix3_reset_control_read,
+                                                  .reset_control_write = piix3_reset_control_write,
+                                                  .reset_control_opaque = r->isa });
     CHECK(device_init(r->host, &err));
     mem_map(r->io, 0xcf8, device_window(r->host, "address"), 0);
     mem_map(r->io, 0xcfc, device_window(r->host, "data"), 0);

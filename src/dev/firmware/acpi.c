@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ACPI table sets (ACPI 6.4 §5.2) and the table-loader protocol by which firmware places them: a
- * list of 128-byte commands: allocate a file, add a file's address to a pointer, fill in a checksum.
+ * list of 128-byte commands: allocate a file, add a file's address to a pointer, fill in a
+ * checksum.
  */
 #include "dev/firmware/acpi.h"
 
@@ -14,9 +15,9 @@
 struct acpi_fixup {
     bool checksum; /* else a pointer */
     uint8_t blob;
-    uint8_t size;         /* of the pointer */
-    uint32_t offset;      /* of the pointer or the checksum byte */
-    uint32_t start, len;  /* what the checksum covers */
+    uint8_t size;        /* of the pointer */
+    uint32_t offset;     /* of the pointer or the checksum byte */
+    uint32_t start, len; /* what the checksum covers */
 };
 
 enum {
@@ -53,8 +54,9 @@ void acpi_set_finish(struct acpi_set *set)
 static void add_checksum(struct acpi_set *set, enum acpi_blob blob, uint32_t offset, uint32_t start,
                          uint32_t len)
 {
-    struct acpi_fixup f = { .checksum = true, .blob = blob, .offset = offset, .start = start,
-                            .len = len };
+    struct acpi_fixup f = {
+        .checksum = true, .blob = blob, .offset = offset, .start = start, .len = len
+    };
     g_array_append_val(set->fixups, f);
 }
 
@@ -94,10 +96,10 @@ uint32_t acpi_table_begin(struct acpi_set *set, const char *signature, uint8_t r
     g_byte_array_append(b, (const uint8_t *)signature, 4);
     acpi_put(set, 0, 4); /* length */
     acpi_put(set, revision, 1);
-    acpi_put(set, 0, 1);                                         /* checksum */
+    acpi_put(set, 0, 1);                                           /* checksum */
     g_byte_array_append(b, (const uint8_t *)"RHEA  RHEAPC  ", 14); /* OEM, OEM table id */
-    acpi_put(set, 1, 4);                                         /* OEM revision */
-    g_byte_array_append(b, (const uint8_t *)"RHEA", 4);          /* creator */
+    acpi_put(set, 1, 4);                                           /* OEM revision */
+    g_byte_array_append(b, (const uint8_t *)"RHEA", 4);            /* creator */
     acpi_put(set, 1, 4);
     return start;
 }

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define ACPI_TABLES_FILE "etc/acpi/tables"
-#define ACPI_RSDP_FILE "etc/acpi/rsdp"
+#define ACPI_RSDP_FILE   "etc/acpi/rsdp"
 
 enum acpi_blob { ACPI_TABLES, ACPI_RSDP, ACPI_BLOB_COUNT };
 enum { ACPI_TABLES_ALIGN = 64, ACPI_RSDP_ALIGN = 16, ACPI_HEADER_SIZE = 36 };

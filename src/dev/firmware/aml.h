@@ -3,8 +3,8 @@
  * AML builder: appends ACPI Machine Language (ACPI 6.4 chapter 20) to a byte array, in the order in
  * which an ASL programmer would write it. Things with a body (scope, device, method, package,
  * template, field, if) are opened by their function and closed by aml_end(), which fills in the
- * package length. Operators are written in prefix order: aml_and(a); aml_path(a, "X"); aml_int(a, 1);
- * aml_none(a). Output is code only: the DSDT's header comes from dev/firmware/acpi.h.
+ * package length. Operators are written in prefix order: aml_and(a); aml_path(a, "X"); aml_int(a,
+ * 1); aml_none(a). Output is code only: the DSDT's header comes from dev/firmware/acpi.h.
  */
 #ifndef DEV_FIRMWARE_AML_H
 #define DEV_FIRMWARE_AML_H

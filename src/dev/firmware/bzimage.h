@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Linux bzImage kernels (Documentation/arch/x86/boot.rst, protocol 2.x): what the file's setup header
- * says, checked, and the zero page made from it. The file is untrusted; nothing here touches a guest.
+ * Linux bzImage kernels (Documentation/arch/x86/boot.rst, protocol 2.x): what the file's setup
+ * header says, checked, and the zero page made from it. The file is untrusted; nothing here touches
+ * a guest.
  */
 #ifndef DEV_FIRMWARE_BZIMAGE_H
 #define DEV_FIRMWARE_BZIMAGE_H
@@ -18,17 +19,17 @@ struct e820_entry {
 };
 
 struct bzimage {
-    uint16_t version;         /* 0x020c is 2.12 */
-    uint32_t payload_off;     /* of the protected-mode kernel in the file */
+    uint16_t version;     /* 0x020c is 2.12 */
+    uint32_t payload_off; /* of the protected-mode kernel in the file */
     uint32_t payload_size;
-    uint32_t init_size;       /* bytes it needs from its load address on */
-    uint64_t load_at;         /* where it wants to be */
+    uint32_t init_size; /* bytes it needs from its load address on */
+    uint64_t load_at;   /* where it wants to be */
     bool relocatable;
-    uint32_t alignment;       /* of other addresses, when relocatable */
-    bool entry64;             /* has the 64-bit entry at BZIMAGE_ENTRY64 */
-    uint32_t initrd_max;      /* last address an initrd may use */
-    uint32_t cmdline_max;     /* characters without the 0 */
-    uint16_t header_len;      /* of the setup header, from 0x1f1 */
+    uint32_t alignment;   /* of other addresses, when relocatable */
+    bool entry64;         /* has the 64-bit entry at BZIMAGE_ENTRY64 */
+    uint32_t initrd_max;  /* last address an initrd may use */
+    uint32_t cmdline_max; /* characters without the 0 */
+    uint16_t header_len;  /* of the setup header, from 0x1f1 */
     uint8_t header[128];
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ELF kernels for x86 that start through PVH: loadable segments by physical address and the 32-bit entry
- * point of the Xen note. The file is untrusted; nothing here touches a guest.
+ * ELF kernels for x86 that start through PVH: loadable segments by physical address and the 32-bit
+ * entry point of the Xen note. The file is untrusted; nothing here touches a guest.
  */
 #ifndef DEV_FIRMWARE_ELF_H
 #define DEV_FIRMWARE_ELF_H

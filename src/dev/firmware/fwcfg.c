@@ -150,8 +150,7 @@ static void select_key(struct fwcfg *f, uint16_t key)
     struct item *it = item_at(f, key);
     f->key = key;
     f->offset = 0;
-    TRACE(fwcfg, "key %#x %s, %u bytes", key, it && it->name ? it->name : "",
-          it ? it->len : 0);
+    TRACE(fwcfg, "key %#x %s, %u bytes", key, it && it->name ? it->name : "", it ? it->len : 0);
     if (it && it->refresh && it->data)
         it->refresh(it->refresh_opaque, it->data, it->len);
 }
@@ -205,8 +204,9 @@ static void dma_run(struct fwcfg *f)
     uint32_t control = ld_be32(desc);
     if (control & DMA_SELECT)
         select_key(f, control >> 16);
-    bool ok = dma_transfer(f, control, control & (DMA_READ | DMA_SKIP | DMA_WRITE) ?
-                           ld_be32(desc + 4) : 0, ld_be64(desc + 8));
+    bool ok = dma_transfer(f, control,
+                           control & (DMA_READ | DMA_SKIP | DMA_WRITE) ? ld_be32(desc + 4) : 0,
+                           ld_be64(desc + 8));
     st_be32(result, ok ? 0 : DMA_ERROR);
     if (dma_write(f->dev.ctx.dma, at, result, sizeof result))
         guest_error(&f->dev, "DMA descriptor at %#" PRIx64 " is not writable", at);
@@ -276,10 +276,20 @@ static void fwcfg_finish(struct device *dev)
 }
 
 static const struct device_window windows[] = {
-    { .name = "ports", .space = WINDOW_PIO, .size = 2, .read = ports_read, .write = ports_write,
-      .min_size = 1, .max_size = 2 },
-    { .name = "dma", .space = WINDOW_PIO, .size = 8, .read = dma_reg_read,
-      .write = dma_reg_write, .min_size = 1, .max_size = 8 },
+    { .name = "ports",
+      .space = WINDOW_PIO,
+      .size = 2,
+      .read = ports_read,
+      .write = ports_write,
+      .min_size = 1,
+      .max_size = 2 },
+    { .name = "dma",
+      .space = WINDOW_PIO,
+      .size = 8,
+      .read = dma_reg_read,
+      .write = dma_reg_write,
+      .min_size = 1,
+      .max_size = 8 },
 };
 
 const struct device_type fwcfg_type = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The firmware configuration device ("QEMU fw_cfg" interface, with DMA): numbered items and named files
- * that the guest's firmware reads. Windows "ports" (2 ports, 0x510) and "dma" (8 ports, 0x514).
- * Content is given by the board before the guest runs; the guest cannot change it.
+ * The firmware configuration device ("QEMU fw_cfg" interface, with DMA): numbered items and named
+ * files that the guest's firmware reads. Windows "ports" (2 ports, 0x510) and "dma" (8 ports,
+ * 0x514). Content is given by the board before the guest runs; the guest cannot change it.
  */
 #ifndef DEV_FIRMWARE_FWCFG_H
 #define DEV_FIRMWARE_FWCFG_H

@@ -27,7 +27,7 @@ enum {
 
 struct writer {
     GByteArray *out;
-    uint32_t start;    /* of the structure being written */
+    uint32_t start; /* of the structure being written */
     const char *text[8];
     unsigned texts;
     uint16_t count, largest;
@@ -94,7 +94,7 @@ static void put_system(struct writer *w, const struct smbios_info *in)
     put_text(w, in->version);
     put_text(w, NULL);
     /* The first three fields are little-endian in the structure (7.2.1), big-endian in text. */
-    const uint8_t wire[16] = { u[3], u[2], u[1], u[0], u[5], u[4], u[7], u[6],
+    const uint8_t wire[16] = { u[3], u[2], u[1],  u[0],  u[5],  u[4],  u[7],  u[6],
                                u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15] };
     g_byte_array_append(w->out, wire, sizeof wire);
     put(w, 6, 1); /* woken by the power switch */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * SMBIOS 2.8 tables of a PC: BIOS, system, chassis, processor, memory. The structures and their 32-bit
- * entry point ("anchor"); firmware places them, or smbios_link() fixes the address.
+ * SMBIOS 2.8 tables of a PC: BIOS, system, chassis, processor, memory. The structures and their
+ * 32-bit entry point ("anchor"); firmware places them, or smbios_link() fixes the address.
  */
 #ifndef DEV_FIRMWARE_SMBIOS_H
 #define DEV_FIRMWARE_SMBIOS_H

@@ -142,8 +142,10 @@ static bool i440fx_init(struct device *dev, struct error *err)
 {
     struct i440fx *h = (struct i440fx *)dev;
     /* The subsystem is what firmware recognises a QEMU-compatible machine by. */
-    pci_dev_init(&h->pci, &(const struct pci_id){ .vendor = 0x8086, .device = 0x1237,
-                                                  .class_code = 0x0600, .revision = 2,
+    pci_dev_init(&h->pci, &(const struct pci_id){ .vendor = 0x8086,
+                                                  .device = 0x1237,
+                                                  .class_code = 0x0600,
+                                                  .revision = 2,
                                                   .subsystem_vendor = 0x1af4,
                                                   .subsystem = 0x1100 });
     pci_set_byte(&h->pci, PCI_STATUS + 1, 0x02); /* medium DEVSEL */
@@ -211,16 +213,16 @@ static uint64_t data_read(struct device *dev, uint64_t off, unsigned size)
     struct i440fx *h = (struct i440fx *)dev;
     if (!h->w.bus || !(h->address & BIT(CONFIG_ENABLE_BIT)))
         return BITS(size * 8 - 1, 0);
-    return pci_config_read(h->w.bus, h->address >> 16, h->address >> 8,
-                           (h->address & 0xfc) + off, size);
+    return pci_config_read(h->w.bus, h->address >> 16, h->address >> 8, (h->address & 0xfc) + off,
+                           size);
 }
 
 static void data_write(struct device *dev, uint64_t off, uint64_t val, unsigned size)
 {
     struct i440fx *h = (struct i440fx *)dev;
     if (h->w.bus && h->address & BIT(CONFIG_ENABLE_BIT))
-        pci_config_write(h->w.bus, h->address >> 16, h->address >> 8,
-                         (h->address & 0xfc) + off, val, size);
+        pci_config_write(h->w.bus, h->address >> 16, h->address >> 8, (h->address & 0xfc) + off,
+                         val, size);
 }
 
 void i440fx_wire(struct device *dev, const struct i440fx_wiring *w)
@@ -229,10 +231,20 @@ void i440fx_wire(struct device *dev, const struct i440fx_wiring *w)
 }
 
 static const struct device_window windows[] = {
-    { .name = "address", .space = WINDOW_PIO, .size = 4, .read = address_read,
-      .write = address_write, .min_size = 1, .max_size = 4 },
-    { .name = "data", .space = WINDOW_PIO, .size = 4, .read = data_read, .write = data_write,
-      .min_size = 1, .max_size = 4 },
+    { .name = "address",
+      .space = WINDOW_PIO,
+      .size = 4,
+      .read = address_read,
+      .write = address_write,
+      .min_size = 1,
+      .max_size = 4 },
+    { .name = "data",
+      .space = WINDOW_PIO,
+      .size = 4,
+      .read = data_read,
+      .write = data_write,
+      .min_size = 1,
+      .max_size = 4 },
 };
 
 const struct device_type i440fx_type = {

@@ -129,7 +129,8 @@ void pci_bar_add(struct pci_dev *p, unsigned n, enum pci_bar_kind kind, struct m
     uint64_t mask = ~(region->size - 1);
     p->bars[n] = (struct pci_bar){ kind, region };
     pci_set_byte(p, off, kind == PCI_BAR_MEM32 ? 0 : low_bits[kind]);
-    st_le32(p->writable + off, (uint32_t)mask & (kind == PCI_BAR_IO ? ~UINT32_C(3) : ~UINT32_C(15)));
+    st_le32(p->writable + off,
+            (uint32_t)mask & (kind == PCI_BAR_IO ? ~UINT32_C(3) : ~UINT32_C(15)));
     if (bar_is_64(kind))
         st_le32(p->writable + off + 4, mask >> 32);
 }
@@ -145,8 +146,7 @@ void pci_dev_reset(struct pci_dev *p)
 bool pci_dev_loaded(struct pci_dev *p, struct error *err)
 {
     for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
-        if ((p->config[i] ^ p->initial[i]) & ~(p->writable[i] | p->clears[i]) &&
-            i != PCI_STATUS)
+        if ((p->config[i] ^ p->initial[i]) & ~(p->writable[i] | p->clears[i]) && i != PCI_STATUS)
             return fail(err, EINVAL, "PCI device '%s': read-only configuration byte %#x differs",
                         p->dev.id, i);
     update_intx(p);

@@ -53,7 +53,13 @@ enum {
     PCI_HEADER_MULTI = 0x80,
 };
 
-enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_MEM64_PREFETCH };
+enum pci_bar_kind {
+    PCI_BAR_NONE,
+    PCI_BAR_IO,
+    PCI_BAR_MEM32,
+    PCI_BAR_MEM64,
+    PCI_BAR_MEM64_PREFETCH
+};
 
 struct pci_bar {
     enum pci_bar_kind kind;
@@ -117,7 +123,8 @@ void pci_plug(struct pci_bus *bus, struct device *dev, uint8_t devfn);
 /* Level of the device's interrupt pin. */
 void pci_intx(struct pci_dev *p, bool level);
 
-/* Configuration cycles; no function there: all ones, writes dropped. size 1, 2, 4 within a dword. */
+/* Configuration cycles; no function there: all ones, writes dropped. size 1, 2, 4 within a dword.
+ */
 uint32_t pci_config_read(struct pci_bus *bus, uint8_t busno, uint8_t devfn, uint8_t off,
                          unsigned size);
 void pci_config_write(struct pci_bus *bus, uint8_t busno, uint8_t devfn, uint8_t off,

@@ -48,7 +48,8 @@ static void config_written(struct pci_dev *p, uint8_t off, unsigned size)
 static bool piix3_init(struct device *dev, struct error *err)
 {
     struct piix3 *b = (struct piix3 *)dev;
-    pci_dev_init(&b->pci, &(const struct pci_id){ .vendor = 0x8086, .device = 0x7000,
+    pci_dev_init(&b->pci, &(const struct pci_id){ .vendor = 0x8086,
+                                                  .device = 0x7000,
                                                   .class_code = 0x0601,
                                                   .subsystem_vendor = 0x1af4,
                                                   .subsystem = 0x1100 });
@@ -57,7 +58,9 @@ static bool piix3_init(struct device *dev, struct error *err)
     b->pci.writable[PCI_COMMAND] = PCI_COMMAND_PARITY & 0xff;
     pci_set_byte(&b->pci, PCI_STATUS + 1, 0x02);
     /* Registers without a function here keep their documented power-on values and bits. */
-    static const struct { uint8_t off, initial, writable; } regs[] = {
+    static const struct {
+        uint8_t off, initial, writable;
+    } regs[] = {
         { 0x4c, 0x4d, 0x7f }, { 0x4e, 0x03, 0xff }, { 0x4f, 0x00, 0x01 }, { 0x60, 0x80, 0x8f },
         { 0x61, 0x80, 0x8f }, { 0x62, 0x80, 0x8f }, { 0x63, 0x80, 0x8f }, { 0x69, 0x02, 0xfe },
         { 0x6a, 0x00, 0x80 }, { 0x70, 0x80, 0xef }, { 0x76, 0x0c, 0x8f }, { 0x77, 0x0c, 0x8f },

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Intel 82371SB (PIIX3) function 0, PCI to ISA bridge: routes PIRQ A-D (inputs 0..3) to ISA interrupts
- * (outputs 0..15) and owns the reset control register at port 0xcf9 (output PIIX3_OUT_RESET pulses).
+ * Intel 82371SB (PIIX3) function 0, PCI to ISA bridge: routes PIRQ A-D (inputs 0..3) to ISA
+ * interrupts (outputs 0..15) and owns the reset control register at port 0xcf9 (output
+ * PIIX3_OUT_RESET pulses).
  */
 #ifndef DEV_PCI_PIIX3_H
 #define DEV_PCI_PIIX3_H

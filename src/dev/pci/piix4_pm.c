@@ -117,23 +117,12 @@ static uint16_t merge(uint16_t old, unsigned byte, uint8_t val)
 static void write_byte(struct piix4_pm *pm, unsigned off, uint8_t val)
 {
     switch (off & ~1u) {
-    case PM1_STATUS:
-        pm->pm1_status &= ~(val << (off & 1 ? 8 : 0));
-        break;
-    case PM1_ENABLE:
-        pm->pm1_enable = merge(pm->pm1_enable, off & 1, val) & EN_ALL;
-        break;
-    case PM1_CONTROL:
-        write_control(pm, merge(pm->pm1_control, off & 1, val));
-        break;
-    case PM_GPE_STATUS:
-        pm->gpe_status &= ~(val << (off & 1 ? 8 : 0));
-        break;
-    case PM_GPE_ENABLE:
-        pm->gpe_enable = merge(pm->gpe_enable, off & 1, val);
-        break;
-    default:
-        break; /* device monitors, throttling: no function, no state */
+    case PM1_STATUS: pm->pm1_status &= ~(val << (off & 1 ? 8 : 0)); break;
+    case PM1_ENABLE: pm->pm1_enable = merge(pm->pm1_enable, off & 1, val) & EN_ALL; break;
+    case PM1_CONTROL: write_control(pm, merge(pm->pm1_control, off & 1, val)); break;
+    case PM_GPE_STATUS: pm->gpe_status &= ~(val << (off & 1 ? 8 : 0)); break;
+    case PM_GPE_ENABLE: pm->gpe_enable = merge(pm->gpe_enable, off & 1, val); break;
+    default: break; /* device monitors, throttling: no function, no state */
     }
 }
 
@@ -228,9 +217,13 @@ static bool piix4_pm_init(struct device *dev, struct error *err)
 {
     struct piix4_pm *pm = (struct piix4_pm *)dev;
     struct pci_dev *p = &pm->pci;
-    pci_dev_init(p, &(const struct pci_id){ .vendor = 0x8086, .device = 0x7113,
-                                            .class_code = 0x0680, .revision = 3, .pin = 1,
-                                            .subsystem_vendor = 0x1af4, .subsystem = 0x1100 });
+    pci_dev_init(p, &(const struct pci_id){ .vendor = 0x8086,
+                                            .device = 0x7113,
+                                            .class_code = 0x0680,
+                                            .revision = 3,
+                                            .pin = 1,
+                                            .subsystem_vendor = 0x1af4,
+                                            .subsystem = 0x1100 });
     pci_set_word(p, PCI_STATUS, 0x0280); /* medium DEVSEL, fast back-to-back */
     p->writable[PCI_COMMAND] = PCI_COMMAND_IO;
     p->writable[PCI_COMMAND + 1] = 0;
@@ -281,12 +274,27 @@ static void piix4_pm_finish(struct device *dev)
 }
 
 static const struct device_window windows[] = {
-    { .name = "pm", .space = WINDOW_PIO, .size = PM_PORTS, .read = pm_read, .write = pm_write,
-      .min_size = 1, .max_size = 4 },
-    { .name = "apm", .space = WINDOW_PIO, .size = 2, .read = apm_read, .write = apm_write,
-      .min_size = 1, .max_size = 1 },
-    { .name = "smbus", .space = WINDOW_PIO, .size = SMB_PORTS, .read = smb_read,
-      .write = smb_write, .min_size = 1, .max_size = 1 },
+    { .name = "pm",
+      .space = WINDOW_PIO,
+      .size = PM_PORTS,
+      .read = pm_read,
+      .write = pm_write,
+      .min_size = 1,
+      .max_size = 4 },
+    { .name = "apm",
+      .space = WINDOW_PIO,
+      .size = 2,
+      .read = apm_read,
+      .write = apm_write,
+      .min_size = 1,
+      .max_size = 1 },
+    { .name = "smbus",
+      .space = WINDOW_PIO,
+      .size = SMB_PORTS,
+      .read = smb_read,
+      .write = smb_write,
+      .min_size = 1,
+      .max_size = 1 },
 };
 
 const struct device_type piix4_pm_type = {

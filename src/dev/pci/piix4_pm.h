@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Intel 82371AB (PIIX4) function 3, power management: ACPI fixed registers (64 ports at PMBASE), the
- * SMI command ports (window "apm", 2 ports at 0xb2) and an SMBus host with nothing on the bus (16
- * ports at SMBBASE). Output SCI is a level; OFF pulses when the guest enters S5.
+ * Intel 82371AB (PIIX4) function 3, power management: ACPI fixed registers (64 ports at PMBASE),
+ * the SMI command ports (window "apm", 2 ports at 0xb2) and an SMBus host with nothing on the bus
+ * (16 ports at SMBBASE). Output SCI is a level; OFF pulses when the guest enters S5.
  */
 #ifndef DEV_PCI_PIIX4_PM_H
 #define DEV_PCI_PIIX4_PM_H
@@ -10,7 +10,12 @@
 #include "dev/pci/pci.h"
 
 enum { PIIX4_PM_OUT_SCI, PIIX4_PM_OUT_OFF, PIIX4_PM_OUT_COUNT };
-enum { PIIX4_PM_BASE = 0x40, PIIX4_PM_REGMISC = 0x80, PIIX4_SMB_BASE = 0x90, PIIX4_SMB_CONFIG = 0xd2 };
+enum {
+    PIIX4_PM_BASE = 0x40,
+    PIIX4_PM_REGMISC = 0x80,
+    PIIX4_SMB_BASE = 0x90,
+    PIIX4_SMB_CONFIG = 0xd2
+};
 
 /* Offsets in the PMBASE block, and what the FADT and the DSDT say. */
 enum {
