@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The builder: what translators call to write IR. It checks types by assertion, sign-extends constants from their
- * type and leaves out operations that do nothing; everything cleverer is ir/fold.c's.
+ * The builder: what translators call to write IR. It checks types by assertion, sign-extends
+ * constants from their type and leaves out operations that do nothing; everything cleverer is
+ * ir/fold.c's.
  */
 #include "ir/ir.h"
 
@@ -26,8 +27,8 @@ static int64_t sext_type(enum ir_type type, int64_t v)
     return sext((uint64_t)v, ir_type_bits[type]);
 }
 
-ir_val ir_emit(struct ir *ir, enum ir_op op, enum ir_type type, unsigned sub, int64_t imm, unsigned nargs,
-               ir_val a, ir_val b, ir_val c, ir_val d)
+ir_val ir_emit(struct ir *ir, enum ir_op op, enum ir_type type, unsigned sub, int64_t imm,
+               unsigned nargs, ir_val a, ir_val b, ir_val c, ir_val d)
 {
     unsigned i = ir->count;
 
@@ -37,7 +38,12 @@ ir_val ir_emit(struct ir *ir, enum ir_op op, enum ir_type type, unsigned sub, in
         ir->insn = xrealloc_array(ir->insn, ir->cap, sizeof(*ir->insn));
     }
     ir->insn[i] = (struct ir_insn){
-        .op = op, .type = type, .sub = sub, .nargs = nargs, .arg = { a, b, c, d }, .imm = imm,
+        .op = op,
+        .type = type,
+        .sub = sub,
+        .nargs = nargs,
+        .arg = { a, b, c, d },
+        .imm = imm,
     };
     ir->count = i + 1;
     return i;
@@ -48,14 +54,15 @@ static ir_val emit0(struct ir *ir, enum ir_op op, enum ir_type type, unsigned su
     return ir_emit(ir, op, type, sub, imm, 0, 0, 0, 0, 0);
 }
 
-static ir_val emit1(struct ir *ir, enum ir_op op, enum ir_type type, unsigned sub, int64_t imm, ir_val a)
+static ir_val emit1(struct ir *ir, enum ir_op op, enum ir_type type, unsigned sub, int64_t imm,
+                    ir_val a)
 {
     assert(a);
     return ir_emit(ir, op, type, sub, imm, 1, a, 0, 0, 0);
 }
 
-static ir_val emit2(struct ir *ir, enum ir_op op, enum ir_type type, unsigned sub, int64_t imm, ir_val a,
-                    ir_val b)
+static ir_val emit2(struct ir *ir, enum ir_op op, enum ir_type type, unsigned sub, int64_t imm,
+                    ir_val a, ir_val b)
 {
     assert(a && b);
     return ir_emit(ir, op, type, sub, imm, 2, a, b, 0, 0);
@@ -109,15 +116,19 @@ ir_val ir_op2(struct ir *ir, enum ir_op op, ir_val a, ir_val b)
 static bool does_nothing(enum ir_op op, int64_t b)
 {
     switch (op) {
-    case IR_ADD: case IR_SUB: case IR_OR: case IR_XOR: case IR_ANDC:
-    case IR_SHL: case IR_SHR: case IR_SAR: case IR_ROL: case IR_ROR:
-        return b == 0;
-    case IR_AND:
-        return b == -1;
-    case IR_MUL:
-        return b == 1;
-    default:
-        return false;
+    case IR_ADD:
+    case IR_SUB:
+    case IR_OR:
+    case IR_XOR:
+    case IR_ANDC:
+    case IR_SHL:
+    case IR_SHR:
+    case IR_SAR:
+    case IR_ROL:
+    case IR_ROR: return b == 0;
+    case IR_AND: return b == -1;
+    case IR_MUL: return b == 1;
+    default: return false;
     }
 }
 

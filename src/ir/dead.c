@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One backward pass: a PUT that is overwritten before anything can see it and every value that nobody uses become
- * NOPs. It leaves in each insn's aux what IR_LAST_USE and IR_USES read. A slot is seen by a GET, by a helper that is
- * not pure, by everything that may raise or leave, and across the edges of an IR block.
+ * One backward pass: a PUT that is overwritten before anything can see it and every value that
+ * nobody uses become NOPs. It leaves in each insn's aux what IR_LAST_USE and IR_USES read. A slot
+ * is seen by a GET, by a helper that is not pure, by everything that may raise or leave, and across
+ * the edges of an IR block.
  */
 #include "ir/scratch.h"
 

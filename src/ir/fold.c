@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One forward pass that writes the region anew into a second array: constants, identities (fold_*.c), slot contents
- * forwarded from PUT and GET to GET, equal values shared, branches decided, unreachable code left out. Values, and
- * what is known about slots, end with the IR block. Nothing is allocated per insn.
+ * One forward pass that writes the region anew into a second array: constants, identities
+ * (fold_*.c), slot contents forwarded from PUT and GET to GET, equal values shared, branches
+ * decided, unreachable code left out. Values, and what is known about slots, end with the IR block.
+ * Nothing is allocated per insn.
  */
 #include "ir/fold.h"
 
@@ -29,9 +30,11 @@ static unsigned hash(const struct ir_insn *in)
     uint32_t head;
 
     memcpy(&head, in, sizeof(head));
-    memcpy(&args, in->arg, sizeof(args)); /* as rename_operands() stored them: the processor forwards the store */
+    memcpy(&args, in->arg,
+           sizeof(args)); /* as rename_operands() stored them: the processor forwards the store */
     return (unsigned)((((uint64_t)head << 32 ^ args) * UINT64_C(0x9e3779b97f4a7c15) ^
-                       ((uint64_t)in->imm ^ head) * UINT64_C(0xc2b2ae3d27d4eb4f)) >> (64 - IR_CSE_BITS));
+                       ((uint64_t)in->imm ^ head) * UINT64_C(0xc2b2ae3d27d4eb4f)) >>
+                      (64 - IR_CSE_BITS));
 }
 
 static bool same(const struct ir_insn *x, const struct ir_insn *y)
@@ -39,7 +42,8 @@ static bool same(const struct ir_insn *x, const struct ir_insn *y)
     return !memcmp(x, y, offsetof(struct ir_insn, aux)) && x->imm == y->imm;
 }
 
-/* Stale entries of the table do no harm: an insn of this block that looks the same is the same value. */
+/* Stale entries of the table do no harm: an insn of this block that looks the same is the same
+ * value. */
 static ir_val share(struct fold *f, const struct ir_insn *in)
 {
     ir_val *entry = &f->cse[hash(in)];
@@ -51,17 +55,20 @@ static ir_val share(struct fold *f, const struct ir_insn *in)
 
 ir_val fold_const(struct fold *f, enum ir_type type, int64_t v)
 {
-    return share(f, &(struct ir_insn){ .op = IR_CONST, .type = type, .imm = sext(v, ir_type_bits[type]) });
+    return share(
+        f, &(struct ir_insn){ .op = IR_CONST, .type = type, .imm = sext(v, ir_type_bits[type]) });
 }
 
 ir_val fold_op1(struct fold *f, enum ir_op op, enum ir_type type, int64_t imm, ir_val a)
 {
-    return fold_value(f, &(struct ir_insn){ .op = op, .type = type, .nargs = 1, .arg = { a }, .imm = imm });
+    return fold_value(
+        f, &(struct ir_insn){ .op = op, .type = type, .nargs = 1, .arg = { a }, .imm = imm });
 }
 
 ir_val fold_op2(struct fold *f, enum ir_op op, enum ir_type type, int64_t imm, ir_val a, ir_val b)
 {
-    return fold_value(f, &(struct ir_insn){ .op = op, .type = type, .nargs = 2, .arg = { a, b }, .imm = imm });
+    return fold_value(
+        f, &(struct ir_insn){ .op = op, .type = type, .nargs = 2, .arg = { a, b }, .imm = imm });
 }
 
 ir_val fold_op2c(struct fold *f, enum ir_op op, ir_val a, int64_t b)
@@ -154,7 +161,8 @@ static ir_val fold_get(struct fold *f, const struct ir_insn *in)
             return fold_op1(f, IR_TRUNC, type, 0, v);
         if (has == IR_V128 && (type == IR_I32 || type == IR_I64))
             return fold_value(
-                f, &(struct ir_insn){ .op = IR_VTOI, .type = type, .sub = type, .nargs = 1, .arg = { v } });
+                f, &(struct ir_insn){
+                       .op = IR_VTOI, .type = type, .sub = type, .nargs = 1, .arg = { v } });
         if (has == IR_V128)
             return fold_append(f, in);
     } else if (in->imm == f->ir->slot_pc && f->pc_known && type <= IR_I64) {
@@ -205,15 +213,9 @@ static void fold_br(struct fold *f, const struct ir_insn *in)
 static void fold_brcond(struct fold *f, struct ir_insn *in)
 {
     switch (fold_compare(f, &in->sub, &in->arg[0], &in->arg[1])) {
-    case 0:
-        f->label_refs[in->imm]--;
-        return;
-    case 1:
-        fold_br(f, &(struct ir_insn){ .op = IR_BR, .type = IR_NONE, .imm = in->imm });
-        return;
-    default:
-        fold_append(f, in);
-        new_block(f);
+    case 0: f->label_refs[in->imm]--; return;
+    case 1: fold_br(f, &(struct ir_insn){ .op = IR_BR, .type = IR_NONE, .imm = in->imm }); return;
+    default: fold_append(f, in); new_block(f);
     }
 }
 
@@ -231,7 +233,8 @@ static ir_val fold_call(struct fold *f, const struct ir_insn *in)
 
 /* ---- memory ---- */
 
-/* Constants added to an address move into the displacement; what is cut off anyway is not computed. */
+/* Constants added to an address move into the displacement; what is cut off anyway is not computed.
+ */
 static ir_val fold_memory(struct fold *f, struct ir_insn *in)
 {
     int64_t c;
@@ -248,7 +251,8 @@ static ir_val fold_memory(struct fold *f, struct ir_insn *in)
         const struct ir_insn *d = fold_def(f, in->arg[1]);
         unsigned bits = 8u << (in->sub & IR_MEM_SIZE);
 
-        while (d->op >= IR_ZEXT && d->op <= IR_TRUNC && ir_type_bits[fold_type(f, d->arg[0])] >= bits) {
+        while (d->op >= IR_ZEXT && d->op <= IR_TRUNC &&
+               ir_type_bits[fold_type(f, d->arg[0])] >= bits) {
             in->arg[1] = d->arg[0];
             d = fold_def(f, d->arg[0]);
         }
@@ -269,7 +273,8 @@ static void count_label_refs(struct fold *f)
 }
 
 /* Unused operands are 0, and so is map[0]. One store: hash() reads it back. */
-static inline void rename_operands(const struct fold *f, struct ir_insn *in, const struct ir_insn *old)
+static inline void rename_operands(const struct fold *f, struct ir_insn *in,
+                                   const struct ir_insn *old)
 {
     uint64_t args = f->map[old->arg[0]] | (uint64_t)f->map[old->arg[1]] << 16 |
                     (uint64_t)f->map[old->arg[2]] << 32 | (uint64_t)f->map[old->arg[3]] << 48;
@@ -281,38 +286,33 @@ static inline void rename_operands(const struct fold *f, struct ir_insn *in, con
 static ir_val fold_one(struct fold *f, struct ir_insn *in)
 {
     switch (in->op) {
-    case IR_NOP:
-        return IR_NO_VAL;
-    case IR_INSN:
-        fold_insn_start(f, in);
-        return IR_NO_VAL;
-    case IR_COPY:
-        return in->arg[0];
-    case IR_CONST:
-        return share(f, in);
-    case IR_GET:
-        return fold_get(f, in);
-    case IR_PUT:
-        fold_put(f, in);
-        return IR_NO_VAL;
-    case IR_LABEL:
-        fold_label(f, in);
-        return IR_NO_VAL;
-    case IR_BR:
-        fold_br(f, in);
-        return IR_NO_VAL;
-    case IR_BRCOND:
-        fold_brcond(f, in);
-        return IR_NO_VAL;
-    case IR_CALL:
-        return fold_call(f, in);
-    case IR_EXIT_JMP: case IR_EXIT_IND: case IR_EXIT_LOOP:
+    case IR_NOP: return IR_NO_VAL;
+    case IR_INSN: fold_insn_start(f, in); return IR_NO_VAL;
+    case IR_COPY: return in->arg[0];
+    case IR_CONST: return share(f, in);
+    case IR_GET: return fold_get(f, in);
+    case IR_PUT: fold_put(f, in); return IR_NO_VAL;
+    case IR_LABEL: fold_label(f, in); return IR_NO_VAL;
+    case IR_BR: fold_br(f, in); return IR_NO_VAL;
+    case IR_BRCOND: fold_brcond(f, in); return IR_NO_VAL;
+    case IR_CALL: return fold_call(f, in);
+    case IR_EXIT_JMP:
+    case IR_EXIT_IND:
+    case IR_EXIT_LOOP:
         fold_append(f, in);
         f->unreachable = true;
         return IR_NO_VAL;
-    case IR_LD: case IR_ST: case IR_XLATE: case IR_LDH: case IR_STH: case IR_AT_XCHG: case IR_AT_ADD:
-    case IR_AT_AND: case IR_AT_OR: case IR_AT_XOR: case IR_AT_CAS:
-        return fold_memory(f, in);
+    case IR_LD:
+    case IR_ST:
+    case IR_XLATE:
+    case IR_LDH:
+    case IR_STH:
+    case IR_AT_XCHG:
+    case IR_AT_ADD:
+    case IR_AT_AND:
+    case IR_AT_OR:
+    case IR_AT_XOR:
+    case IR_AT_CAS: return fold_memory(f, in);
     default:
         return ir_op_info[in->op].flags & IR_FLAG_SIDE ? fold_append(f, in) : fold_value(f, in);
     }
@@ -336,7 +336,9 @@ static void reserve_out(struct fold *f, struct ir_scratch *s)
 void ir_pass_fold(struct ir *ir)
 {
     struct ir_scratch *s = ir->scratch;
-    struct fold f = { .ir = ir, .count = 1, .block = 1, .epoch = 1, .slot = s->slot, .cse = s->cse };
+    struct fold f = {
+        .ir = ir, .count = 1, .block = 1, .epoch = 1, .slot = s->slot, .cse = s->cse
+    };
     struct ir_insn *old = ir->insn;
     unsigned old_cap = ir->cap;
 

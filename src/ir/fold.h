@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Between the files of the fold pass. A simplifier gets a proposed insn whose operands are new values, and answers
- * with an existing value, a proposal it made simpler, or nothing. Private to ir/.
+ * Between the files of the fold pass. A simplifier gets a proposed insn whose operands are new
+ * values, and answers with an existing value, a proposal it made simpler, or nothing. Private to
+ * ir/.
  */
 #pragma once
 
@@ -13,14 +14,14 @@ struct fold {
     struct ir_insn *out; /* the new region */
     unsigned count;      /* insns in it */
     unsigned cap;
-    unsigned block;      /* first insn of the IR block being written */
-    ir_val *map;         /* old value -> new value */
+    unsigned block; /* first insn of the IR block being written */
+    ir_val *map;    /* old value -> new value */
     ir_val *cse;
-    uint32_t *slot;      /* epoch << 16 | value that the slot holds */
-    uint32_t epoch;      /* what slots hold is forgotten by counting on */
+    uint32_t *slot; /* epoch << 16 | value that the slot holds */
+    uint32_t epoch; /* what slots hold is forgotten by counting on */
     uint32_t *label_refs;
     bool unreachable;
-    bool pc_known;       /* the pc slot holds pc: since an INSN, and no PUT */
+    bool pc_known; /* the pc slot holds pc: since an INSN, and no PUT */
     gva_t pc;
 };
 
@@ -66,8 +67,8 @@ ir_val fold_op2(struct fold *f, enum ir_op op, enum ir_type type, int64_t imm, i
 ir_val fold_op2c(struct fold *f, enum ir_op op, ir_val a, int64_t b);
 
 /* ---- simplifiers: the value, or IR_NO_VAL after leaving *in as it should be appended ---- */
-ir_val fold_int(struct fold *f, struct ir_insn *in);  /* ADD..LEA, NOT, NEG, shifts */
-ir_val fold_bits(struct fold *f, struct ir_insn *in); /* ZEXT..BSWAP */
+ir_val fold_int(struct fold *f, struct ir_insn *in);    /* ADD..LEA, NOT, NEG, shifts */
+ir_val fold_bits(struct fold *f, struct ir_insn *in);   /* ZEXT..BSWAP */
 ir_val fold_select(struct fold *f, struct ir_insn *in); /* SETCOND SELECT */
 ir_val fold_vec(struct fold *f, struct ir_insn *in);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The fold pass on widths and fields: extensions, truncations, extract and deposit see through each other, so that the
- * partial registers of the guest cost nothing where they are not partial.
+ * The fold pass on widths and fields: extensions, truncations, extract and deposit see through each
+ * other, so that the partial registers of the guest cost nothing where they are not partial.
  */
 #include "ir/fold.h"
 
@@ -12,21 +12,16 @@ unsigned fold_width(const struct fold *f, ir_val v)
     int64_t c;
 
     switch (d->op) {
-    case IR_CONST:
-        return d->imm ? 64 - __builtin_clzll((uint64_t)d->imm & ir_mask(d->type)) : 1;
-    case IR_ZEXT:
-        return fold_width(f, d->arg[0]);
-    case IR_TRUNC:
-        w = fold_width(f, d->arg[0]);
-        return MIN(w, n);
-    case IR_EXTRACT:
-        return IR_FIELD_LEN(d->imm);
-    case IR_SETCOND:
-        return 1;
-    case IR_CLZ: case IR_CTZ: case IR_POPCNT:
-        return 7;
-    case IR_LD: case IR_LDH:
-        return d->sub & IR_MEM_SIGN ? n : MIN(n, 8u << (d->sub & IR_MEM_SIZE));
+    case IR_CONST: return d->imm ? 64 - __builtin_clzll((uint64_t)d->imm & ir_mask(d->type)) : 1;
+    case IR_ZEXT: return fold_width(f, d->arg[0]);
+    case IR_TRUNC: w = fold_width(f, d->arg[0]); return MIN(w, n);
+    case IR_EXTRACT: return IR_FIELD_LEN(d->imm);
+    case IR_SETCOND: return 1;
+    case IR_CLZ:
+    case IR_CTZ:
+    case IR_POPCNT: return 7;
+    case IR_LD:
+    case IR_LDH: return d->sub & IR_MEM_SIGN ? n : MIN(n, 8u << (d->sub & IR_MEM_SIZE));
     case IR_AND:
         if (fold_is_const(f, d->arg[1]))
             return fold_width(f, d->arg[1]);
@@ -35,8 +30,7 @@ unsigned fold_width(const struct fold *f, ir_val v)
         if (fold_is_op_const(f, v, IR_SHR, &c) && c > 0 && c < n)
             return n - c;
         return n;
-    default:
-        return n;
+    default: return n;
     }
 }
 
@@ -52,7 +46,10 @@ static ir_val in_type(struct fold *f, enum ir_type type, ir_val x)
 
 static ir_val setcond_in(struct fold *f, enum ir_type type, const struct ir_insn *d)
 {
-    return fold_value(f, &(struct ir_insn){ .op = IR_SETCOND, .type = type, .sub = d->sub, .nargs = 2,
+    return fold_value(f, &(struct ir_insn){ .op = IR_SETCOND,
+                                            .type = type,
+                                            .sub = d->sub,
+                                            .nargs = 2,
                                             .arg = { d->arg[0], d->arg[1] } });
 }
 
@@ -99,16 +96,15 @@ static ir_val low_part(const struct fold *f, const struct ir_insn *d, unsigned n
         if (fold_is_const(f, d->arg[1]) && !(~(uint64_t)fold_imm(f, d->arg[1]) & mask))
             return d->arg[0];
         return IR_NO_VAL;
-    case IR_OR: case IR_XOR:
+    case IR_OR:
+    case IR_XOR:
         if (fold_is_const(f, d->arg[1]) && !((uint64_t)fold_imm(f, d->arg[1]) & mask))
             return d->arg[0];
         return IR_NO_VAL;
-    case IR_TRUNC:
-        return d->arg[0];
-    case IR_ZEXT: case IR_SEXT:
-        return ir_type_bits[fold_type(f, d->arg[0])] >= n ? d->arg[0] : IR_NO_VAL;
-    default:
-        return IR_NO_VAL;
+    case IR_TRUNC: return d->arg[0];
+    case IR_ZEXT:
+    case IR_SEXT: return ir_type_bits[fold_type(f, d->arg[0])] >= n ? d->arg[0] : IR_NO_VAL;
+    default: return IR_NO_VAL;
     }
 }
 
@@ -155,10 +151,12 @@ static ir_val fold_extract(struct fold *f, struct ir_insn *in)
     if (d->op == IR_DEPOSIT)
         return extract_deposit(f, in, d);
     if (d->op == IR_EXTRACT) /* within it, or the test of the width would have caught it */
-        return fold_op1(f, IR_EXTRACT, in->type, IR_FIELD(pos + IR_FIELD_POS(d->imm), len), d->arg[0]);
+        return fold_op1(f, IR_EXTRACT, in->type, IR_FIELD(pos + IR_FIELD_POS(d->imm), len),
+                        d->arg[0]);
     if (fold_is_op_const(f, in->arg[0], IR_SHR, &c) && c > 0 && pos + len + c <= n)
         return fold_op1(f, IR_EXTRACT, in->type, IR_FIELD(pos + c, len), d->arg[0]);
-    if (fold_is_op_const(f, in->arg[0], IR_AND, &c) && !(~bits((uint64_t)c, pos, len) << (64 - len)))
+    if (fold_is_op_const(f, in->arg[0], IR_AND, &c) &&
+        !(~bits((uint64_t)c, pos, len) << (64 - len)))
         return fold_op1(f, IR_EXTRACT, in->type, in->imm, d->arg[0]);
     return IR_NO_VAL;
 }
@@ -181,7 +179,8 @@ static ir_val fold_deposit(struct fold *f, struct ir_insn *in)
         x = low_part(f, db, len);
         if (x && fold_type(f, x) == in->type) {
             in->arg[1] = x;
-        } else if (x && fold_def(f, x)->op == IR_TRUNC && fold_type(f, fold_def(f, x)->arg[0]) == in->type) {
+        } else if (x && fold_def(f, x)->op == IR_TRUNC &&
+                   fold_type(f, fold_def(f, x)->arg[0]) == in->type) {
             in->arg[1] = fold_def(f, x)->arg[0]; /* zext(trunc y) */
         } else {
             break;
@@ -199,12 +198,13 @@ static ir_val fold_deposit(struct fold *f, struct ir_insn *in)
 ir_val fold_bits(struct fold *f, struct ir_insn *in)
 {
     switch (in->op) {
-    case IR_ZEXT:    return fold_zext(f, in);
-    case IR_SEXT:    return fold_sext(f, in);
-    case IR_TRUNC:   return fold_trunc(f, in);
+    case IR_ZEXT: return fold_zext(f, in);
+    case IR_SEXT: return fold_sext(f, in);
+    case IR_TRUNC: return fold_trunc(f, in);
     case IR_EXTRACT: return fold_extract(f, in);
     case IR_DEPOSIT: return fold_deposit(f, in);
     default: /* BSWAP */
-        return fold_def(f, in->arg[0])->op == IR_BSWAP ? fold_def(f, in->arg[0])->arg[0] : IR_NO_VAL;
+        return fold_def(f, in->arg[0])->op == IR_BSWAP ? fold_def(f, in->arg[0])->arg[0]
+                                                       : IR_NO_VAL;
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The fold pass on integer arithmetic. Constants stand second (fold_value has swapped commutative operands); all-constant
- * insns never come here.
+ * The fold pass on integer arithmetic. Constants stand second (fold_value has swapped commutative
+ * operands); all-constant insns never come here.
  */
 #include "ir/fold.h"
 
@@ -20,10 +20,13 @@ static bool has_lea(const struct ir_insn *in)
     return in->type == IR_I32 || in->type == IR_I64;
 }
 
-static ir_val make_lea(struct fold *f, enum ir_type type, ir_val a, ir_val b, unsigned shift, int64_t disp)
+static ir_val make_lea(struct fold *f, enum ir_type type, ir_val a, ir_val b, unsigned shift,
+                       int64_t disp)
 {
-    return fold_value(f, &(struct ir_insn){ .op = IR_LEA, .type = type, .sub = shift, .nargs = 2, .arg = { a, b },
-                                            .imm = disp });
+    return fold_value(
+        f,
+        &(struct ir_insn){
+            .op = IR_LEA, .type = type, .sub = shift, .nargs = 2, .arg = { a, b }, .imm = disp });
 }
 
 static int64_t wrap_add(enum ir_type type, int64_t a, int64_t b)
@@ -42,7 +45,8 @@ static ir_val fold_add_const(struct fold *f, const struct ir_insn *in)
     if (fold_is_op_const(f, a, IR_ADD, &c))
         return fold_op2c(f, IR_ADD, da->arg[0], wrap_add(in->type, b, c));
     if (da->op == IR_LEA && fits32(wrap_add(in->type, da->imm, b)))
-        return make_lea(f, in->type, da->arg[0], da->arg[1], da->sub, wrap_add(in->type, da->imm, b));
+        return make_lea(f, in->type, da->arg[0], da->arg[1], da->sub,
+                        wrap_add(in->type, da->imm, b));
     return IR_NO_VAL;
 }
 
@@ -92,7 +96,8 @@ static ir_val fold_lea(struct fold *f, struct ir_insn *in)
     int64_t c;
 
     if (fold_is_const(f, b))
-        return fold_op2c(f, IR_ADD, a, (int64_t)(((uint64_t)fold_imm(f, b) << in->sub) + (uint64_t)in->imm));
+        return fold_op2c(f, IR_ADD, a,
+                         (int64_t)(((uint64_t)fold_imm(f, b) << in->sub) + (uint64_t)in->imm));
     if (fold_is_const(f, a)) {
         c = (int64_t)((uint64_t)fold_imm(f, a) + (uint64_t)in->imm);
         return fold_op2c(f, IR_ADD, in->sub ? fold_op2c(f, IR_SHL, b, in->sub) : b, c);
@@ -100,7 +105,8 @@ static ir_val fold_lea(struct fold *f, struct ir_insn *in)
     if (!in->sub && !in->imm)
         return fold_op2(f, IR_ADD, in->type, 0, a, b);
     if (fold_is_op_const(f, a, IR_ADD, &c) && fits32(wrap_add(in->type, in->imm, c)))
-        return make_lea(f, in->type, fold_def(f, a)->arg[0], b, in->sub, wrap_add(in->type, in->imm, c));
+        return make_lea(f, in->type, fold_def(f, a)->arg[0], b, in->sub,
+                        wrap_add(in->type, in->imm, c));
     if (fold_is_op_const(f, b, IR_ADD, &c)) {
         c = wrap_add(in->type, in->imm, (int64_t)((uint64_t)c << in->sub));
         if (fits32(c))
@@ -200,7 +206,10 @@ static ir_val fold_xor(struct fold *f, struct ir_insn *in)
     if (fold_imm(f, b) == -1)
         return fold_op1(f, IR_NOT, in->type, 0, a);
     if (fold_imm(f, b) == 1 && da->op == IR_SETCOND)
-        return fold_value(f, &(struct ir_insn){ .op = IR_SETCOND, .type = in->type, .sub = da->sub ^ 1, .nargs = 2,
+        return fold_value(f, &(struct ir_insn){ .op = IR_SETCOND,
+                                                .type = in->type,
+                                                .sub = da->sub ^ 1,
+                                                .nargs = 2,
                                                 .arg = { da->arg[0], da->arg[1] } });
     if (fold_is_op_const(f, a, IR_XOR, &c))
         return fold_op2c(f, IR_XOR, da->arg[0], fold_imm(f, b) ^ c);
@@ -276,18 +285,22 @@ static ir_val fold_shift(struct fold *f, struct ir_insn *in)
 ir_val fold_int(struct fold *f, struct ir_insn *in)
 {
     switch (in->op) {
-    case IR_ADD:  return fold_add(f, in);
-    case IR_SUB:  return fold_sub(f, in);
-    case IR_MUL:  return fold_mul(f, in);
-    case IR_MULUH: case IR_MULSH: case IR_UDIV: case IR_SDIV: case IR_UREM: case IR_SREM:
-        return fold_div(f, in);
-    case IR_AND:  return fold_and(f, in);
-    case IR_OR:   return fold_or(f, in);
-    case IR_XOR:  return fold_xor(f, in);
+    case IR_ADD: return fold_add(f, in);
+    case IR_SUB: return fold_sub(f, in);
+    case IR_MUL: return fold_mul(f, in);
+    case IR_MULUH:
+    case IR_MULSH:
+    case IR_UDIV:
+    case IR_SDIV:
+    case IR_UREM:
+    case IR_SREM: return fold_div(f, in);
+    case IR_AND: return fold_and(f, in);
+    case IR_OR: return fold_or(f, in);
+    case IR_XOR: return fold_xor(f, in);
     case IR_ANDC: return fold_andc(f, in);
-    case IR_NOT: case IR_NEG:
-        return fold_not(f, in);
-    case IR_LEA:  return fold_lea(f, in);
-    default:      return fold_shift(f, in);
+    case IR_NOT:
+    case IR_NEG: return fold_not(f, in);
+    case IR_LEA: return fold_lea(f, in);
+    default: return fold_shift(f, in);
     }
 }

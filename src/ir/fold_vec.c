@@ -53,8 +53,10 @@ ir_val fold_vec(struct fold *f, struct ir_insn *in)
     const struct ir_insn *d;
 
     switch (in->op) {
-    case IR_VAND: case IR_VOR: case IR_VXOR: case IR_VANDN:
-        return fold_logic(f, in);
+    case IR_VAND:
+    case IR_VOR:
+    case IR_VXOR:
+    case IR_VANDN: return fold_logic(f, in);
     case IR_VSUB:
         if (in->arg[0] == in->arg[1] && !(in->sub & IR_SCALAR))
             return make_vconst(f, 0);
@@ -63,21 +65,23 @@ ir_val fold_vec(struct fold *f, struct ir_insn *in)
         return in->arg[0] == in->arg[1] && !(in->sub & IR_SCALAR) ? make_vconst(f, 0) : IR_NO_VAL;
     case IR_VCMPEQ:
         return in->arg[0] == in->arg[1] && !(in->sub & IR_SCALAR) ? make_vconst(f, -1) : IR_NO_VAL;
-    case IR_VADD:
-        return is_vconst(f, in->arg[1], 0) ? in->arg[0] : IR_NO_VAL;
-    case IR_VSHLI: case IR_VSHRI: case IR_VSARI: case IR_VBSHL: case IR_VBSHR:
-        return in->imm ? IR_NO_VAL : in->arg[0];
-    case IR_VTOI:
-        return fold_vtoi(f, in);
+    case IR_VADD: return is_vconst(f, in->arg[1], 0) ? in->arg[0] : IR_NO_VAL;
+    case IR_VSHLI:
+    case IR_VSHRI:
+    case IR_VSARI:
+    case IR_VBSHL:
+    case IR_VBSHR: return in->imm ? IR_NO_VAL : in->arg[0];
+    case IR_VTOI: return fold_vtoi(f, in);
     case IR_VFROMI:
-        return fold_is_const(f, in->arg[0]) && !fold_imm(f, in->arg[0]) ? make_vconst(f, 0) : IR_NO_VAL;
+        return fold_is_const(f, in->arg[0]) && !fold_imm(f, in->arg[0]) ? make_vconst(f, 0)
+                                                                        : IR_NO_VAL;
     case IR_VZEXTLO: /* of itself, or of a move that left zeros above */
         d = fold_def(f, in->arg[0]);
         if (d->op == IR_VZEXTLO && d->sub == in->sub)
             return in->arg[0];
-        return d->op == IR_VFROMI &&
-                       (in->sub == IR_F64 || fold_type(f, d->arg[0]) == IR_I32) ? in->arg[0] : IR_NO_VAL;
-    default:
-        return IR_NO_VAL;
+        return d->op == IR_VFROMI && (in->sub == IR_F64 || fold_type(f, d->arg[0]) == IR_I32)
+                   ? in->arg[0]
+                   : IR_NO_VAL;
+    default: return IR_NO_VAL;
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The interpreter: runs a region insn by insn. Slots live in the cpu structure all the time, so the state is exact at
- * every moment; INSN stores the pc. Slow by design: it is the fallback where no backend fits, and the oracle of every
- * backend that does.
+ * The interpreter: runs a region insn by insn. Slots live in the cpu structure all the time, so the
+ * state is exact at every moment; INSN stores the pc. Slow by design: it is the fallback where no
+ * backend fits, and the oracle of every backend that does.
  */
 #include "ir/interp.h"
 
@@ -73,8 +73,8 @@ static void run_brcond(struct interp *r, const struct ir_insn *in, union ir_v128
 
 typedef uint64_t call_fn(void *cpu, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
-/* Every argument is a word: an integer or a pointer; words that the helper does not take are ignored by the C calling
- * conventions of all hosts we know. */
+/* Every argument is a word: an integer or a pointer; words that the helper does not take are
+ * ignored by the C calling conventions of all hosts we know. */
 static void run_call(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
 {
     const struct helper *h = (const struct helper *)(intptr_t)in->imm;
@@ -86,7 +86,8 @@ static void run_call(struct interp *r, const struct ir_insn *in, union ir_v128 *
     if (in->type == IR_V128)
         w[n++] = (uintptr_t)&result;
     for (unsigned k = 0; k < in->nargs; k++)
-        w[n++] = ir_type_of(r->ir, in->arg[k]) == IR_V128 ? (uintptr_t)interp_arg(r, in, k) : arg_int(r, in, k);
+        w[n++] = ir_type_of(r->ir, in->arg[k]) == IR_V128 ? (uintptr_t)interp_arg(r, in, k)
+                                                          : arg_int(r, in, k);
     v = fn(r->cpu, w[0], w[1], w[2], w[3], w[4]);
     if (in->type == IR_V128)
         *d = result;
@@ -141,7 +142,8 @@ static void run_ld(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
 {
     union ir_v128 v = { 0 };
 
-    r->ops->load(r->cpu, arg_int(r, in, 0) + (uint64_t)in->imm, &v, 1u << (in->sub & IR_MEM_SIZE), in->sub);
+    r->ops->load(r->cpu, arg_int(r, in, 0) + (uint64_t)in->imm, &v, 1u << (in->sub & IR_MEM_SIZE),
+                 in->sub);
     extend(in, &v);
     *d = v;
 }
@@ -175,8 +177,9 @@ static void run_sth(struct interp *r, const struct ir_insn *in, union ir_v128 *d
 
 static void run_atomic(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
 {
-    uint64_t old = r->ops->atomic(r->cpu, in->op, arg_int(r, in, 0) + (uint64_t)in->imm, type_size(in->type),
-                                  arg_int(r, in, 1), in->op == IR_AT_CAS ? arg_int(r, in, 2) : 0);
+    uint64_t old =
+        r->ops->atomic(r->cpu, in->op, arg_int(r, in, 0) + (uint64_t)in->imm, type_size(in->type),
+                       arg_int(r, in, 1), in->op == IR_AT_CAS ? arg_int(r, in, 2) : 0);
 
     d->u64[0] = old & ir_mask(in->type);
 }
@@ -201,16 +204,16 @@ static interp_fn *const run_op[IR_OP_COUNT] = {
     [IR_EXIT_IND] = run_exit_ind,
     [IR_EXIT_LOOP] = run_exit_loop,
     [IR_RETADDR] = run_nop,
-    [IR_ADD ... IR_SELECT] = run_eval,
+    [IR_ADD... IR_SELECT] = run_eval,
     [IR_LD] = run_ld,
     [IR_ST] = run_st,
     [IR_XLATE] = run_xlate,
     [IR_LDH] = run_ldh,
     [IR_STH] = run_sth,
-    [IR_AT_XCHG ... IR_AT_CAS] = run_atomic,
+    [IR_AT_XCHG... IR_AT_CAS] = run_atomic,
     [IR_FENCE] = run_fence,
-    [IR_VCONST ... IR_VINSERTPS] = ir_interp_vec,
-    [IR_VFADD ... IR_OP_COUNT - 1] = ir_interp_fp,
+    [IR_VCONST... IR_VINSERTPS] = ir_interp_vec,
+    [IR_VFADD... IR_OP_COUNT - 1] = ir_interp_fp,
 };
 
 enum ir_exit_kind ir_interp(const struct ir *ir, void *cpu, const struct ir_interp_ops *ops)
@@ -218,7 +221,8 @@ enum ir_exit_kind ir_interp(const struct ir *ir, void *cpu, const struct ir_inte
     struct interp r = { .ir = ir, .cpu = cpu, .ops = ops, .next = 1 };
     uint16_t *label = alloca((ir->labels + 1) * sizeof(*label));
 
-    /* On the stack, as a guest exception leaves by longjmp; IR_MAX_INSNS makes it 384 KiB at most. */
+    /* On the stack, as a guest exception leaves by longjmp; IR_MAX_INSNS makes it 384 KiB at most.
+     */
     r.v = alloca(ir->count * sizeof(*r.v));
     r.v[0] = (union ir_v128){ 0 };
     r.label = label;

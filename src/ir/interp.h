@@ -20,13 +20,16 @@ struct interp {
 /* in is the insn, d the place of its result. */
 typedef void interp_fn(struct interp *r, const struct ir_insn *in, union ir_v128 *d);
 
-static inline const union ir_v128 *interp_arg(const struct interp *r, const struct ir_insn *in, unsigned k)
+static inline const union ir_v128 *interp_arg(const struct interp *r, const struct ir_insn *in,
+                                              unsigned k)
 {
     return &r->v[in->arg[k]];
 }
 
-void ir_interp_vec(struct interp *r, const struct ir_insn *in, union ir_v128 *d); /* VCONST..VINSERTPS */
-void ir_interp_fp(struct interp *r, const struct ir_insn *in, union ir_v128 *d);  /* VFADD..VFCVTPFI */
+void ir_interp_vec(struct interp *r, const struct ir_insn *in,
+                   union ir_v128 *d); /* VCONST..VINSERTPS */
+void ir_interp_fp(struct interp *r, const struct ir_insn *in,
+                  union ir_v128 *d); /* VFADD..VFCVTPFI */
 
 /* One floating point op. d enters as operand a and leaves as the result; integers in u64[0]. */
 struct fp_op {

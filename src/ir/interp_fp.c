@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The interpreter's floating point ops: on x86-64 by the very instructions that they are defined by, elsewhere in
- * portable C. Rounding mode and sticky flags are the fp environment's.
+ * The interpreter's floating point ops: on x86-64 by the very instructions that they are defined
+ * by, elsewhere in portable C. Rounding mode and sticky flags are the fp environment's.
  */
 #include "ir/interp.h"
 

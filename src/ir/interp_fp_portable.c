@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Floating point ops in portable C, with x86's results: NaN payloads, min and max, the integer indefinite. Sticky
- * flags through <fenv.h>; the denormal flag, DAZ and FTZ have no portable form and are missing. Operands go
- * through volatile so that the compiler computes nothing before its time.
+ * Floating point ops in portable C, with x86's results: NaN payloads, min and max, the integer
+ * indefinite. Sticky flags through <fenv.h>; the denormal flag, DAZ and FTZ have no portable form
+ * and are missing. Operands go through volatile so that the compiler computes nothing before its
+ * time.
  */
 #include "ir/interp.h"
 
@@ -10,6 +11,10 @@
 #include <fenv.h>
 #include <math.h>
 #include <string.h>
+
+/* Through a volatile pointer: what gcc puts in place of rint() rounds by magnitude, wrong where the
+ * mode is directed. */
+static double (*const volatile host_rint)(double) = rint;
 
 static bool is_f64(const struct fp_op *f)
 {
@@ -31,8 +36,14 @@ static void lane_set(union ir_v128 *v, bool f64, unsigned k, uint64_t x)
 
 static double to_f64(uint64_t x, bool f64)
 {
-    union { uint64_t u; double d; } d = { x };
-    union { uint32_t u; float f; } s = { (uint32_t)x };
+    union {
+        uint64_t u;
+        double d;
+    } d = { x };
+    union {
+        uint32_t u;
+        float f;
+    } s = { (uint32_t)x };
 
     return f64 ? d.d : (double)s.f;
 }
@@ -67,7 +78,10 @@ static uint64_t quieted(uint64_t x, bool f64)
 
 static uint64_t arith32(enum ir_op op, uint64_t a, uint64_t b)
 {
-    union { uint32_t u; float f; } x = { (uint32_t)a }, y = { (uint32_t)b }, z;
+    union {
+        uint32_t u;
+        float f;
+    } x = { (uint32_t)a }, y = { (uint32_t)b }, z;
     volatile float p = x.f, q = y.f, r;
 
     switch (op) {
@@ -75,7 +89,7 @@ static uint64_t arith32(enum ir_op op, uint64_t a, uint64_t b)
     case IR_VFSUB: r = p - q; break;
     case IR_VFMUL: r = p * q; break;
     case IR_VFDIV: r = p / q; break;
-    default:       r = sqrtf(q); break;
+    default: r = sqrtf(q); break;
     }
     z.f = r;
     return z.u;
@@ -83,7 +97,10 @@ static uint64_t arith32(enum ir_op op, uint64_t a, uint64_t b)
 
 static uint64_t arith64(enum ir_op op, uint64_t a, uint64_t b)
 {
-    union { uint64_t u; double f; } x = { a }, y = { b }, z;
+    union {
+        uint64_t u;
+        double f;
+    } x = { a }, y = { b }, z;
     volatile double p = x.f, q = y.f, r;
 
     switch (op) {
@@ -91,7 +108,7 @@ static uint64_t arith64(enum ir_op op, uint64_t a, uint64_t b)
     case IR_VFSUB: r = p - q; break;
     case IR_VFMUL: r = p * q; break;
     case IR_VFDIV: r = p / q; break;
-    default:       r = sqrt(q); break;
+    default: r = sqrt(q); break;
     }
     z.f = r;
     return z.u;
@@ -134,9 +151,9 @@ static uint64_t compare(unsigned pred, uint64_t a, uint64_t b, bool f64)
     if (nan && (signals || is_snan(a, f64) || is_snan(b, f64)))
         feraiseexcept(FE_INVALID);
     switch (pred & 3) {
-    case 0:  yes = !nan && to_f64(a, f64) == to_f64(b, f64); break;
-    case 1:  yes = !nan && to_f64(a, f64) < to_f64(b, f64); break;
-    case 2:  yes = !nan && to_f64(a, f64) <= to_f64(b, f64); break;
+    case 0: yes = !nan && to_f64(a, f64) == to_f64(b, f64); break;
+    case 1: yes = !nan && to_f64(a, f64) < to_f64(b, f64); break;
+    case 2: yes = !nan && to_f64(a, f64) <= to_f64(b, f64); break;
     default: yes = nan; break;
     }
     return yes != (pred >> 2 & 1) ? ~UINT64_C(0) : 0;
@@ -159,8 +176,14 @@ static uint64_t round_to_int(unsigned imm, uint64_t b, bool f64)
 {
     static const int modes[] = { FE_TONEAREST, FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO };
     int was = fegetround(), had = fetestexcept(FE_INEXACT);
-    union { uint64_t u; double d; } z;
-    union { uint32_t u; float f; } s;
+    union {
+        uint64_t u;
+        double d;
+    } z;
+    union {
+        uint32_t u;
+        float f;
+    } s;
     volatile double x;
 
     if (is_nan(b, f64))
@@ -168,19 +191,27 @@ static uint64_t round_to_int(unsigned imm, uint64_t b, bool f64)
     if (!(imm & 4))
         fesetround(modes[imm & 3]);
     x = to_f64(b, f64);
-    x = rint(x);
+    x = host_rint(x);
     fesetround(was);
     if (imm & 8 && !had)
         feclearexcept(FE_INEXACT);
     z.d = x;
+    if (f64)
+        return z.u;
     s.f = (float)z.d;
-    return f64 ? z.u : s.u;
+    return s.u;
 }
 
 static uint64_t float_to_float(uint64_t b, bool f64)
 {
-    union { uint64_t u; double d; } d = { b };
-    union { uint32_t u; float f; } s = { (uint32_t)b };
+    union {
+        uint64_t u;
+        double d;
+    } d = { b };
+    union {
+        uint32_t u;
+        float f;
+    } s = { (uint32_t)b };
     volatile double vd;
     volatile float vf;
 
@@ -213,7 +244,7 @@ static uint64_t float_to_int(bool truncate, uint64_t b, bool f64, bool wide)
         x = to_f64(b, f64);
         if (truncate && x != trunc(x))
             feraiseexcept(FE_INEXACT);
-        x = truncate ? trunc(x) : rint(x);
+        x = truncate ? trunc(x) : host_rint(x);
         if (x >= -limit && x < limit)
             return wide ? (uint64_t)(int64_t)x : (uint32_t)(int32_t)x;
         if (!had)
@@ -226,8 +257,14 @@ static uint64_t float_to_int(bool truncate, uint64_t b, bool f64, bool wide)
 static uint64_t int_to_float(int64_t i, bool f64)
 {
     volatile int64_t v = i;
-    union { uint64_t u; double d; } d;
-    union { uint32_t u; float f; } s;
+    union {
+        uint64_t u;
+        double d;
+    } d;
+    union {
+        uint32_t u;
+        float f;
+    } s;
 
     if (f64)
         d.d = (double)v;
@@ -275,7 +312,9 @@ static void order(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *
 
     if (nan && (f->imm || is_snan(x, f64) || is_snan(y, f64)))
         feraiseexcept(FE_INVALID);
-    d->u64[0] = nan ? 0x45 : to_f64(x, f64) == to_f64(y, f64) ? 0x40 : to_f64(x, f64) < to_f64(y, f64);
+    d->u64[0] = nan                                ? 0x45
+                : to_f64(x, f64) == to_f64(y, f64) ? 0x40
+                                                   : to_f64(x, f64) < to_f64(y, f64);
     d->u64[1] = 0;
 }
 
@@ -302,18 +341,14 @@ static void convert(const struct fp_op *f, union ir_v128 *d, const union ir_v128
 static uint64_t one_lane(const struct fp_op *f, unsigned k, uint64_t a, uint64_t b, bool f64)
 {
     switch (f->op) {
-    case IR_VFMIN: case IR_VFMAX:
-        return min_max(f->op, a, b, f64);
-    case IR_VFRCP: case IR_VFRSQRT:
-        return estimate(f->op, b);
-    case IR_VFCMP:
-        return compare(f->imm & 7, a, b, f64);
-    case IR_VFADDSUB:
-        return arith(k & 1 ? IR_VFADD : IR_VFSUB, a, b, f64);
-    case IR_VFROUND:
-        return round_to_int(f->imm, b, f64);
-    default:
-        return arith(f->op, a, b, f64);
+    case IR_VFMIN:
+    case IR_VFMAX: return min_max(f->op, a, b, f64);
+    case IR_VFRCP:
+    case IR_VFRSQRT: return estimate(f->op, b);
+    case IR_VFCMP: return compare(f->imm & 7, a, b, f64);
+    case IR_VFADDSUB: return arith(k & 1 ? IR_VFADD : IR_VFSUB, a, b, f64);
+    case IR_VFROUND: return round_to_int(f->imm, b, f64);
+    default: return arith(f->op, a, b, f64);
     }
 }
 
@@ -323,18 +358,13 @@ void ir_fp_portable(const struct fp_op *f, union ir_v128 *d, const union ir_v128
     unsigned count = f->sub & IR_SCALAR ? 1 : f64 ? 2 : 4;
 
     switch (f->op) {
-    case IR_VFHADD: case IR_VFHSUB:
-        horizontal(f, d, b);
-        return;
-    case IR_VFDP:
-        dot(f, d, b);
-        return;
-    case IR_VFCOM:
-        order(f, d, b);
-        return;
-    case IR_VFCVTFF: case IR_VFCVTPIF: case IR_VFCVTPFI:
-        convert(f, d, b);
-        return;
+    case IR_VFHADD:
+    case IR_VFHSUB: horizontal(f, d, b); return;
+    case IR_VFDP: dot(f, d, b); return;
+    case IR_VFCOM: order(f, d, b); return;
+    case IR_VFCVTFF:
+    case IR_VFCVTPIF:
+    case IR_VFCVTPFI: convert(f, d, b); return;
     case IR_VFCVTIF:
         lane_set(d, f64, 0, int_to_float(f->int_type == IR_I64 ? b->s64[0] : b->s32[0], f64));
         return;

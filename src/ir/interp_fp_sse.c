@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Floating point ops on an x86-64 host: each is one SSE instruction, in assembly, so that the compiler can neither
- * fold, swap operands (NaN payloads) nor move it across a change of MXCSR. Where the instruction is newer than the
- * host, the portable form.
+ * Floating point ops on an x86-64 host: each is one SSE instruction, in assembly, so that the
+ * compiler can neither fold, swap operands (NaN payloads) nor move it across a change of MXCSR.
+ * Where the instruction is newer than the host, the portable form.
  */
 #if defined(__x86_64__)
 
@@ -12,8 +12,8 @@
 #include <emmintrin.h>
 
 /*
- * void ir_fp_NAME(d, b): d = d NAME b. Those with an immediate are arrays of functions, FN_SIZE bytes each, indexed
- * by the immediate.
+ * void ir_fp_NAME(d, b): d = d NAME b. Those with an immediate are arrays of functions, FN_SIZE
+ * bytes each, indexed by the immediate.
  */
 __asm__(".text\n"
         ".macro fp_fn insn, src, imm=none\n"
@@ -99,7 +99,8 @@ extern sse_fn ir_fp_minps, ir_fp_minpd, ir_fp_minss, ir_fp_minsd;
 extern sse_fn ir_fp_maxps, ir_fp_maxpd, ir_fp_maxss, ir_fp_maxsd;
 extern sse_fn ir_fp_sqrtps, ir_fp_sqrtpd, ir_fp_sqrtss, ir_fp_sqrtsd;
 extern sse_fn ir_fp_rcpps, ir_fp_rcpss, ir_fp_rsqrtps, ir_fp_rsqrtss;
-extern sse_fn ir_fp_addsubps, ir_fp_addsubpd, ir_fp_haddps, ir_fp_haddpd, ir_fp_hsubps, ir_fp_hsubpd;
+extern sse_fn ir_fp_addsubps, ir_fp_addsubpd, ir_fp_haddps, ir_fp_haddpd, ir_fp_hsubps,
+    ir_fp_hsubpd;
 extern sse_fn ir_fp_cvtps2pd, ir_fp_cvtpd2ps, ir_fp_cvtss2sd, ir_fp_cvtsd2ss;
 extern sse_fn ir_fp_cvtdq2ps, ir_fp_cvtdq2pd;
 extern sse_fn ir_fp_cvtps2dq, ir_fp_cvttps2dq, ir_fp_cvtpd2dq, ir_fp_cvttpd2dq;
@@ -160,13 +161,21 @@ static void run_com(const struct fp_op *f, union ir_v128 *d, const union ir_v128
     bool zero, parity, carry;
 
     if (shape(f) == SS && f->imm)
-        __asm__ volatile("comiss %4, %3" : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry) : "x"(a), "x"(x));
+        __asm__ volatile("comiss %4, %3"
+                         : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry)
+                         : "x"(a), "x"(x));
     else if (shape(f) == SS)
-        __asm__ volatile("ucomiss %4, %3" : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry) : "x"(a), "x"(x));
+        __asm__ volatile("ucomiss %4, %3"
+                         : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry)
+                         : "x"(a), "x"(x));
     else if (f->imm)
-        __asm__ volatile("comisd %4, %3" : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry) : "x"(a), "x"(x));
+        __asm__ volatile("comisd %4, %3"
+                         : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry)
+                         : "x"(a), "x"(x));
     else
-        __asm__ volatile("ucomisd %4, %3" : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry) : "x"(a), "x"(x));
+        __asm__ volatile("ucomisd %4, %3"
+                         : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry)
+                         : "x"(a), "x"(x));
     d->u64[0] = (uint64_t)zero << 6 | parity << 2 | carry;
 }
 
@@ -195,11 +204,24 @@ static void run_to_int(const struct fp_op *f, union ir_v128 *d)
     uint64_t i = 0;
     uint32_t w;
 
-    switch ((f->type == IR_I64) << 2 | ((f->sub & ~IR_SCALAR & 0xff) == IR_F64) << 1 | (f->imm & 1)) {
-    case 0: __asm__ volatile("cvtss2si %1, %0" : "=r"(w) : "x"(v)); i = w; break;
-    case 1: __asm__ volatile("cvttss2si %1, %0" : "=r"(w) : "x"(v)); i = w; break;
-    case 2: __asm__ volatile("cvtsd2si %1, %0" : "=r"(w) : "x"(v)); i = w; break;
-    case 3: __asm__ volatile("cvttsd2si %1, %0" : "=r"(w) : "x"(v)); i = w; break;
+    switch ((f->type == IR_I64) << 2 | ((f->sub & ~IR_SCALAR & 0xff) == IR_F64) << 1 |
+            (f->imm & 1)) {
+    case 0:
+        __asm__ volatile("cvtss2si %1, %0" : "=r"(w) : "x"(v));
+        i = w;
+        break;
+    case 1:
+        __asm__ volatile("cvttss2si %1, %0" : "=r"(w) : "x"(v));
+        i = w;
+        break;
+    case 2:
+        __asm__ volatile("cvtsd2si %1, %0" : "=r"(w) : "x"(v));
+        i = w;
+        break;
+    case 3:
+        __asm__ volatile("cvttsd2si %1, %0" : "=r"(w) : "x"(v));
+        i = w;
+        break;
     case 4: __asm__ volatile("cvtss2si %1, %0" : "=r"(i) : "x"(v)); break;
     case 5: __asm__ volatile("cvttss2si %1, %0" : "=r"(i) : "x"(v)); break;
     case 6: __asm__ volatile("cvtsd2si %1, %0" : "=r"(i) : "x"(v)); break;
@@ -214,22 +236,19 @@ void ir_fp_sse(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *b)
     bool f64 = (f->sub & ~IR_SCALAR & 0xff) == IR_F64, sse3 = __builtin_cpu_supports("sse3");
 
     switch (f->op) {
-    case IR_VFCMP:
-        run_cmp(f, d, b);
-        return;
+    case IR_VFCMP: run_cmp(f, d, b); return;
     case IR_VFCOM:
         run_com(&(struct fp_op){ .sub = f->sub | IR_SCALAR, .imm = f->imm }, d, b);
         return;
-    case IR_VFCVTIF:
-        run_from_int(f, d, b);
-        return;
-    case IR_VFCVTFI:
-        run_to_int(f, d);
-        return;
+    case IR_VFCVTIF: run_from_int(f, d, b); return;
+    case IR_VFCVTFI: run_to_int(f, d); return;
     case IR_VFCVTPFI:
-        (f64 ? f->imm & 1 ? ir_fp_cvttpd2dq : ir_fp_cvtpd2dq : f->imm & 1 ? ir_fp_cvttps2dq : ir_fp_cvtps2dq)(d, b);
+        (f64          ? f->imm & 1 ? ir_fp_cvttpd2dq : ir_fp_cvtpd2dq
+         : f->imm & 1 ? ir_fp_cvttps2dq
+                      : ir_fp_cvtps2dq)(d, b);
         return;
-    case IR_VFROUND: case IR_VFDP:
+    case IR_VFROUND:
+    case IR_VFDP:
         if (!__builtin_cpu_supports("sse4.1"))
             ir_fp_portable(f, d, b);
         else if (f->op == IR_VFROUND)
@@ -237,8 +256,7 @@ void ir_fp_sse(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *b)
         else
             by_imm(f64 ? ir_fp_dppd : ir_fp_dpps, f->imm, d, b);
         return;
-    default:
-        break;
+    default: break;
     }
     if (f->op >= IR_VFADDSUB && f->op <= IR_VFHSUB && !sse3) {
         ir_fp_portable(f, d, b);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The IR's tables, made from ops.def, and the life of a struct ir. One struct is used for region after region:
- * ir_begin keeps the arrays.
+ * The IR's tables, made from ops.def, and the life of a struct ir. One struct is used for region
+ * after region: ir_begin keeps the arrays.
  */
 #include "ir/ir.h"
 

@@ -92,20 +92,18 @@ static void print_vector(FILE *f, const struct ir *ir, const struct ir_insn *in)
 static void print_operands(FILE *f, const struct ir *ir, const struct ir_insn *in)
 {
     switch (in->op) {
-    case IR_RETADDR:
-        fprintf(f, " %#" PRIx64, (uint64_t)in->imm);
-        break;
-    case IR_CONST:
-        fprintf(f, " %#" PRIx64 " (%" PRId64 ")", (uint64_t)in->imm, in->imm);
-        break;
-    case IR_GET: case IR_PUT:
+    case IR_RETADDR: fprintf(f, " %#" PRIx64, (uint64_t)in->imm); break;
+    case IR_CONST: fprintf(f, " %#" PRIx64 " (%" PRId64 ")", (uint64_t)in->imm, in->imm); break;
+    case IR_GET:
+    case IR_PUT:
         fprintf(f, " %s", slot_name(ir, in->imm));
         print_args(f, ir, in, ", ");
         break;
-    case IR_LABEL: case IR_BR:
-        fprintf(f, " L%" PRId64, in->imm);
-        break;
-    case IR_BRCOND: case IR_SETCOND: case IR_SELECT:
+    case IR_LABEL:
+    case IR_BR: fprintf(f, " L%" PRId64, in->imm); break;
+    case IR_BRCOND:
+    case IR_SETCOND:
+    case IR_SELECT:
         fprintf(f, ".%s.%s", cond_name(in->sub), ir_type_names[ir->insn[in->arg[0]].type]);
         print_args(f, ir, in, " ");
         if (in->op == IR_BRCOND)
@@ -116,21 +114,29 @@ static void print_operands(FILE *f, const struct ir *ir, const struct ir_insn *i
         print_args(f, ir, in, "");
         fputs(")", f);
         break;
-    case IR_EXIT_JMP: case IR_EXIT_IND: case IR_EXIT_LOOP:
-        print_exit(f, ir, in);
-        break;
+    case IR_EXIT_JMP:
+    case IR_EXIT_IND:
+    case IR_EXIT_LOOP: print_exit(f, ir, in); break;
     case IR_LEA:
         print_args(f, ir, in, " ");
         fprintf(f, " << %u, %+" PRId64, in->sub, in->imm);
         break;
-    case IR_EXTRACT: case IR_DEPOSIT:
+    case IR_EXTRACT:
+    case IR_DEPOSIT:
         print_args(f, ir, in, " ");
         fprintf(f, " @%d:%d", IR_FIELD_POS(in->imm), IR_FIELD_LEN(in->imm));
         break;
-    case IR_LD: case IR_ST: case IR_XLATE: case IR_LDH: case IR_STH: case IR_AT_XCHG: case IR_AT_ADD:
-    case IR_AT_AND: case IR_AT_OR: case IR_AT_XOR: case IR_AT_CAS:
-        print_memory(f, ir, in);
-        break;
+    case IR_LD:
+    case IR_ST:
+    case IR_XLATE:
+    case IR_LDH:
+    case IR_STH:
+    case IR_AT_XCHG:
+    case IR_AT_ADD:
+    case IR_AT_AND:
+    case IR_AT_OR:
+    case IR_AT_XOR:
+    case IR_AT_CAS: print_memory(f, ir, in); break;
     default:
         if (in->op >= IR_VCONST)
             print_vector(f, ir, in);
@@ -163,8 +169,8 @@ void ir_print_insn(FILE *f, const struct ir *ir, unsigned i)
 /* Constants appear where they are used, NOPs not at all. */
 void ir_print(FILE *f, const struct ir *ir)
 {
-    fprintf(f, "region pc=%#" PRIx64 " insns=%u bytes=%u ops=%u\n", ir->pc, ir->insn_count, ir->guest_size,
-            ir->count);
+    fprintf(f, "region pc=%#" PRIx64 " insns=%u bytes=%u ops=%u\n", ir->pc, ir->insn_count,
+            ir->guest_size, ir->count);
     for (unsigned i = 0; i < ir->count; i++)
         if (ir->insn[i].op != IR_NOP && ir->insn[i].op != IR_CONST)
             ir_print_insn(f, ir, i);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The rules of ir.h and ops.def as a check: operand kinds and types, values used only behind their definition and
- * within its IR block, labels placed once, ranges of sub and imm, an END op at the end. For tests and debug runs;
- * it must not trust anything in the array.
+ * The rules of ir.h and ops.def as a check: operand kinds and types, values used only behind their
+ * definition and within its IR block, labels placed once, ranges of sub and imm, an END op at the
+ * end. For tests and debug runs; it must not trust anything in the array.
  */
 #include "ir/ir.h"
 
@@ -54,7 +54,8 @@ static bool check_value(struct check *c, unsigned k)
     if (!v || v >= c->i)
         return bad(c, "operand %u, v%u, is not defined before it", k, v);
     if (c->ir->insn[v].type == IR_NONE)
-        return bad(c, "operand %u, v%u (%s), has no value", k, v, ir_op_info[c->ir->insn[v].op].name);
+        return bad(c, "operand %u, v%u (%s), has no value", k, v,
+                   ir_op_info[c->ir->insn[v].op].name);
     if (v < c->block)
         return bad(c, "operand %u, v%u, belongs to an earlier IR block", k, v);
     return true;
@@ -63,13 +64,14 @@ static bool check_value(struct check *c, unsigned k)
 static bool check_operand(struct check *c, unsigned k, char kind)
 {
     unsigned type = arg_type(c, k);
-    bool any = c->in->op == IR_PUT || c->in->op == IR_COPY || c->in->op == IR_CALL || c->in->op == IR_ST ||
-               c->in->op == IR_STH;
+    bool any = c->in->op == IR_PUT || c->in->op == IR_COPY || c->in->op == IR_CALL ||
+               c->in->op == IR_ST || c->in->op == IR_STH;
 
     switch (kind) {
     case 'i':
         if (c->in->type != IR_NONE && type != c->in->type)
-            return bad(c, "operand %u is %s, not %s", k, ir_type_names[type], ir_type_names[c->in->type]);
+            return bad(c, "operand %u is %s, not %s", k, ir_type_names[type],
+                       ir_type_names[c->in->type]);
         if (!any && !is_int(type))
             return bad(c, "operand %u is %s, not an integer", k, ir_type_names[type]);
         return true;
@@ -102,30 +104,40 @@ static bool check_result(struct check *c)
     unsigned type = c->in->type;
 
     switch (ir_op_info[c->in->op].result) {
-    case '-':
-        return type == IR_NONE || bad(c, "has type %s but no result", ir_type_names[type]);
-    case 'v':
-        return type == IR_V128 || bad(c, "has type %s, not v128", ir_type_names[type]);
-    default:
-        break;
+    case '-': return type == IR_NONE || bad(c, "has type %s but no result", ir_type_names[type]);
+    case 'v': return type == IR_V128 || bad(c, "has type %s, not v128", ir_type_names[type]);
+    default: break;
     }
     switch (c->in->op) {
-    case IR_CALL:
-        return type != IR_V256 || bad(c, "v256 is not supported yet");
-    case IR_GET: case IR_COPY:
-        return type < IR_V256 || bad(c, "has no usable type");
-    case IR_LD: case IR_LDH:
+    case IR_CALL: return type != IR_V256 || bad(c, "v256 is not supported yet");
+    case IR_GET:
+    case IR_COPY: return type < IR_V256 || bad(c, "has no usable type");
+    case IR_LD:
+    case IR_LDH:
         return is_int(type) || type == IR_V128 || bad(c, "cannot load a %s", ir_type_names[type]);
-    case IR_VTOI: case IR_VEXTRACT: case IR_VMOVMSK: case IR_VTESTZ: case IR_VTESTC: case IR_VFCVTFI:
-    case IR_VFCOM: case IR_MULUH: case IR_MULSH: case IR_UDIV: case IR_SDIV: case IR_UREM: case IR_SREM:
-    case IR_LEA: case IR_CLZ: case IR_CTZ: case IR_POPCNT:
-        return type == IR_I32 || type == IR_I64 || bad(c, "has type %s, not i32 or i64", ir_type_names[type]);
+    case IR_VTOI:
+    case IR_VEXTRACT:
+    case IR_VMOVMSK:
+    case IR_VTESTZ:
+    case IR_VTESTC:
+    case IR_VFCVTFI:
+    case IR_VFCOM:
+    case IR_MULUH:
+    case IR_MULSH:
+    case IR_UDIV:
+    case IR_SDIV:
+    case IR_UREM:
+    case IR_SREM:
+    case IR_LEA:
+    case IR_CLZ:
+    case IR_CTZ:
+    case IR_POPCNT:
+        return type == IR_I32 || type == IR_I64 ||
+               bad(c, "has type %s, not i32 or i64", ir_type_names[type]);
     case IR_BSWAP:
         return (is_int(type) && type != IR_I8) || bad(c, "has type %s", ir_type_names[type]);
-    case IR_XLATE:
-        return type == IR_I64 || bad(c, "has type %s, not i64", ir_type_names[type]);
-    default:
-        return is_int(type) || bad(c, "has type %s, not an integer", ir_type_names[type]);
+    case IR_XLATE: return type == IR_I64 || bad(c, "has type %s, not i64", ir_type_names[type]);
+    default: return is_int(type) || bad(c, "has type %s, not an integer", ir_type_names[type]);
     }
 }
 
@@ -139,13 +151,14 @@ static bool check_slot(struct check *c)
     slot_type = ir->slots[c->in->imm].type;
     if (c->in->op == IR_PUT) {
         type = arg_type(c, 0);
-        return type == slot_type || bad(c, "slot %s is %s, the value %s", ir->slots[c->in->imm].name,
-                                        ir_type_names[slot_type], ir_type_names[type]);
+        return type == slot_type ||
+               bad(c, "slot %s is %s, the value %s", ir->slots[c->in->imm].name,
+                   ir_type_names[slot_type], ir_type_names[type]);
     }
     type = c->in->type;
     return type == slot_type || (ir_type_bits[type] <= ir_type_bits[slot_type] && is_int(type)) ||
-           bad(c, "slot %s is %s, narrower than %s", ir->slots[c->in->imm].name, ir_type_names[slot_type],
-               ir_type_names[type]);
+           bad(c, "slot %s is %s, narrower than %s", ir->slots[c->in->imm].name,
+               ir_type_names[slot_type], ir_type_names[type]);
 }
 
 static bool check_shift(struct check *c)
@@ -167,7 +180,8 @@ static bool check_memory(struct check *c)
         return size == type || bad(c, "access size does not match the type");
     if (size > 4 && c->in->op != IR_XLATE)
         return bad(c, "access of %u bytes", 1u << size);
-    if (c->in->op != IR_XLATE && (ir_type_bits[type] < 8u << size || (!is_int(type) && type != IR_V128)))
+    if (c->in->op != IR_XLATE &&
+        (ir_type_bits[type] < 8u << size || (!is_int(type) && type != IR_V128)))
         return bad(c, "access of %u bytes of a %s", 1u << size, ir_type_names[type]);
     return true;
 }
@@ -177,7 +191,8 @@ static bool check_compare(struct check *c)
     if (c->in->sub >= IR_COND_COUNT)
         return bad(c, "condition %u", c->in->sub);
     if (arg_type(c, 0) != arg_type(c, 1))
-        return bad(c, "compares %s with %s", ir_type_names[arg_type(c, 0)], ir_type_names[arg_type(c, 1)]);
+        return bad(c, "compares %s with %s", ir_type_names[arg_type(c, 0)],
+                   ir_type_names[arg_type(c, 1)]);
     return true;
 }
 
@@ -207,17 +222,19 @@ static bool check_call(struct check *c)
         return bad(c, "no helper");
     sig = h->sig;
     if (!sig_has(&sig, c->in->type))
-        return bad(c, "result is %s, helper %s is \"%s\"", ir_type_names[c->in->type], h->name, h->sig);
+        return bad(c, "result is %s, helper %s is \"%s\"", ir_type_names[c->in->type], h->name,
+                   h->sig);
     for (unsigned k = 0; k < c->in->nargs; k++)
         if (!sig_has(&sig, arg_type(c, k)))
-            return bad(c, "operand %u is %s, helper %s is \"%s\"", k, ir_type_names[arg_type(c, k)], h->name,
-                       h->sig);
+            return bad(c, "operand %u is %s, helper %s is \"%s\"", k, ir_type_names[arg_type(c, k)],
+                       h->name, h->sig);
     return !*sig || bad(c, "too few operands for helper %s, \"%s\"", h->name, h->sig);
 }
 
 static bool check_label(struct check *c)
 {
-    return (c->in->imm >= 0 && c->in->imm < c->ir->labels) || bad(c, "there is no label L%" PRId64, c->in->imm);
+    return (c->in->imm >= 0 && c->in->imm < c->ir->labels) ||
+           bad(c, "there is no label L%" PRId64, c->in->imm);
 }
 
 /* Lanes that each vector op takes are in its meaning's words; this is the coarse check. */
@@ -245,38 +262,48 @@ static bool check_special(struct check *c)
     switch (in->op) {
     case IR_CONST:
         return in->imm == sext((uint64_t)in->imm, ir_type_bits[in->type]) ||
-               bad(c, "%#" PRIx64 " is not sign-extended from %s", in->imm, ir_type_names[in->type]);
-    case IR_GET: case IR_PUT:
-        return check_slot(c);
-    case IR_LABEL: case IR_BR:
-        return check_label(c);
-    case IR_BRCOND:
-        return check_label(c) && check_compare(c);
-    case IR_SETCOND: case IR_SELECT:
-        return check_compare(c);
-    case IR_CALL:
-        return check_call(c);
+               bad(c, "%#" PRIx64 " is not sign-extended from %s", in->imm,
+                   ir_type_names[in->type]);
+    case IR_GET:
+    case IR_PUT: return check_slot(c);
+    case IR_LABEL:
+    case IR_BR: return check_label(c);
+    case IR_BRCOND: return check_label(c) && check_compare(c);
+    case IR_SETCOND:
+    case IR_SELECT: return check_compare(c);
+    case IR_CALL: return check_call(c);
     case IR_EXIT_IND:
-        return arg_type(c, 0) == IR_I64 || bad(c, "the pc is %s, not i64", ir_type_names[arg_type(c, 0)]);
-    case IR_SHL: case IR_SHR: case IR_SAR: case IR_ROL: case IR_ROR:
-        return check_shift(c);
+        return arg_type(c, 0) == IR_I64 ||
+               bad(c, "the pc is %s, not i64", ir_type_names[arg_type(c, 0)]);
+    case IR_SHL:
+    case IR_SHR:
+    case IR_SAR:
+    case IR_ROL:
+    case IR_ROR: return check_shift(c);
     case IR_LEA:
         return (in->sub <= 3 && in->imm == (int32_t)in->imm) || bad(c, "shift or displacement");
-    case IR_ZEXT: case IR_SEXT:
-        return arg_type(c, 0) < in->type || bad(c, "operand is not narrower");
-    case IR_TRUNC:
-        return arg_type(c, 0) > in->type || bad(c, "operand is not wider");
-    case IR_EXTRACT: case IR_DEPOSIT:
-        return check_field(c);
-    case IR_LD: case IR_ST: case IR_XLATE: case IR_LDH: case IR_STH: case IR_AT_XCHG: case IR_AT_ADD:
-    case IR_AT_AND: case IR_AT_OR: case IR_AT_XOR: case IR_AT_CAS:
-        return check_memory(c);
-    case IR_VFROMI: case IR_VFCVTIF:
+    case IR_ZEXT:
+    case IR_SEXT: return arg_type(c, 0) < in->type || bad(c, "operand is not narrower");
+    case IR_TRUNC: return arg_type(c, 0) > in->type || bad(c, "operand is not wider");
+    case IR_EXTRACT:
+    case IR_DEPOSIT: return check_field(c);
+    case IR_LD:
+    case IR_ST:
+    case IR_XLATE:
+    case IR_LDH:
+    case IR_STH:
+    case IR_AT_XCHG:
+    case IR_AT_ADD:
+    case IR_AT_AND:
+    case IR_AT_OR:
+    case IR_AT_XOR:
+    case IR_AT_CAS: return check_memory(c);
+    case IR_VFROMI:
+    case IR_VFCVTIF:
         if (arg_type(c, in->nargs - 1) != IR_I32 && arg_type(c, in->nargs - 1) != IR_I64)
             return bad(c, "the integer is %s", ir_type_names[arg_type(c, in->nargs - 1)]);
         return check_lane(c);
-    default:
-        return in->op < IR_VCONST || check_lane(c);
+    default: return in->op < IR_VCONST || check_lane(c);
     }
 }
 

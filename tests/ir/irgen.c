@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Writes random IR programs. Each guest instruction is an INSN, some ops on slots and on values made before, and a PUT
- * or two; the programs terminate and touch only the state and the 64 KiB of memory.
+ * Writes random IR programs. Each guest instruction is an INSN, some ops on slots and on values
+ * made before, and a PUT or two; the programs terminate and touch only the state and the 64 KiB of
+ * memory.
  */
 #include "irgen.h"
 
@@ -34,7 +35,8 @@ static bool chance(struct irgen *g, unsigned percent)
     return irgen_below(g, 100) < percent;
 }
 
-static unsigned add_slot(struct irgen *g, const char *name, size_t offset, enum ir_type type, unsigned pin)
+static unsigned add_slot(struct irgen *g, const char *name, size_t offset, enum ir_type type,
+                         unsigned pin)
 {
     g->slots[g->slot_count] = (struct ir_slot){ name, (uint16_t)(g->base + offset), type, pin };
     return g->slot_count++;
@@ -43,10 +45,11 @@ static unsigned add_slot(struct irgen *g, const char *name, size_t offset, enum 
 #define OFF(m) offsetof(struct irgen_state, m)
 void irgen_init(struct irgen *g, unsigned base)
 {
-    static const char *const r[] = { "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11",
-                                     "r12", "r13" };
+    static const char *const r[] = { "r0", "r1", "r2", "r3",  "r4",  "r5",  "r6",
+                                     "r7", "r8", "r9", "r10", "r11", "r12", "r13" };
     static const char *const x[] = { "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7" };
-    static const char *const w[] = { "w0", "w1", "w2", "w3" }, *const b[] = { "b0", "b1", "b2", "b3" };
+    static const char *const w[] = { "w0", "w1", "w2", "w3" }, *const b[] = { "b0", "b1", "b2",
+                                                                              "b3" };
 
     *g = (struct irgen){ .base = base, .raise = irgen_raise };
     assert(base % 16 == 0);
@@ -83,15 +86,28 @@ void irgen_finish(struct irgen *g)
 
 static uint64_t interesting(struct irgen *g)
 {
-    static const uint64_t list[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000,
-                                     0xffffffff, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff };
+    static const uint64_t list[] = { 0,
+                                     1,
+                                     2,
+                                     0x7f,
+                                     0x80,
+                                     0xff,
+                                     0x7fff,
+                                     0x8000,
+                                     0xffff,
+                                     0x7fffffff,
+                                     0x80000000,
+                                     0xffffffff,
+                                     0x7fffffffffffffff,
+                                     0x8000000000000000,
+                                     0xffffffffffffffff };
 
     uint64_t r = irgen_random(g);
 
     switch (irgen_below(g, 4)) {
-    case 0:  return list[irgen_below(g, ARRAY_SIZE(list))];
-    case 1:  return r >> (r & 63);
-    case 2:  return 0 - (r >> (r & 63));
+    case 0: return list[irgen_below(g, ARRAY_SIZE(list))];
+    case 1: return r >> (r & 63);
+    case 2: return 0 - (r >> (r & 63));
     default: return r;
     }
 }
@@ -99,10 +115,17 @@ static uint64_t interesting(struct irgen *g)
 /* A 32-bit float (f64: a double) that is often ordinary and sometimes special. */
 static uint64_t random_float(struct irgen *g, bool f64)
 {
-    static const uint32_t f32s[] = { 0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00001, 0xffc12345, 0x7f812345,
-                                     1, 0x007fffff, 0x4f000000, 0xcf000000, 0x3f000000, 0x3fc00000 };
-    union { double d; uint64_t u; } d;
-    union { float f; uint32_t u; } s = { .u = f32s[irgen_below(g, ARRAY_SIZE(f32s))] };
+    static const uint32_t f32s[] = { 0,          0x80000000, 0x7f800000, 0xff800000, 0x7fc00001,
+                                     0xffc12345, 0x7f812345, 1,          0x007fffff, 0x4f000000,
+                                     0xcf000000, 0x3f000000, 0x3fc00000 };
+    union {
+        double d;
+        uint64_t u;
+    } d;
+    union {
+        float f;
+        uint32_t u;
+    } s = { .u = f32s[irgen_below(g, ARRAY_SIZE(f32s))] };
     uint64_t bits;
 
     if (chance(g, 25)) {
@@ -167,11 +190,11 @@ static ir_val from_slot(struct irgen *g, enum ir_type type)
     if (chance(g, 10) && (type == IR_I32 || type == IR_I64) && g->flags & IRGEN_VECTOR)
         return ir_get_low(g->ir, g->first_x + irgen_below(g, 8), type);
     switch (type) {
-    case IR_I8:  return ir_get(g->ir, g->first_b + irgen_below(g, 4));
+    case IR_I8: return ir_get(g->ir, g->first_b + irgen_below(g, 4));
     case IR_I16: return ir_get(g->ir, g->first_h + irgen_below(g, 2));
     case IR_I32: return ir_get(g->ir, g->first_w + irgen_below(g, 4));
     case IR_I64: return ir_get(g->ir, r);
-    default:     return ir_get(g->ir, g->first_x + irgen_below(g, 8));
+    default: return ir_get(g->ir, g->first_x + irgen_below(g, 8));
     }
 }
 
@@ -204,11 +227,11 @@ static enum ir_type wide_type(struct irgen *g)
 static void put(struct irgen *g, ir_val v)
 {
     switch (ir_type_of(g->ir, v)) {
-    case IR_I8:  ir_put(g->ir, g->first_b + irgen_below(g, 4), v); break;
+    case IR_I8: ir_put(g->ir, g->first_b + irgen_below(g, 4), v); break;
     case IR_I16: ir_put(g->ir, g->first_h + irgen_below(g, 2), v); break;
     case IR_I32: ir_put(g->ir, g->first_w + irgen_below(g, 4), v); break;
     case IR_I64: ir_put(g->ir, g->first_r + irgen_below(g, 14), v); break;
-    default:     ir_put(g->ir, g->first_x + irgen_below(g, 8), v); break;
+    default: ir_put(g->ir, g->first_x + irgen_below(g, 8), v); break;
     }
 }
 
@@ -231,8 +254,9 @@ static ir_val gen_shift(struct irgen *g)
 
     if (chance(g, 60))
         return ir_op2i(g->ir, op, a, irgen_below(g, ir_type_bits[type]));
-    return ir_op2(g->ir, op, a, ir_andi(g->ir, irgen_operand(g, chance(g, 50) ? IR_I8 : type),
-                                        ir_type_bits[type] - 1));
+    return ir_op2(
+        g->ir, op, a,
+        ir_andi(g->ir, irgen_operand(g, chance(g, 50) ? IR_I8 : type), ir_type_bits[type] - 1));
 }
 
 static ir_val gen_width(struct irgen *g)
@@ -241,8 +265,8 @@ static ir_val gen_width(struct irgen *g)
     enum ir_type from = irgen_below(g, to);
 
     switch (irgen_below(g, 3)) {
-    case 0:  return ir_zext(g->ir, to, irgen_operand(g, from));
-    case 1:  return ir_sext(g->ir, to, irgen_operand(g, from));
+    case 0: return ir_zext(g->ir, to, irgen_operand(g, from));
+    case 1: return ir_sext(g->ir, to, irgen_operand(g, from));
     default: return ir_trunc(g->ir, from, irgen_operand(g, to));
     }
 }
@@ -297,8 +321,8 @@ static ir_val gen_unary(struct irgen *g)
 
 static ir_val gen_binary(struct irgen *g)
 {
-    static const uint8_t ops[] = { IR_ADD, IR_ADD, IR_SUB, IR_SUB, IR_AND, IR_AND, IR_OR, IR_XOR, IR_ANDC, IR_MUL,
-                                   IR_MULUH, IR_MULSH };
+    static const uint8_t ops[] = { IR_ADD, IR_ADD, IR_SUB,  IR_SUB, IR_AND,   IR_AND,
+                                   IR_OR,  IR_XOR, IR_ANDC, IR_MUL, IR_MULUH, IR_MULSH };
     enum ir_op op = ops[irgen_below(g, ARRAY_SIZE(ops))];
     enum ir_type type = op == IR_MULUH || op == IR_MULSH ? wide_type(g) : irgen_int_type(g);
     ir_val a = irgen_operand(g, type);
@@ -309,14 +333,18 @@ static ir_val gen_binary(struct irgen *g)
 ir_val irgen_integer(struct irgen *g)
 {
     switch (irgen_below(g, 16)) {
-    case 0:          return gen_division(g);
-    case 1: case 2:  return gen_shift(g);
-    case 3: case 4:  return gen_width(g);
-    case 5: case 6:  return gen_field(g);
-    case 7:          return gen_lea(g);
-    case 8: case 9:  return gen_compare(g);
-    case 10:         return gen_unary(g);
-    default:         return gen_binary(g);
+    case 0: return gen_division(g);
+    case 1:
+    case 2: return gen_shift(g);
+    case 3:
+    case 4: return gen_width(g);
+    case 5:
+    case 6: return gen_field(g);
+    case 7: return gen_lea(g);
+    case 8:
+    case 9: return gen_compare(g);
+    case 10: return gen_unary(g);
+    default: return gen_binary(g);
     }
 }
 
@@ -327,15 +355,12 @@ static void gen_exit(struct irgen *g)
     unsigned what = irgen_below(g, 4), sub = irgen_below(g, 12);
 
     switch (what) {
-    case 0:
-        ir_exit_ind(g->ir, irgen_operand(g, IR_I64), sub % 3);
-        break;
+    case 0: ir_exit_ind(g->ir, irgen_operand(g, IR_I64), sub % 3); break;
     case 1:
         ir_put(g->ir, g->slot_pc, ir_const(g->ir, IR_I64, (int64_t)(g->insn_pc + 100)));
         ir_exit_loop(g->ir, sub % 2);
         break;
-    default:
-        ir_exit_jmp(g->ir, g->insn_pc + irgen_below(g, 1000), sub % 4);
+    default: ir_exit_jmp(g->ir, g->insn_pc + irgen_below(g, 1000), sub % 4);
     }
 }
 
@@ -359,7 +384,8 @@ static void gen_branch(struct irgen *g)
     unsigned label;
 
     switch (irgen_below(g, 4)) {
-    case 0: case 1: /* forward, placed some instructions later */
+    case 0:
+    case 1: /* forward, placed some instructions later */
         if (g->pending_count == ARRAY_SIZE(g->pending))
             break;
         label = g->pending[g->pending_count++] = ir_new_label(g->ir);

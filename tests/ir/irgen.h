@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random IR programs for differential tests: interpreter against passes, interpreter against host backends. The same
- * seed and flags give the same program everywhere. A test embeds IRGEN_STATE_SIZE bytes, 16-byte aligned, in its cpu
- * structure and says at which offset; guest memory is the generator's own 64 KiB at guest addresses 0..65535.
- * Accesses outside (IRGEN_FAULT) raise: g->raise is called, and must not return.
+ * Random IR programs for differential tests: interpreter against passes, interpreter against host
+ * backends. The same seed and flags give the same program everywhere. A test embeds
+ * IRGEN_STATE_SIZE bytes, 16-byte aligned, in its cpu structure and says at which offset; guest
+ * memory is the generator's own 64 KiB at guest addresses 0..65535. Accesses outside (IRGEN_FAULT)
+ * raise: g->raise is called, and must not return.
  */
 #pragma once
 
@@ -12,13 +13,13 @@
 #include "ir/ir.h"
 
 enum {
-    IRGEN_MEM = 1,     /* LD ST AT_* XLATE LDH STH */
-    IRGEN_VECTOR = 2,  /* moves and vector integer ops */
-    IRGEN_FP = 4,      /* VF* (needs IRGEN_VECTOR) */
-    IRGEN_BRANCH = 8,  /* labels, forward branches, side exits, counted loops */
-    IRGEN_CALL = 16,   /* helpers of every kind */
-    IRGEN_FAULT = 32,  /* some accesses and helpers raise */
-    IRGEN_LONG = 64,   /* some hundred guest instructions instead of up to 16 */
+    IRGEN_MEM = 1,    /* LD ST AT_* XLATE LDH STH */
+    IRGEN_VECTOR = 2, /* moves and vector integer ops */
+    IRGEN_FP = 4,     /* VF* (needs IRGEN_VECTOR) */
+    IRGEN_BRANCH = 8, /* labels, forward branches, side exits, counted loops */
+    IRGEN_CALL = 16,  /* helpers of every kind */
+    IRGEN_FAULT = 32, /* some accesses and helpers raise */
+    IRGEN_LONG = 64,  /* some hundred guest instructions instead of up to 16 */
     IRGEN_ALL = 63,
     IRGEN_SLOTS = 40,
     IRGEN_POOL = 16,
@@ -42,7 +43,7 @@ struct irgen {
     unsigned base;                 /* offset of the state in the cpu structure */
     void (*raise)(struct irgen *); /* irgen_init: longjmp to env */
     jmp_buf env;
-    uint8_t *mem;                  /* 64 KiB, page-aligned, owned */
+    uint8_t *mem; /* 64 KiB, page-aligned, owned */
 
     /* of the program being written */
     struct ir *ir;
@@ -56,7 +57,8 @@ struct irgen {
     unsigned pending_count;
 };
 
-/* base: offset of the state in the cpu structure, a multiple of 16. The slots of g go into ir_init (use slot_pc). */
+/* base: offset of the state in the cpu structure, a multiple of 16. The slots of g go into ir_init
+ * (use slot_pc). */
 void irgen_init(struct irgen *g, unsigned base);
 void irgen_finish(struct irgen *g);
 
@@ -66,12 +68,14 @@ void irgen_program(struct irgen *g, struct ir *ir, uint64_t seed, unsigned flags
 /* Random contents for the state at cpu + base and for the memory. */
 void irgen_fill(struct irgen *g, void *cpu, uint64_t seed);
 
-/* Interpreter access to g's memory. The ops and the generated helpers act on the generator used last here. */
+/* Interpreter access to g's memory. The ops and the generated helpers act on the generator used
+ * last here. */
 extern const struct ir_interp_ops irgen_ops;
 void irgen_use(struct irgen *g);
 
 enum { IRGEN_RAISED = 100 }; /* beside enum ir_exit_kind */
 
-/* Interprets the program on cpu: how it ended. The fp environment is set to (round to nearest, no flags) before, and
- * the sticky flags are read into *flags (x86-64: MXCSR; 0 elsewhere) after; flags may be NULL. */
+/* Interprets the program on cpu: how it ended. The fp environment is set to (round to nearest, no
+ * flags) before, and the sticky flags are read into *flags (x86-64: MXCSR; 0 elsewhere) after;
+ * flags may be NULL. */
 int irgen_run(struct irgen *g, const struct ir *ir, void *cpu, unsigned *flags);

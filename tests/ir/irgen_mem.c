@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random memory accesses and helper calls, and the memory and helpers they reach. Accesses lie within 64 KiB at guest
- * address 0, or raise.
+ * Random memory accesses and helper calls, and the memory and helpers they reach. Accesses lie
+ * within 64 KiB at guest address 0, or raise.
  */
 #include <string.h>
 
@@ -47,11 +47,11 @@ static uint64_t mem_atomic(void *cpu, enum ir_op op, gva_t a, unsigned size, uin
     memcpy(&old, p, size);
     switch (op) {
     case IR_AT_XCHG: now = b; break;
-    case IR_AT_ADD:  now = old + b; break;
-    case IR_AT_AND:  now = old & b; break;
-    case IR_AT_OR:   now = old | b; break;
-    case IR_AT_XOR:  now = old ^ b; break;
-    default:         now = old == b ? c : old; break;
+    case IR_AT_ADD: now = old + b; break;
+    case IR_AT_AND: now = old & b; break;
+    case IR_AT_OR: now = old | b; break;
+    case IR_AT_XOR: now = old ^ b; break;
+    default: now = old == b ? c : old; break;
     }
     memcpy(p, &now, size);
     return old;
@@ -68,7 +68,11 @@ static bool never(void *cpu)
 }
 
 const struct ir_interp_ops irgen_ops = {
-    .load = mem_load, .store = mem_store, .atomic = mem_atomic, .xlate = mem_xlate, .poll = never,
+    .load = mem_load,
+    .store = mem_store,
+    .atomic = mem_atomic,
+    .xlate = mem_xlate,
+    .poll = never,
 };
 
 /* ---- accesses ---- */
@@ -108,8 +112,7 @@ ir_val irgen_memory(struct irgen *g)
     ir_val a, v;
 
     switch (irgen_below(g, 10)) {
-    case 0:
-        return gen_atomic(g);
+    case 0: return gen_atomic(g);
     case 1: /* read, modify, write through one translation */
         if (vector)
             break;
@@ -118,7 +121,10 @@ ir_val irgen_memory(struct irgen *g)
         v = ir_add(g->ir, v, ir_ldh(g->ir, type, a, 0, size | sign));
         ir_sth(g->ir, a, 0, v, size);
         return v;
-    case 2: case 3: case 4: case 5:
+    case 2:
+    case 3:
+    case 4:
+    case 5:
         v = irgen_operand(g, type);
         ir_st(g->ir, address(g, 1), disp, v, size);
         return IR_NO_VAL;
@@ -179,10 +185,14 @@ static void help_may_raise(void *cpu, uint64_t a)
 }
 
 static const struct helper h_mix = { "mix", (helper_fn *)help_mix, "i64 i64 i64", HELPER_PURE };
-static const struct helper h_narrow = { "narrow", (helper_fn *)help_narrow, "i32 i32 i8 i16", HELPER_PURE };
-static const struct helper h_vector = { "vector", (helper_fn *)help_vector, "v128 v128 v128", HELPER_PURE };
-static const struct helper h_from = { "from_vector", (helper_fn *)help_from_vector, "i64 v128 i32", HELPER_PURE };
-static const struct helper h_state = { "state", (helper_fn *)help_state, "i64 i64", HELPER_NO_RAISE };
+static const struct helper h_narrow = { "narrow", (helper_fn *)help_narrow, "i32 i32 i8 i16",
+                                        HELPER_PURE };
+static const struct helper h_vector = { "vector", (helper_fn *)help_vector, "v128 v128 v128",
+                                        HELPER_PURE };
+static const struct helper h_from = { "from_vector", (helper_fn *)help_from_vector, "i64 v128 i32",
+                                      HELPER_PURE };
+static const struct helper h_state = { "state", (helper_fn *)help_state, "i64 i64",
+                                       HELPER_NO_RAISE };
 static const struct helper h_may_raise = { "may_raise", (helper_fn *)help_may_raise, "- i64", 0 };
 
 ir_val irgen_call(struct irgen *g)
@@ -208,8 +218,7 @@ ir_val irgen_call(struct irgen *g)
             break;
         a = irgen_operand(g, IR_V128);
         return ir_call(g->ir, &h_from, a, irgen_operand(g, IR_I32), 0, 0);
-    case 4:
-        return ir_call(g->ir, &h_state, irgen_operand(g, IR_I64), 0, 0, 0);
+    case 4: return ir_call(g->ir, &h_state, irgen_operand(g, IR_I64), 0, 0, 0);
     }
     ir_call(g->ir, &h_may_raise, irgen_operand(g, IR_I64), 0, 0, 0);
     return IR_NO_VAL;

@@ -7,8 +7,8 @@
 #include "irgen.h"
 
 uint64_t irgen_random(struct irgen *g);
-unsigned irgen_below(struct irgen *g, unsigned n);         /* 0..n-1 */
-ir_val irgen_operand(struct irgen *g, enum ir_type type);  /* integer or v128 */
+unsigned irgen_below(struct irgen *g, unsigned n);        /* 0..n-1 */
+ir_val irgen_operand(struct irgen *g, enum ir_type type); /* integer or v128 */
 enum ir_type irgen_int_type(struct irgen *g);
 
 /* One random op (with what it needs); its value or IR_NO_VAL. */

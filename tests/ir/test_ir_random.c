@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random programs: they verify, and they leave the same state, memory, exit and sticky flags behind when interpreted
- * before and after the passes, each alone and all together.
+ * Random programs: they verify, and they leave the same state, memory, exit and sticky flags behind
+ * when interpreted before and after the passes, each alone and all together.
  */
 #include "../unit/test.h"
 
@@ -24,7 +24,8 @@ static void report(const struct ir *ir, uint64_t seed, const char *what, const c
 }
 
 /* The helper_state and others see the program's flags through g, so the same g serves both runs. */
-static bool compare(struct irgen *g, struct ir *ir, uint64_t seed, unsigned flags, const struct ir_pass *only)
+static bool compare(struct irgen *g, struct ir *ir, uint64_t seed, unsigned flags,
+                    const struct ir_pass *only)
 {
     static struct machine want, got;
     unsigned want_fp, got_fp;
@@ -86,11 +87,36 @@ out:
     irgen_finish(&g);
 }
 
-TEST(integer) { run(0, 2000); }
-TEST(integer_branches) { run(IRGEN_BRANCH, 2000); }
-TEST(memory) { run(IRGEN_MEM | IRGEN_BRANCH, 1500); }
-TEST(calls) { run(IRGEN_CALL | IRGEN_MEM | IRGEN_BRANCH, 1500); }
-TEST(vector) { run(IRGEN_VECTOR, 1500); }
-TEST(floating_point) { run(IRGEN_VECTOR | IRGEN_FP, 1500); }
-TEST(faults) { run(IRGEN_ALL, 3000); }
-TEST(large) { run(IRGEN_ALL & ~IRGEN_FAULT, 0); run(IRGEN_ALL | IRGEN_LONG, 150); }
+TEST(integer)
+{
+    run(0, 2000);
+}
+TEST(integer_branches)
+{
+    run(IRGEN_BRANCH, 2000);
+}
+TEST(memory)
+{
+    run(IRGEN_MEM | IRGEN_BRANCH, 1500);
+}
+TEST(calls)
+{
+    run(IRGEN_CALL | IRGEN_MEM | IRGEN_BRANCH, 1500);
+}
+TEST(vector)
+{
+    run(IRGEN_VECTOR, 1500);
+}
+TEST(floating_point)
+{
+    run(IRGEN_VECTOR | IRGEN_FP, 1500);
+}
+TEST(faults)
+{
+    run(IRGEN_ALL, 3000);
+}
+TEST(large)
+{
+    run(IRGEN_ALL & ~IRGEN_FAULT, 0);
+    run(IRGEN_ALL | IRGEN_LONG, 150);
+}
