@@ -114,8 +114,6 @@ static void rnd_st(uint8_t *p)
     memcpy(p + 8, &exp, 2);
 }
 
-enum { MASKED = 1 };
-
 static void rnd_state(struct state *s, bool x87)
 {
     uint16_t cw = 0x37f, sw = rnd() & 0x7f00;
@@ -148,6 +146,17 @@ static void rnd_state(struct state *s, bool x87)
         uint64_t v = rnd() % 2 ? rnd_f64() : rnd_f32() | (uint64_t)rnd_f32() << 32;
         memcpy(s->mem, &v, 8);
     }
+}
+
+/* Unmasks some exceptions whose flags are clear. */
+static void unmask(struct state *s)
+{
+    uint32_t mxcsr;
+
+    memcpy(&mxcsr, s->fx + FX_MXCSR, 4);
+    mxcsr &= ~(rnd() & rnd() & 0x3f);
+    mxcsr &= ~(rnd() & ~mxcsr << MXCSR_MASK_SHIFT & MXCSR_MASKS);
+    memcpy(s->fx + FX_MXCSR, &mxcsr, 4);
 }
 
 /* ---- guest's structure ---- */
@@ -273,6 +282,44 @@ static bool host_runs(const struct x86_insn *i)
     }
 }
 
+/* ---- unmasked SSE exceptions: natively a SIGFPE ---- */
+
+static sigjmp_buf fpe_jump;
+static struct state *fpe_state;
+
+static void on_fpe(int sig, siginfo_t *info, void *context)
+{
+    const mcontext_t *m = &((const ucontext_t *)context)->uc_mcontext;
+    static const int regs[] = { REG_RAX, REG_RCX, REG_RDX };
+
+    memcpy(fpe_state->fx, m->fpregs, FX_XMM + 256);
+    for (unsigned r = 0; r < 3; r++)
+        fpe_state->gpr[r] = m->gregs[regs[r]];
+    fpe_state->gpr[8] = m->gregs[REG_R8];
+    fpe_state->gpr[9] = m->gregs[REG_R9];
+    fpe_state->gpr[10] = m->gregs[REG_R10];
+    fpe_state->flags = m->gregs[REG_EFL];
+    siglongjmp(fpe_jump, 1);
+}
+
+/* The exception's vector or -1. */
+static int native_may_raise(struct state *s, const void *code)
+{
+    struct sigaction act = { .sa_sigaction = on_fpe, .sa_flags = SA_SIGINFO | SA_NODEFER }, old;
+    int vector = -1;
+
+    fpe_state = s;
+    sigaction(SIGFPE, &act, &old);
+    if (sigsetjmp(fpe_jump, 1) == 0) {
+        native_run(s, code);
+    } else {
+        vector = X86_XM;
+        __asm__ volatile("fninit\n\tpushq $0x1f80\n\tldmxcsr (%%rsp)\n\tpopq %%rax\n\tcld" : : : "rax", "memory");
+    }
+    sigaction(SIGFPE, &old, NULL);
+    return vector;
+}
+
 static bool is_fp(const struct x86_insn *i)
 {
     bool fp = i->op == X86_OP_EMMS;
@@ -333,7 +380,8 @@ static const char *differs(const struct x86_insn *i, struct state *n, struct sta
     return memcmp(n->fx, g->fx, FX_XMM + 256) ? "FP registers" : NULL;
 }
 
-static void try_insn(const uint8_t *code, bool x87, unsigned count)
+/* unmasked: with SSE exceptions unmasked. */
+static void try_insn(const uint8_t *code, bool x87, bool unmasked, unsigned count)
 {
     struct x86_insn insn;
     struct state in, native, guest;
@@ -342,19 +390,18 @@ static void try_insn(const uint8_t *code, bool x87, unsigned count)
         return;
     if (x87 ? !host_runs(&insn) && insn.op != X86_OP_FISTTP : !is_fp(&insn))
         return;
-    if (!translate(&insn, rnd() & 1, 0))
+    if (!translate(&insn, rnd() & 1, unmasked ? X86_MODE_XM : 0))
         return;
     tested[insn.op] = true;
     memcpy(code_page, code, insn.len);
     code_page[insn.len] = 0xc3;
     for (unsigned k = 0; k < count * rounds; k++) {
         rnd_state(&in, x87);
+        if (unmasked)
+            unmask(&in);
         native = guest = in;
-        native_run(&native, code_page);
-        int vector = run_guest(&guest);
-        if (vector >= 0)
-            TEST_FAIL("%s raises %d", x86_op_names[insn.op], vector);
-        const char *what = differs(&insn, &native, &guest);
+        int expected = native_may_raise(&native, code_page), vector = run_guest(&guest);
+        const char *what = expected != vector ? "exceptions" : differs(&insn, &native, &guest);
         if (what) {
             report(&insn, code, &in, &native, &guest, what);
             break;
@@ -373,7 +420,7 @@ static void begin(void)
     reported = 0;
 }
 
-static void try_simd(uint8_t prefix, unsigned map, uint8_t opcode, bool mem)
+static void try_simd(uint8_t prefix, unsigned map, uint8_t opcode, bool mem, bool unmasked)
 {
     for (unsigned reg = 0; reg < 8; reg++) {
         for (unsigned again = 0; again < 2; again++) {
@@ -388,12 +435,12 @@ static void try_simd(uint8_t prefix, unsigned map, uint8_t opcode, bool mem)
             code[n++] = opcode;
             code[n++] = mem ? reg << 3 | 7 : 0xc0 | reg << 3 | (rnd() & 7 & (rnd() % 2 ? 1 : 7));
             code[n++] = rnd();
-            try_insn(code, false, 12);
+            try_insn(code, false, unmasked, 12);
         }
     }
 }
 
-static void all_simd(bool mem)
+static void all_simd(bool mem, bool unmasked)
 {
     static const uint8_t prefixes[] = { 0, 0x66, 0xf3, 0xf2 }, maps[] = { 0, 0x38, 0x3a };
 
@@ -402,17 +449,23 @@ static void all_simd(bool mem)
         for (unsigned op = 0; op < 256; op += maps[m] || (op != 0x37 && op != 0x39) ? 1 : 2) /* 0F38 and 0F3A are maps */
             for (unsigned p = 0; p < 4; p++)
                 for (unsigned again = 0; again < (maps[m] == 0x3a ? 6 : 1); again++)
-                    try_simd(prefixes[p], maps[m], op, mem);
+                    try_simd(prefixes[p], maps[m], op, mem, unmasked);
 }
 
 TEST(simd_registers)
 {
-    all_simd(false);
+    all_simd(false, false);
 }
 
 TEST(simd_memory)
 {
-    all_simd(true);
+    all_simd(true, false);
+}
+
+TEST(simd_unmasked)
+{
+    all_simd(false, true);
+    all_simd(true, true);
 }
 
 TEST(x87_registers)
@@ -421,7 +474,7 @@ TEST(x87_registers)
     for (unsigned op = 0xd8; op < 0xe0; op++)
         for (unsigned rm = 0xc0; rm < 0x100; rm++) {
             uint8_t code[24] = { op, rm };
-            try_insn(code, true, 60);
+            try_insn(code, true, false, 60);
         }
 }
 
@@ -434,7 +487,7 @@ TEST(x87_memory)
             bool env = (op == 0xd9 || op == 0xdd) && (reg == 4 || reg == 6);
             bool slow = env || (op == 0xdb && reg == 7) || (op == 0xdf && reg == 6);
             if (!slow)
-                try_insn(code, true, 100);
+                try_insn(code, true, false, 100);
         }
 }
 

@@ -12,8 +12,8 @@ enum {
     MXCSR_IE = 1, MXCSR_DE = 2, MXCSR_ZE = 4, MXCSR_OE = 8, MXCSR_UE = 16, MXCSR_PE = 32, MXCSR_FLAGS = 63, MXCSR_DAZ = 64,
     MXCSR_MASKS = 0x1f80, MXCSR_MASK_SHIFT = 7, MXCSR_UM = 0x800, MXCSR_FTZ = 0x8000, MXCSR_VALID = 0xffff, MXCSR_RESET = 0x1f80,
 };
-/* What x86_h_xm_end looks at for results that are tiny and exact. */
-enum fp_tiny { FP_TINY_NONE, FP_TINY_F32, FP_TINY_F64, FP_TINY_F32X4, FP_TINY_F64X2 };
+/* Operations that may overflow or underflow, for h_xm_end_arith. FP_NARROW: double to single precision. */
+enum fp_arith { FP_NONE, FP_ADD, FP_SUB, FP_MUL, FP_DIV, FP_ADDSUB, FP_HADD, FP_HSUB, FP_DP, FP_NARROW };
 void fp_set_mxcsr(struct x86_cpu *x, uint32_t value); /* checked by the caller */
 
 /* ---- x87 ---- */
@@ -53,7 +53,7 @@ bool x87_run_mem(struct x86_cpu *x, uint64_t where, void *buf, struct x87_image 
 void x87_commit(struct x86_cpu *x, const struct x87_image *image);
 
 /* ---- helpers ---- */
-extern const struct helper h_xm_begin, h_xm_end, h_xm_end_int, h_ldmxcsr, h_stmxcsr;
+extern const struct helper h_xm_begin, h_xm_end, h_xm_end_arith, h_ldmxcsr, h_stmxcsr;
 extern const struct helper h_fxsave, h_fxrstor, h_xsave, h_xrstor, h_xsetbv, h_xgetbv;
 extern const struct helper h_maskmov;
 extern const struct helper h_mpsadbw, h_phminposuw, h_pclmulqdq;

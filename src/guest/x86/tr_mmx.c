@@ -95,21 +95,25 @@ void vec_set_int(struct tr *t, const struct x86_insn *i, unsigned n, ir_val v)
         mmx_enter(t);
 }
 
-ir_val vec_fp_begin(struct tr *t)
+ir_val vec_fp_begin(struct tr *t, const struct x86_insn *i)
 {
     if (!(t->mode & X86_MODE_XM))
         return IR_NO_VAL;
+    if (vec_is_mmx(i))
+        mmx_enter(t); /* done even if #XM follows */
     return tr_call(t, &h_xm_begin, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
 }
 
-void vec_fp_end(struct tr *t, ir_val old, ir_val result, enum fp_tiny tiny)
+void vec_fp_end(struct tr *t, ir_val old)
 {
-    if (old == IR_NO_VAL)
-        return;
-    if (tiny == FP_TINY_NONE)
-        tr_call(t, &h_xm_end_int, old, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
-    else
-        tr_call(t, &h_xm_end, old, result, tr_c64(t, tiny), IR_NO_VAL);
+    if (old != IR_NO_VAL)
+        tr_call(t, &h_xm_end, old, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
+}
+
+void vec_fp_end_arith(struct tr *t, ir_val old, enum fp_arith op, unsigned lane, ir_val a, ir_val b, unsigned imm)
+{
+    if (old != IR_NO_VAL)
+        tr_call(t, &h_xm_end_arith, old, a, b, tr_c64(t, op | lane << 8 | imm << 16));
 }
 
 void vec_end_if(struct tr *t, ir_val changed)

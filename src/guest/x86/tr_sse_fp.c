@@ -11,28 +11,38 @@
         return call;                                                                                \
     }
 
-static enum fp_tiny tiny_of(unsigned lane)
-{
-    switch (lane) {
-    case IR_F32: return FP_TINY_F32X4;
-    case IR_F64: return FP_TINY_F64X2;
-    case IR_F32 | IR_SCALAR: return FP_TINY_F32;
-    default: return FP_TINY_F64;
-    }
-}
-
 /* ---- operand 0 = op(operand 0, operand 1) ---- */
 
-enum { MAY_UNDERFLOW = 1, UNARY = 2, IMM = 4 }; /* UNARY: a packed form does not read operand 0 */
+enum { UNARY = 1, IMM = 2 }; /* UNARY: a packed form does not read operand 0 */
+
+/* Which of h_xm_end_arith's operations it is, if any. */
+static enum fp_arith arith_of(enum ir_op op)
+{
+    switch (op) {
+    case IR_VFADD: return FP_ADD;
+    case IR_VFSUB: return FP_SUB;
+    case IR_VFMUL: return FP_MUL;
+    case IR_VFDIV: return FP_DIV;
+    case IR_VFADDSUB: return FP_ADDSUB;
+    case IR_VFHADD: return FP_HADD;
+    case IR_VFHSUB: return FP_HSUB;
+    case IR_VFDP: return FP_DP;
+    default: return FP_NONE;
+    }
+}
 
 static bool fp2(struct tr *t, const struct x86_insn *i, enum ir_op op, unsigned lane, unsigned how)
 {
     if (!vec_begin(t, i))
         return true;
     ir_val b = vec_get(t, i, 1), a = how & UNARY && !(lane & IR_SCALAR) ? b : vec_get(t, i, 0);
-    ir_val old = vec_fp_begin(t);
-    ir_val v = ir_vop2(t->b, op, lane, a, b, how & IMM ? vec_imm(i) : 0);
-    vec_fp_end(t, old, v, how & MAY_UNDERFLOW ? tiny_of(lane) : FP_TINY_NONE);
+    ir_val old = vec_fp_begin(t, i);
+    unsigned imm = how & IMM ? vec_imm(i) : 0;
+    ir_val v = ir_vop2(t->b, op, lane, a, b, imm);
+    if (arith_of(op) == FP_NONE)
+        vec_fp_end(t, old);
+    else
+        vec_fp_end_arith(t, old, arith_of(op), lane, a, b, imm);
     vec_set(t, i, 0, v);
     return true;
 }
@@ -42,22 +52,22 @@ static bool fp2(struct tr *t, const struct x86_insn *i, enum ir_op op, unsigned 
 #define FP_SS(name, op, how) TR(name, fp2(t, i, IR_##op, IR_F32 | IR_SCALAR, how))
 #define FP_SD(name, op, how) TR(name, fp2(t, i, IR_##op, IR_F64 | IR_SCALAR, how))
 
-FP_PS(addps, VFADD, MAY_UNDERFLOW)
-FP_PD(addpd, VFADD, MAY_UNDERFLOW)
-FP_SS(addss, VFADD, MAY_UNDERFLOW)
-FP_SD(addsd, VFADD, MAY_UNDERFLOW)
-FP_PS(subps, VFSUB, MAY_UNDERFLOW)
-FP_PD(subpd, VFSUB, MAY_UNDERFLOW)
-FP_SS(subss, VFSUB, MAY_UNDERFLOW)
-FP_SD(subsd, VFSUB, MAY_UNDERFLOW)
-FP_PS(mulps, VFMUL, MAY_UNDERFLOW)
-FP_PD(mulpd, VFMUL, MAY_UNDERFLOW)
-FP_SS(mulss, VFMUL, MAY_UNDERFLOW)
-FP_SD(mulsd, VFMUL, MAY_UNDERFLOW)
-FP_PS(divps, VFDIV, MAY_UNDERFLOW)
-FP_PD(divpd, VFDIV, MAY_UNDERFLOW)
-FP_SS(divss, VFDIV, MAY_UNDERFLOW)
-FP_SD(divsd, VFDIV, MAY_UNDERFLOW)
+FP_PS(addps, VFADD, 0)
+FP_PD(addpd, VFADD, 0)
+FP_SS(addss, VFADD, 0)
+FP_SD(addsd, VFADD, 0)
+FP_PS(subps, VFSUB, 0)
+FP_PD(subpd, VFSUB, 0)
+FP_SS(subss, VFSUB, 0)
+FP_SD(subsd, VFSUB, 0)
+FP_PS(mulps, VFMUL, 0)
+FP_PD(mulpd, VFMUL, 0)
+FP_SS(mulss, VFMUL, 0)
+FP_SD(mulsd, VFMUL, 0)
+FP_PS(divps, VFDIV, 0)
+FP_PD(divpd, VFDIV, 0)
+FP_SS(divss, VFDIV, 0)
+FP_SD(divsd, VFDIV, 0)
 FP_PS(minps, VFMIN, 0)
 FP_PD(minpd, VFMIN, 0)
 FP_SS(minss, VFMIN, 0)
@@ -70,14 +80,14 @@ FP_PS(sqrtps, VFSQRT, UNARY)
 FP_PD(sqrtpd, VFSQRT, UNARY)
 FP_SS(sqrtss, VFSQRT, UNARY)
 FP_SD(sqrtsd, VFSQRT, UNARY)
-FP_PS(addsubps, VFADDSUB, MAY_UNDERFLOW)
-FP_PD(addsubpd, VFADDSUB, MAY_UNDERFLOW)
-FP_PS(haddps, VFHADD, MAY_UNDERFLOW)
-FP_PD(haddpd, VFHADD, MAY_UNDERFLOW)
-FP_PS(hsubps, VFHSUB, MAY_UNDERFLOW)
-FP_PD(hsubpd, VFHSUB, MAY_UNDERFLOW)
-FP_PS(dpps, VFDP, MAY_UNDERFLOW | IMM)
-FP_PD(dppd, VFDP, MAY_UNDERFLOW | IMM)
+FP_PS(addsubps, VFADDSUB, 0)
+FP_PD(addsubpd, VFADDSUB, 0)
+FP_PS(haddps, VFHADD, 0)
+FP_PD(haddpd, VFHADD, 0)
+FP_PS(hsubps, VFHSUB, 0)
+FP_PD(hsubpd, VFHSUB, 0)
+FP_PS(dpps, VFDP, IMM)
+FP_PD(dppd, VFDP, IMM)
 FP_PS(roundps, VFROUND, UNARY | IMM)
 FP_PD(roundpd, VFROUND, UNARY | IMM)
 FP_SS(roundss, VFROUND, UNARY | IMM)
@@ -106,9 +116,9 @@ static bool compare(struct tr *t, const struct x86_insn *i, unsigned lane)
     if (!vec_begin(t, i))
         return true;
     ir_val b = vec_get(t, i, 1), a = vec_get(t, i, 0);
-    ir_val old = vec_fp_begin(t);
+    ir_val old = vec_fp_begin(t, i);
     ir_val v = ir_vop2(t->b, IR_VFCMP, lane, a, b, vec_imm(i) & 7);
-    vec_fp_end(t, old, v, FP_TINY_NONE);
+    vec_fp_end(t, old);
     vec_set(t, i, 0, v);
     return true;
 }
@@ -123,9 +133,9 @@ static bool compare_flags(struct tr *t, const struct x86_insn *i, unsigned lane,
     if (!vec_begin(t, i))
         return true;
     ir_val b = vec_get(t, i, 1), a = vec_get(t, i, 0);
-    ir_val old = vec_fp_begin(t);
+    ir_val old = vec_fp_begin(t, i);
     ir_val flags = ir_vop2(t->b, IR_VFCOM, lane | IR_SCALAR, a, b, signals);
-    vec_fp_end(t, old, IR_NO_VAL, FP_TINY_NONE);
+    vec_fp_end(t, old);
     tr_cc_flags(t, flags);
     return true;
 }
@@ -145,9 +155,12 @@ static bool convert_ff(struct tr *t, const struct x86_insn *i, unsigned lane)
     if (!vec_begin(t, i))
         return true;
     ir_val b = vec_get(t, i, 1), a = lane & IR_SCALAR ? vec_get(t, i, 0) : b;
-    ir_val old = vec_fp_begin(t);
+    ir_val old = vec_fp_begin(t, i);
     ir_val v = ir_vop2(t->b, IR_VFCVTFF, lane, a, b, 0);
-    vec_fp_end(t, old, v, narrows ? tiny_of(IR_F32 | (lane & IR_SCALAR)) : FP_TINY_NONE);
+    if (narrows)
+        vec_fp_end_arith(t, old, FP_NARROW, IR_F32 | (lane & IR_SCALAR), a, b, 0);
+    else
+        vec_fp_end(t, old);
     vec_set(t, i, 0, v);
     return true;
 }
@@ -162,9 +175,9 @@ static bool convert_if(struct tr *t, const struct x86_insn *i, unsigned lane)
     if (!vec_begin(t, i))
         return true;
     ir_val b = tr_get(t, i, 1), a = vec_get(t, i, 0);
-    ir_val old = vec_fp_begin(t);
+    ir_val old = vec_fp_begin(t, i);
     ir_val v = ir_vop2(t->b, IR_VFCVTIF, lane | IR_SCALAR, a, b, 0);
-    vec_fp_end(t, old, v, FP_TINY_NONE);
+    vec_fp_end(t, old);
     vec_set(t, i, 0, v);
     return true;
 }
@@ -177,9 +190,9 @@ static bool convert_fi(struct tr *t, const struct x86_insn *i, unsigned lane, bo
     if (!vec_begin(t, i))
         return true;
     ir_val b = vec_get(t, i, 1);
-    ir_val old = vec_fp_begin(t);
+    ir_val old = vec_fp_begin(t, i);
     ir_val v = ir_vfcvtfi(t->b, tr_type(i->opnd[0].size), lane, b, truncate);
-    vec_fp_end(t, old, IR_NO_VAL, FP_TINY_NONE);
+    vec_fp_end(t, old);
     tr_set(t, i, 0, v);
     return true;
 }
@@ -197,9 +210,9 @@ static bool convert_packed(struct tr *t, const struct x86_insn *i, enum ir_op op
     ir_val b = vec_get(t, i, 1);
     if (i->opnd[0].kind == X86_K_MMX && lane == IR_F32)
         b = ir_vop1(t->b, IR_VZEXTLO, IR_F64, b, 0); /* two lanes only: the others would raise flags */
-    ir_val old = vec_fp_begin(t);
+    ir_val old = vec_fp_begin(t, i);
     ir_val v = ir_vop1(t->b, op, lane, b, truncate);
-    vec_fp_end(t, old, v, FP_TINY_NONE);
+    vec_fp_end(t, old);
     vec_set(t, i, 0, v);
     return true;
 }
@@ -222,9 +235,9 @@ bool tr_cvtpi2ps(struct tr *t, const struct x86_insn *i)
     if (!vec_begin(t, i))
         return true;
     ir_val b = vec_get(t, i, 1), a = vec_get(t, i, 0);
-    ir_val old = vec_fp_begin(t);
+    ir_val old = vec_fp_begin(t, i);
     ir_val v = ir_vop1(t->b, IR_VFCVTPIF, IR_F32, b, 0);
-    vec_fp_end(t, old, v, FP_TINY_NONE);
+    vec_fp_end(t, old);
     vec_set(t, i, 0, ir_vop2(t->b, IR_VMERGELO, IR_F64, a, v, 0));
     return true;
 }

@@ -21,9 +21,11 @@ void vec_set_int(struct tr *t, const struct x86_insn *i, unsigned n, ir_val v);
 bool vec_is_mmx(const struct x86_insn *i);      /* an operand is an MMX register */
 static inline unsigned vec_imm(const struct x86_insn *i) { return i->imm & 0xff; }
 static inline ir_val vec_zero(struct tr *t) { return ir_vconst(t->b, 0); }
-/* Around a floating-point operation: nothing unless X86_MODE_XM. fp_end raises #XM before the result is PUT. */
-ir_val vec_fp_begin(struct tr *t);
-void vec_fp_end(struct tr *t, ir_val old, ir_val result, enum fp_tiny tiny);
+/* Around a floating-point operation, behind its loads: nothing unless X86_MODE_XM. fp_end raises #XM before the result is PUT. */
+ir_val vec_fp_begin(struct tr *t, const struct x86_insn *i);
+void vec_fp_end(struct tr *t, ir_val old);
+/* The same for operations that may overflow or underflow; lane: of the result, with IR_SCALAR. */
+void vec_fp_end_arith(struct tr *t, ir_val old, enum fp_arith op, unsigned lane, ir_val a, ir_val b, unsigned imm);
 /* Ends the region at run time when `changed` (i64) is not zero: the helper changed the mode word. Last in its instruction. */
 void vec_end_if(struct tr *t, ir_val changed);
 /* #MF (or FERR#) when an x87 exception is pending: all waiting x87 and all MMX instructions. */
