@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The portable forms of the SIMD helpers against the host's instructions (the helpers' own choice), and known answers where the host has
- * none: FIPS 197 and 180-4 test vectors.
+ * The portable forms of the SIMD helpers against the host's instructions (the helpers' own choice),
+ * and known answers where the host has none: FIPS 197 and 180-4 test vectors.
  */
 #include "test.h"
 
@@ -69,9 +69,12 @@ TEST(aes)
 TEST(aes_known_answer)
 {
     static const uint8_t rcon[] = { 1, 2, 4, 8, 16, 32, 64, 128, 0x1b, 0x36 };
-    static const uint8_t want[] = { 0x39, 0x25, 0x84, 0x1d, 0x02, 0xdc, 0x09, 0xfb, 0xdc, 0x11, 0x85, 0x97, 0x19, 0x6a, 0x0b, 0x32 };
-    v128 key = { .u8 = { 0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6, 0xab, 0xf7, 0x15, 0x88, 0x09, 0xcf, 0x4f, 0x3c } };
-    v128 s = { .u8 = { 0x32, 0x43, 0xf6, 0xa8, 0x88, 0x5a, 0x30, 0x8d, 0x31, 0x31, 0x98, 0xa2, 0xe0, 0x37, 0x07, 0x34 } };
+    static const uint8_t want[] = { 0x39, 0x25, 0x84, 0x1d, 0x02, 0xdc, 0x09, 0xfb,
+                                    0xdc, 0x11, 0x85, 0x97, 0x19, 0x6a, 0x0b, 0x32 };
+    v128 key = { .u8 = { 0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6, 0xab, 0xf7, 0x15, 0x88,
+                         0x09, 0xcf, 0x4f, 0x3c } };
+    v128 s = { .u8 = { 0x32, 0x43, 0xf6, 0xa8, 0x88, 0x5a, 0x30, 0x8d, 0x31, 0x31, 0x98, 0xa2, 0xe0,
+                       0x37, 0x07, 0x34 } };
 
     s.u64[0] ^= key.u64[0];
     s.u64[1] ^= key.u64[1];
@@ -102,9 +105,13 @@ TEST(pclmulqdq)
 
 TEST(sha)
 {
-    static const struct { const struct helper *h; void (*soft)(v128 *, const v128 *, const v128 *); } two[] = {
-        { &h_sha1nexte, fp_soft_sha1nexte }, { &h_sha1msg1, fp_soft_sha1msg1 }, { &h_sha1msg2, fp_soft_sha1msg2 },
-        { &h_sha256msg1, fp_soft_sha256msg1 }, { &h_sha256msg2, fp_soft_sha256msg2 },
+    static const struct {
+        const struct helper *h;
+        void (*soft)(v128 *, const v128 *, const v128 *);
+    } two[] = {
+        { &h_sha1nexte, fp_soft_sha1nexte },   { &h_sha1msg1, fp_soft_sha1msg1 },
+        { &h_sha1msg2, fp_soft_sha1msg2 },     { &h_sha256msg1, fp_soft_sha256msg1 },
+        { &h_sha256msg2, fp_soft_sha256msg2 },
     };
     v128 want, got;
 
@@ -124,20 +131,29 @@ TEST(sha)
     }
 }
 
-/* FIPS 180-4, SHA-256 of "abc": the first schedule words are the message, so rounds alone need no MSG instructions. */
+/* FIPS 180-4, SHA-256 of "abc": the first schedule words are the message, so rounds alone need no
+ * MSG instructions. */
 TEST(sha256_known_answer)
 {
     static const uint32_t k[64] = {
-        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-        0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-        0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-        0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-        0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-        0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
+        0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe,
+        0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f,
+        0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
+        0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc,
+        0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
+        0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116,
+        0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+        0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
+        0xc67178f2,
     };
-    v128 abef = { .u32 = { 0x9b05688c, 0x510e527f, 0xbb67ae85, 0x6a09e667 } }, cdgh = { .u32 = { 0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372 } };
+    v128 abef = { .u32 = { 0x9b05688c, 0x510e527f, 0xbb67ae85, 0x6a09e667 } },
+         cdgh = { .u32 = { 0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372 } };
     const v128 abef0 = abef, cdgh0 = cdgh;
-    v128 w[4] = { { .u32 = { 0x61626380, 0, 0, 0 } }, { .u64 = { 0, 0 } }, { .u64 = { 0, 0 } }, { .u32 = { 0, 0, 0, 24 } } };
+    v128 w[4] = { { .u32 = { 0x61626380, 0, 0, 0 } },
+                  { .u64 = { 0, 0 } },
+                  { .u64 = { 0, 0 } },
+                  { .u32 = { 0, 0, 0, 24 } } };
 
     for (unsigned r = 0; r < 64; r += 4) {
         v128 wk, t = w[0];
@@ -171,8 +187,11 @@ TEST(pcmpstr)
             for (unsigned lb = 0; lb <= n; lb++) {
                 v128 a = rnd_vec(), b = rnd_vec();
                 uint32_t soft = fp_soft_pcmpstr(&a, &b, la, lb, imm), res = soft & 0xffff;
-                uint64_t native = ((fn *)h_pcmpstri.fn)(NULL, &a, &b, la | lb << 8 | (uint64_t)imm << 16);
-                unsigned index = !res ? n : imm & 0x40 ? 31 - (unsigned)__builtin_clz(res) : (unsigned)__builtin_ctz(res);
+                uint64_t native =
+                    ((fn *)h_pcmpstri.fn)(NULL, &a, &b, la | lb << 8 | (uint64_t)imm << 16);
+                unsigned index = !res         ? n
+                                 : imm & 0x40 ? 31 - (unsigned)__builtin_clz(res)
+                                              : (unsigned)__builtin_ctz(res);
                 CHECK_EQ(native >> 32, soft >> 16);
                 CHECK_EQ((uint32_t)native, index);
             }
@@ -189,7 +208,8 @@ TEST(pcmpstr_lengths)
     CHECK_EQ(f64(NULL, BIT(63), UINT64_C(0x100000000), 0x40), 16 | 16 << 8 | 0x40 << 16);
 }
 
-__attribute__((target("sse4.1"))) static void native_misc(unsigned n, v128 *r, const v128 *a, const v128 *b)
+__attribute__((target("sse4.1"))) static void native_misc(unsigned n, v128 *r, const v128 *a,
+                                                          const v128 *b)
 {
     __m128i x = _mm_load_si128((const __m128i *)a), y = _mm_load_si128((const __m128i *)b), v;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Every MMX, SSE, AES, SHA and x87 encoding of the decode table, on random state: the host processor runs the instruction natively, the
- * translator and the IR interpreter run it on the guest's structure, and all registers, flags and memory must agree. Instructions whose
- * helpers reach guest memory themselves are not here: they need the engine.
+ * Every MMX, SSE, AES, SHA and x87 encoding of the decode table, on random state: the host
+ * processor runs the instruction natively, the translator and the IR interpreter run it on the
+ * guest's structure, and all registers, flags and memory must agree. Instructions whose helpers
+ * reach guest memory themselves are not here: they need the engine.
  */
 #include "test.h"
 
@@ -17,7 +18,7 @@
 #include "guest/x86/x86_tr.h"
 
 struct state {
-    uint8_t fx[512];        /* FXSAVE64 image */
+    uint8_t fx[512]; /* FXSAVE64 image */
     uint64_t gpr[16], flags, pad;
     uint8_t mem[64];
 } __attribute__((aligned(64)));
@@ -29,21 +30,24 @@ __asm__(".text\n.globl native_run\n.type native_run, @function\nnative_run:\n"
         "push %rbx\npush %rbp\npush %r12\npush %r13\npush %r14\nmov %rdi, %rbx\nmov %rsi, %r12\n"
         "fxrstor64 (%rbx)\n"
         "pushq 640(%rbx)\npopfq\n"
-        "mov 512(%rbx), %rax\nmov 520(%rbx), %rcx\nmov 528(%rbx), %rdx\nmov 576(%rbx), %r8\nmov 584(%rbx), %r9\n"
+        "mov 512(%rbx), %rax\nmov 520(%rbx), %rcx\nmov 528(%rbx), %rdx\nmov 576(%rbx), %r8\nmov "
+        "584(%rbx), %r9\n"
         "mov 592(%rbx), %r10\nlea 656(%rbx), %rdi\n"
         "call *%r12\n"
         "fxsave64 (%rbx)\n"
         "pushfq\npopq 640(%rbx)\n"
-        "mov %rax, 512(%rbx)\nmov %rcx, 520(%rbx)\nmov %rdx, 528(%rbx)\nmov %r8, 576(%rbx)\nmov %r9, 584(%rbx)\n"
+        "mov %rax, 512(%rbx)\nmov %rcx, 520(%rbx)\nmov %rdx, 528(%rbx)\nmov %r8, 576(%rbx)\nmov "
+        "%r9, 584(%rbx)\n"
         "mov %r10, 592(%rbx)\n"
         "fninit\npushq $0x1f80\nldmxcsr (%rsp)\npop %rax\ncld\n"
         "pop %r14\npop %r13\npop %r12\npop %rbp\npop %rbx\nret\n");
-_Static_assert(offsetof(struct state, gpr) == 512 && offsetof(struct state, flags) == 640, "native_run knows");
+_Static_assert(offsetof(struct state, gpr) == 512 && offsetof(struct state, flags) == 640,
+               "native_run knows");
 _Static_assert(offsetof(struct state, mem) == 656, "native_run knows");
 
 /* ---- random state ---- */
 
-static uint64_t seed = 1; /* RHEA_SEED */
+static uint64_t seed = 1;   /* RHEA_SEED */
 static unsigned rounds = 1; /* RHEA_ROUNDS: times the usual number of states */
 
 static uint64_t rnd(void)
@@ -56,13 +60,29 @@ static uint64_t rnd(void)
 
 static uint64_t rnd_f64(void)
 {
-    static const uint64_t v[] = { 0, 0x3ff0000000000000, 0x4008000000000000, 0x7ff0000000000000, 0x7ff8000000000001, 0x7ff0000000000001,
-                                  1, 0x0010000000000000, 0x000fffffffffffff, 0x7fefffffffffffff, 0x43e0000000000000, 0x41dfffffffc00000,
-                                  0x3fe0000000000000, 0x41e0000000000000, 0x36a0000000000000, 0x380fffffffffffff, 0x47efffffe0000000 };
+    static const uint64_t v[] = { 0,
+                                  0x3ff0000000000000,
+                                  0x4008000000000000,
+                                  0x7ff0000000000000,
+                                  0x7ff8000000000001,
+                                  0x7ff0000000000001,
+                                  1,
+                                  0x0010000000000000,
+                                  0x000fffffffffffff,
+                                  0x7fefffffffffffff,
+                                  0x43e0000000000000,
+                                  0x41dfffffffc00000,
+                                  0x3fe0000000000000,
+                                  0x41e0000000000000,
+                                  0x36a0000000000000,
+                                  0x380fffffffffffff,
+                                  0x47efffffe0000000 };
 
     switch (rnd() % 4) {
     case 0: return v[rnd() % ARRAY_SIZE(v)] | (rnd() & BIT(63));
-    case 1: return (UINT64_C(0x3f00000000000000) + (rnd() & UINT64_C(0x01ffffffffffffff))) | (rnd() & BIT(63));
+    case 1:
+        return (UINT64_C(0x3f00000000000000) + (rnd() & UINT64_C(0x01ffffffffffffff))) |
+               (rnd() & BIT(63));
     case 2: return (v[rnd() % ARRAY_SIZE(v)] + rnd() % 3 - 1) | (rnd() & BIT(63));
     default: return rnd();
     }
@@ -70,7 +90,8 @@ static uint64_t rnd_f64(void)
 
 static uint32_t rnd_f32(void)
 {
-    static const uint32_t v[] = { 0, 0x3f800000, 0x40400000, 0x7f800000, 0x7fc00001, 0x7f800001, 1, 0x00800000, 0x007fffff, 0x7f7fffff,
+    static const uint32_t v[] = { 0,          0x3f800000, 0x40400000, 0x7f800000, 0x7fc00001,
+                                  0x7f800001, 1,          0x00800000, 0x007fffff, 0x7f7fffff,
                                   0x4f000000, 0x5f000000, 0x3f000000, 0x4effffff };
 
     switch (rnd() % 4) {
@@ -87,8 +108,12 @@ static void rnd_vec(uint8_t *p)
 
     switch (rnd() % 6) {
     case 0: v = (union ir_v128){ .u64 = { rnd_f64(), rnd_f64() } }; break;
-    case 1: case 2: v = (union ir_v128){ .u32 = { rnd_f32(), rnd_f32(), rnd_f32(), rnd_f32() } }; break;
-    case 3: for (unsigned i = 0; i < 16; i++) v.u8[i] = rnd() % 5 ? rnd() % 4 : rnd(); break;
+    case 1:
+    case 2: v = (union ir_v128){ .u32 = { rnd_f32(), rnd_f32(), rnd_f32(), rnd_f32() } }; break;
+    case 3:
+        for (unsigned i = 0; i < 16; i++)
+            v.u8[i] = rnd() % 5 ? rnd() % 4 : rnd();
+        break;
     case 4: v = (union ir_v128){ .u64 = { rnd() % 70, rnd() } }; break;
     default: v = (union ir_v128){ .u64 = { rnd(), rnd() } }; break;
     }
@@ -97,15 +122,22 @@ static void rnd_vec(uint8_t *p)
 
 static void rnd_st(uint8_t *p)
 {
-    static const uint16_t exps[] = { 0, 1, 0x3fff, 0x4000, 0x3ffe, 0x403e, 0x401e, 0x400e, 0x7fff, 0x7ffe, 0x3c01, 0x3f81, 0x43fe, 0x407e };
+    static const uint16_t exps[] = { 0,      1,      0x3fff, 0x4000, 0x3ffe, 0x403e, 0x401e,
+                                     0x400e, 0x7fff, 0x7ffe, 0x3c01, 0x3f81, 0x43fe, 0x407e };
     uint64_t mant = rnd() | BIT(63);
     uint16_t exp = exps[rnd() % ARRAY_SIZE(exps)];
 
     switch (rnd() % 6) {
     case 0: mant = BIT(63); break;
     case 1: mant = rnd() & rnd(); break;
-    case 2: mant = rnd() % 3 ? 0 : BIT(62); exp = rnd() % 2 ? 0 : 0x7fff; break;
-    case 3: exp = 0x3fff + rnd() % 64; mant &= ~UINT64_C(0) << rnd() % 64; break;
+    case 2:
+        mant = rnd() % 3 ? 0 : BIT(62);
+        exp = rnd() % 2 ? 0 : 0x7fff;
+        break;
+    case 3:
+        exp = 0x3fff + rnd() % 64;
+        mant &= ~UINT64_C(0) << rnd() % 64;
+        break;
     default: break;
     }
     exp |= rnd() & 0x8000;
@@ -225,7 +257,13 @@ static void make_guest(void)
 static bool translate(const struct x86_insn *insn, bool optimize, unsigned mode_extra)
 {
     struct translation req = { .pc = 0x1000, .max_insns = 1 };
-    struct tr t = { .b = &ir, .x = guest_cpu, .req = &req, .pc = 0x1000, .next_pc = 0x1000 + insn->len, .code = 64, .stack_bits = 64,
+    struct tr t = { .b = &ir,
+                    .x = guest_cpu,
+                    .req = &req,
+                    .pc = 0x1000,
+                    .next_pc = 0x1000 + insn->len,
+                    .code = 64,
+                    .stack_bits = 64,
                     .cc = X86_CC_DYNAMIC };
     char why[200];
 
@@ -277,7 +315,12 @@ static bool host_runs(const struct x86_insn *i)
     case X86_IFEAT_AES: return __builtin_cpu_supports("aes");
     case X86_IFEAT_PCLMUL: return __builtin_cpu_supports("pclmul");
     case X86_IFEAT_SHA: return __builtin_cpu_supports("sha");
-    case X86_IFEAT_MMX: case X86_IFEAT_SSE: case X86_IFEAT_SSE2: case X86_IFEAT_SSE3: case X86_IFEAT_FPU: case X86_IFEAT_CMOV: return true;
+    case X86_IFEAT_MMX:
+    case X86_IFEAT_SSE:
+    case X86_IFEAT_SSE2:
+    case X86_IFEAT_SSE3:
+    case X86_IFEAT_FPU:
+    case X86_IFEAT_CMOV: return true;
     default: return false;
     }
 }
@@ -314,7 +357,10 @@ static int native_may_raise(struct state *s, const void *code)
         native_run(s, code);
     } else {
         vector = X86_XM;
-        __asm__ volatile("fninit\n\tpushq $0x1f80\n\tldmxcsr (%%rsp)\n\tpopq %%rax\n\tcld" : : : "rax", "memory");
+        __asm__ volatile("fninit\n\tpushq $0x1f80\n\tldmxcsr (%%rsp)\n\tpopq %%rax\n\tcld"
+                         :
+                         :
+                         : "rax", "memory");
     }
     sigaction(SIGFPE, &old, NULL);
     return vector;
@@ -335,8 +381,8 @@ static bool is_fp(const struct x86_insn *i)
     return fp;
 }
 
-static void report(const struct x86_insn *i, const uint8_t *code, const struct state *in, const struct state *native, const struct state *guest,
-                   const char *what)
+static void report(const struct x86_insn *i, const uint8_t *code, const struct state *in,
+                   const struct state *native, const struct state *guest, const char *what)
 {
     char bytes[48] = "";
 
@@ -345,15 +391,17 @@ static void report(const struct x86_insn *i, const uint8_t *code, const struct s
     test_bad++;
     if (reported++ > 40)
         return;
-    printf("%s (%s): %s differ; cw %04x sw %04x tag %02x mxcsr %08x\n", x86_op_names[i->op], bytes, what, *(const uint16_t *)in->fx,
-           *(const uint16_t *)(in->fx + 2), in->fx[4], *(const uint32_t *)(in->fx + FX_MXCSR));
+    printf("%s (%s): %s differ; cw %04x sw %04x tag %02x mxcsr %08x\n", x86_op_names[i->op], bytes,
+           what, *(const uint16_t *)in->fx, *(const uint16_t *)(in->fx + 2), in->fx[4],
+           *(const uint32_t *)(in->fx + FX_MXCSR));
     for (unsigned o = 0; o < sizeof(struct state); o += 8) {
         uint64_t a, b, c;
         memcpy(&a, (const uint8_t *)native + o, 8);
         memcpy(&b, (const uint8_t *)guest + o, 8);
         memcpy(&c, (const uint8_t *)in + o, 8);
         if (a != b)
-            printf("  at %u: native %016" PRIx64 " guest %016" PRIx64 " before %016" PRIx64 "\n", o, a, b, c);
+            printf("  at %u: native %016" PRIx64 " guest %016" PRIx64 " before %016" PRIx64 "\n", o,
+                   a, b, c);
     }
 }
 
@@ -364,7 +412,7 @@ static const char *differs(const struct x86_insn *i, struct state *n, struct sta
 
     for (unsigned k = 0; k < ARRAY_SIZE(bit); k++)
         undefined |= i->flags_undefined >> k & 1 ? bit[k] : 0;
-    memset(n->fx + 5, 0, 19);  /* FOP, FIP, FDP */
+    memset(n->fx + 5, 0, 19); /* FOP, FIP, FDP */
     memset(g->fx + 5, 0, 19);
     memset(n->fx + 28, 0, 4);
     memset(g->fx + 28, 0, 4);
@@ -412,7 +460,8 @@ static void try_insn(const uint8_t *code, bool x87, bool unmasked, unsigned coun
 static void begin(void)
 {
     if (!code_page) {
-        code_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        code_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         make_guest();
         seed = getenv("RHEA_SEED") ? strtoull(getenv("RHEA_SEED"), NULL, 0) * 2 + 1 : seed;
         rounds = getenv("RHEA_ROUNDS") ? strtoul(getenv("RHEA_ROUNDS"), NULL, 0) : rounds;
@@ -446,7 +495,8 @@ static void all_simd(bool mem, bool unmasked)
 
     begin();
     for (unsigned m = 0; m < 3; m++)
-        for (unsigned op = 0; op < 256; op += maps[m] || (op != 0x37 && op != 0x39) ? 1 : 2) /* 0F38 and 0F3A are maps */
+        for (unsigned op = 0; op < 256;
+             op += maps[m] || (op != 0x37 && op != 0x39) ? 1 : 2) /* 0F38 and 0F3A are maps */
             for (unsigned p = 0; p < 4; p++)
                 for (unsigned again = 0; again < (maps[m] == 0x3a ? 6 : 1); again++)
                     try_simd(prefixes[p], maps[m], op, mem, unmasked);
@@ -500,5 +550,5 @@ TEST(coverage)
         n += tested[op];
     if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("aes") && tested[X86_OP_FADD])
         if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("sha"))
-        CHECK(n >= 300);
+            CHECK(n >= 300);
 }

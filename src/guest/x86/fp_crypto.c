@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * AES, PCLMULQDQ and SHA: the host's instructions where it has them, else portable C (fp_soft_*). The unit test compares both.
- * (FIPS 197, FIPS 180-4; SDM volume 2.)
+ * AES, PCLMULQDQ and SHA: the host's instructions where it has them, else portable C (fp_soft_*).
+ * The unit test compares both. (FIPS 197, FIPS 180-4; SDM volume 2.)
  */
 #include <immintrin.h>
 #include <string.h>
@@ -115,7 +115,8 @@ void fp_soft_aesimc(v128 *r, const v128 *a)
 
 static uint32_t sub_word(uint32_t w)
 {
-    return sbox[w & 0xff] | sbox[w >> 8 & 0xff] << 8 | sbox[w >> 16 & 0xff] << 16 | (uint32_t)sbox[w >> 24] << 24;
+    return sbox[w & 0xff] | sbox[w >> 8 & 0xff] << 8 | sbox[w >> 16 & 0xff] << 16 |
+           (uint32_t)sbox[w >> 24] << 24;
 }
 
 static uint32_t ror(uint32_t v, unsigned n)
@@ -338,16 +339,17 @@ void fp_soft_sha256msg2(v128 *r, const v128 *a, const v128 *b)
 }
 
 /* The six with two operands alone. */
-#define SHA2(name, intrinsic)                                                                       \
-    NATIVE("sha") static void native_##name(v128 *r, const v128 *a, const v128 *b)                  \
-    {                                                                                               \
-        STORE(r, intrinsic(LOAD(a), LOAD(b)));                                                      \
-    }                                                                                               \
-    static void name(struct cpu *cpu, v128 *r, const v128 *a, const v128 *b)                        \
-    {                                                                                               \
-        (has_sha() ? native_##name : fp_soft_##name)(r, a, b);                                      \
-    }                                                                                               \
-    const struct helper h_##name = { "x86_" #name, (helper_fn *)name, "v128 v128 v128", HELPER_PURE };
+#define SHA2(name, intrinsic)                                                                      \
+    NATIVE("sha") static void native_##name(v128 *r, const v128 *a, const v128 *b)                 \
+    {                                                                                              \
+        STORE(r, intrinsic(LOAD(a), LOAD(b)));                                                     \
+    }                                                                                              \
+    static void name(struct cpu *cpu, v128 *r, const v128 *a, const v128 *b)                       \
+    {                                                                                              \
+        (has_sha() ? native_##name : fp_soft_##name)(r, a, b);                                     \
+    }                                                                                              \
+    const struct helper h_##name = { "x86_" #name, (helper_fn *)name, "v128 v128 v128",            \
+                                     HELPER_PURE };
 
 static bool has_sha(void)
 {
@@ -386,11 +388,17 @@ static void sha256rnds2(struct cpu *cpu, v128 *r, const v128 *a, const v128 *b, 
 }
 
 const struct helper h_aesenc = { "x86_aesenc", (helper_fn *)aesenc, "v128 v128 v128", HELPER_PURE };
-const struct helper h_aesenclast = { "x86_aesenclast", (helper_fn *)aesenclast, "v128 v128 v128", HELPER_PURE };
+const struct helper h_aesenclast = { "x86_aesenclast", (helper_fn *)aesenclast, "v128 v128 v128",
+                                     HELPER_PURE };
 const struct helper h_aesdec = { "x86_aesdec", (helper_fn *)aesdec, "v128 v128 v128", HELPER_PURE };
-const struct helper h_aesdeclast = { "x86_aesdeclast", (helper_fn *)aesdeclast, "v128 v128 v128", HELPER_PURE };
+const struct helper h_aesdeclast = { "x86_aesdeclast", (helper_fn *)aesdeclast, "v128 v128 v128",
+                                     HELPER_PURE };
 const struct helper h_aesimc = { "x86_aesimc", (helper_fn *)aesimc, "v128 v128", HELPER_PURE };
-const struct helper h_aeskeygenassist = { "x86_aeskeygenassist", (helper_fn *)aeskeygenassist, "v128 v128 i64", HELPER_PURE };
-const struct helper h_pclmulqdq = { "x86_pclmulqdq", (helper_fn *)pclmulqdq, "v128 v128 v128 i64", HELPER_PURE };
-const struct helper h_sha1rnds4 = { "x86_sha1rnds4", (helper_fn *)sha1rnds4, "v128 v128 v128 i64", HELPER_PURE };
-const struct helper h_sha256rnds2 = { "x86_sha256rnds2", (helper_fn *)sha256rnds2, "v128 v128 v128 v128", HELPER_PURE };
+const struct helper h_aeskeygenassist = { "x86_aeskeygenassist", (helper_fn *)aeskeygenassist,
+                                          "v128 v128 i64", HELPER_PURE };
+const struct helper h_pclmulqdq = { "x86_pclmulqdq", (helper_fn *)pclmulqdq, "v128 v128 v128 i64",
+                                    HELPER_PURE };
+const struct helper h_sha1rnds4 = { "x86_sha1rnds4", (helper_fn *)sha1rnds4, "v128 v128 v128 i64",
+                                    HELPER_PURE };
+const struct helper h_sha256rnds2 = { "x86_sha256rnds2", (helper_fn *)sha256rnds2,
+                                      "v128 v128 v128 v128", HELPER_PURE };

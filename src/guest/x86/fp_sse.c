@@ -8,9 +8,10 @@
 
 /* ---- MASKMOVQ, MASKMOVDQU ---- */
 
-/* Writes the bytes of v whose mask byte has bit 7 set. Nothing is accessed between the first and the last of them but themselves; faults come
- * before the first write. */
-static void maskmov(struct x86_cpu *x, uint64_t linear, const union ir_v128 *v, const union ir_v128 *mask)
+/* Writes the bytes of v whose mask byte has bit 7 set. Nothing is accessed between the first and
+ * the last of them but themselves; faults come before the first write. */
+static void maskmov(struct x86_cpu *x, uint64_t linear, const union ir_v128 *v,
+                    const union ir_v128 *mask)
 {
     int first = -1, last = -1;
 
@@ -70,5 +71,7 @@ static void phminposuw(struct x86_cpu *x, v128 *r, const v128 *a)
     fp_soft_phminposuw(r, a);
 }
 
-const struct helper h_mpsadbw = { "x86_mpsadbw", (helper_fn *)mpsadbw, "v128 v128 v128 i64", HELPER_PURE };
-const struct helper h_phminposuw = { "x86_phminposuw", (helper_fn *)phminposuw, "v128 v128", HELPER_PURE };
+const struct helper h_mpsadbw = { "x86_mpsadbw", (helper_fn *)mpsadbw, "v128 v128 v128 i64",
+                                  HELPER_PURE };
+const struct helper h_phminposuw = { "x86_phminposuw", (helper_fn *)phminposuw, "v128 v128",
+                                     HELPER_PURE };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM. All four come from IntRes2 and the flags, which the host's PCMPESTRM gives, or
- * portable C. (SDM volume 2, 4.1.)
+ * PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM. All four come from IntRes2 and the flags, which the
+ * host's PCMPESTRM gives, or portable C. (SDM volume 2, 4.1.)
  */
 #include <immintrin.h>
 
@@ -21,7 +21,8 @@ static int element(const v128 *v, unsigned i, uint8_t imm)
 }
 
 /* One bit of IntRes1, for element j of b. */
-static bool aggregate(const v128 *a, const v128 *b, unsigned la, unsigned lb, unsigned j, uint8_t imm)
+static bool aggregate(const v128 *a, const v128 *b, unsigned la, unsigned lb, unsigned j,
+                      uint8_t imm)
 {
     unsigned n = imm & IMM_WORDS ? 8 : 16;
     bool valid = j < lb;
@@ -38,8 +39,7 @@ static bool aggregate(const v128 *a, const v128 *b, unsigned la, unsigned lb, un
             if (valid && element(a, i, imm) <= bj && bj <= element(a, i + 1, imm))
                 return true;
         return false;
-    case AGG_EACH:
-        return valid && j < la ? element(a, j, imm) == bj : !valid && j >= la;
+    case AGG_EACH: return valid && j < la ? element(a, j, imm) == bj : !valid && j >= la;
     default:
         for (unsigned i = 0; i < la && j + i < n; i++)
             if (j + i >= lb || element(a, i, imm) != element(b, j + i, imm))
@@ -57,21 +57,26 @@ uint32_t fp_soft_pcmpstr(const v128 *a, const v128 *b, unsigned la, unsigned lb,
         bool flip = imm & IMM_NEGATE && (!(imm & IMM_MASKED) || j < lb);
         res |= (unsigned)(bit ^ flip) << j;
     }
-    unsigned flags = (res ? X86_CF : 0) | (lb < n ? X86_ZF : 0) | (la < n ? X86_SF : 0) | (res & 1 ? X86_OF : 0);
+    unsigned flags =
+        (res ? X86_CF : 0) | (lb < n ? X86_ZF : 0) | (la < n ? X86_SF : 0) | (res & 1 ? X86_OF : 0);
     return res | flags << 16;
 }
 
-#define STRM(imm)                                                                                   \
-    case imm:                                                                                       \
-        __asm__("pcmpestrm %[i], %[b], %[a]" : "=Yz"(mask), "=@ccc"(cf), "=@ccz"(zf), "=@ccs"(sf), "=@cco"(of) \
-                : [i] "i"(imm), [a] "x"(va), [b] "x"(vb), "a"(la), "d"(lb));                        \
+#define STRM(imm)                                                                                  \
+    case imm:                                                                                      \
+        __asm__("pcmpestrm %[i], %[b], %[a]"                                                       \
+                : "=Yz"(mask), "=@ccc"(cf), "=@ccz"(zf), "=@ccs"(sf), "=@cco"(of)                  \
+                : [i] "i"(imm), [a] "x"(va), [b] "x"(vb), "a"(la), "d"(lb));                       \
         break;
 #define STRM4(n)  STRM(n) STRM((n) + 1) STRM((n) + 2) STRM((n) + 3)
 #define STRM16(n) STRM4(n) STRM4((n) + 4) STRM4((n) + 8) STRM4((n) + 12)
 
-__attribute__((target("sse4.2"))) static uint32_t native_pcmpstr(const v128 *a, const v128 *b, unsigned la, unsigned lb, uint8_t imm)
+__attribute__((target("sse4.2"))) static uint32_t native_pcmpstr(const v128 *a, const v128 *b,
+                                                                 unsigned la, unsigned lb,
+                                                                 uint8_t imm)
 {
-    __m128i va = _mm_load_si128((const __m128i *)a), vb = _mm_load_si128((const __m128i *)b), mask = va;
+    __m128i va = _mm_load_si128((const __m128i *)a), vb = _mm_load_si128((const __m128i *)b),
+            mask = va;
     bool cf = false, zf = false, sf = false, of = false;
 
     switch (imm & 0x3f) {
@@ -148,7 +153,11 @@ static uint64_t lengths(struct cpu *cpu, uint64_t rax, uint64_t rdx, uint64_t im
     return lengths64(cpu, (uint64_t)(int32_t)rax, (uint64_t)(int32_t)rdx, imm);
 }
 
-const struct helper h_pcmpstri = { "x86_pcmpstri", (helper_fn *)pcmpstri, "i64 v128 v128 i64", HELPER_PURE };
-const struct helper h_pcmpstrm = { "x86_pcmpstrm", (helper_fn *)pcmpstrm, "v128 v128 v128 i64", HELPER_PURE };
-const struct helper h_pcmpstr_lengths = { "x86_pcmpstr_lengths", (helper_fn *)lengths, "i64 i64 i64 i64", HELPER_PURE };
-const struct helper h_pcmpstr_lengths64 = { "x86_pcmpstr_lengths64", (helper_fn *)lengths64, "i64 i64 i64 i64", HELPER_PURE };
+const struct helper h_pcmpstri = { "x86_pcmpstri", (helper_fn *)pcmpstri, "i64 v128 v128 i64",
+                                   HELPER_PURE };
+const struct helper h_pcmpstrm = { "x86_pcmpstrm", (helper_fn *)pcmpstrm, "v128 v128 v128 i64",
+                                   HELPER_PURE };
+const struct helper h_pcmpstr_lengths = { "x86_pcmpstr_lengths", (helper_fn *)lengths,
+                                          "i64 i64 i64 i64", HELPER_PURE };
+const struct helper h_pcmpstr_lengths64 = { "x86_pcmpstr_lengths64", (helper_fn *)lengths64,
+                                            "i64 i64 i64 i64", HELPER_PURE };

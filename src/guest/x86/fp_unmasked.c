@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * SSE with an exception unmasked (X86_MODE_XM). The host has all of them masked, so translated code calls x86_xm_begin, which clears
- * the sticky flags, does the operation, and calls x86_xm_end, which looks at the flags that came and raises #XM before the result is
- * written. (SDM volume 1, 4.9, 11.5.)
+ * SSE with an exception unmasked (X86_MODE_XM). The host has all of them masked, so translated code
+ * calls x86_xm_begin, which clears the sticky flags, does the operation, and calls x86_xm_end,
+ * which looks at the flags that came and raises #XM before the result is written. (SDM volume
+ * 1, 4.9, 11.5.)
  *
- * Masked and unmasked responses differ in two flags: unmasked underflow needs no inexact result, and after unmasked overflow or
- * underflow PE says whether the result is exact when its exponent is not bounded. So when these come, x86_xm_end_arith does the
- * operation again, lane by lane, and asks the x87, which has room for such exponents, at 24 or 53 bits of precision.
+ * Masked and unmasked responses differ in two flags: unmasked underflow needs no inexact result,
+ * and after unmasked overflow or underflow PE says whether the result is exact when its exponent is
+ * not bounded. So when these come, x86_xm_end_arith does the operation again, lane by lane, and
+ * asks the x87, which has room for such exponents, at 24 or 53 bits of precision.
  */
 #include <immintrin.h>
 
 #include "guest/x86/fp.h"
 
-/* Clears the sticky flags. Returns MXCSR as it was. FTZ has no effect while underflow is unmasked. */
+/* Clears the sticky flags. Returns MXCSR as it was. FTZ has no effect while underflow is unmasked.
+ */
 static uint64_t xm_begin(struct x86_cpu *x)
 {
     uint32_t old = cpu_fpcsr_read(&x->c);
@@ -29,7 +32,8 @@ static uint32_t unmasked_of(uint32_t mxcsr)
 /* The flags of a step by the rule of pre-computation exceptions. */
 static uint32_t step_flags(uint32_t mxcsr, uint32_t flags)
 {
-    const uint32_t before = MXCSR_IE | MXCSR_DE | MXCSR_ZE; /* found before computing: the others then do not arise */
+    const uint32_t before =
+        MXCSR_IE | MXCSR_DE | MXCSR_ZE; /* found before computing: the others then do not arise */
 
     return flags & unmasked_of(mxcsr) & before ? flags & before : flags;
 }
@@ -57,7 +61,11 @@ struct lanes {
 /* The operand's value. NaN and infinity never come here. */
 static long double value_of(uint64_t v, bool f32, bool daz)
 {
-    union { float f; double d; uint64_t u; } b = { .u = v };
+    union {
+        float f;
+        double d;
+        uint64_t u;
+    } b = { .u = v };
     bool denormal = f32 ? !(v >> 23 & 0xff) : !(v >> 52 & 0x7ff);
 
     return daz && denormal ? 0 : f32 ? (long double)b.f : (long double)b.d;
@@ -67,15 +75,25 @@ static long double value_of(uint64_t v, bool f32, bool daz)
 static bool inexact(const struct lanes *l, enum fp_arith op, uint64_t a, uint64_t b)
 {
     bool daz = l->csr & MXCSR_DAZ, from_f32 = l->f32 && op != FP_NARROW;
-    long double r = op == FP_NARROW ? 0 : value_of(a, from_f32, daz), s = value_of(b, from_f32, daz);
-    uint16_t cw = X87_FLAGS | 0x40 | (l->csr >> 13 & 3) << 10 | (l->f32 ? 0 : 2) << 8, usual = X87_CW_RESET, sw;
+    long double r = op == FP_NARROW ? 0 : value_of(a, from_f32, daz),
+                s = value_of(b, from_f32, daz);
+    uint16_t cw = X87_FLAGS | 0x40 | (l->csr >> 13 & 3) << 10 | (l->f32 ? 0 : 2) << 8,
+             usual = X87_CW_RESET, sw;
 
     __asm__ volatile("fnclex\n\tfldcw %0" : : "m"(cw));
     switch (op) {
-    case FP_SUB: __asm__ volatile("fsub %%st(1), %%st\n\tfnstsw %1" : "+t"(r), "=a"(sw) : "u"(s)); break;
-    case FP_MUL: __asm__ volatile("fmul %%st(1), %%st\n\tfnstsw %1" : "+t"(r), "=a"(sw) : "u"(s)); break;
-    case FP_DIV: __asm__ volatile("fdiv %%st(1), %%st\n\tfnstsw %1" : "+t"(r), "=a"(sw) : "u"(s)); break;
-    default: __asm__ volatile("fadd %%st(1), %%st\n\tfnstsw %1" : "+t"(r), "=a"(sw) : "u"(s)); break;
+    case FP_SUB:
+        __asm__ volatile("fsub %%st(1), %%st\n\tfnstsw %1" : "+t"(r), "=a"(sw) : "u"(s));
+        break;
+    case FP_MUL:
+        __asm__ volatile("fmul %%st(1), %%st\n\tfnstsw %1" : "+t"(r), "=a"(sw) : "u"(s));
+        break;
+    case FP_DIV:
+        __asm__ volatile("fdiv %%st(1), %%st\n\tfnstsw %1" : "+t"(r), "=a"(sw) : "u"(s));
+        break;
+    default:
+        __asm__ volatile("fadd %%st(1), %%st\n\tfnstsw %1" : "+t"(r), "=a"(sw) : "u"(s));
+        break;
     }
     __asm__ volatile("fldcw %0" : : "m"(usual));
     return sw & X87_PE;
@@ -96,10 +114,30 @@ static uint64_t lane(struct lanes *l, enum fp_arith op, uint64_t a, uint64_t b)
 
     _mm_setcsr((l->csr & ~(MXCSR_FLAGS | (l->csr & MXCSR_UM ? 0 : MXCSR_FTZ))) | MXCSR_MASKS);
     switch (op) {
-    case FP_ADD: if (l->f32) LANE_OP("addss"); else LANE_OP("addsd"); break;
-    case FP_SUB: if (l->f32) LANE_OP("subss"); else LANE_OP("subsd"); break;
-    case FP_MUL: if (l->f32) LANE_OP("mulss"); else LANE_OP("mulsd"); break;
-    case FP_DIV: if (l->f32) LANE_OP("divss"); else LANE_OP("divsd"); break;
+    case FP_ADD:
+        if (l->f32)
+            LANE_OP("addss");
+        else
+            LANE_OP("addsd");
+        break;
+    case FP_SUB:
+        if (l->f32)
+            LANE_OP("subss");
+        else
+            LANE_OP("subsd");
+        break;
+    case FP_MUL:
+        if (l->f32)
+            LANE_OP("mulss");
+        else
+            LANE_OP("mulsd");
+        break;
+    case FP_DIV:
+        if (l->f32)
+            LANE_OP("divss");
+        else
+            LANE_OP("divsd");
+        break;
     default: LANE_OP("cvtsd2ss"); break;
     }
     flags = _mm_getcsr() & MXCSR_FLAGS;
@@ -157,8 +195,10 @@ static void horizontal(struct lanes *l, enum fp_arith op, const v128 *v)
         lane(l, op, element(v, i, l->f32), element(v, i + 1, l->f32));
 }
 
-/* what: enum fp_arith in bits 7-0, lane type and IR_SCALAR in 15-8 (of the result), immediate in 23-16 */
-static void xm_end_arith(struct x86_cpu *x, uint64_t old, const v128 *a, const v128 *b, uint64_t what)
+/* what: enum fp_arith in bits 7-0, lane type and IR_SCALAR in 15-8 (of the result), immediate in
+ * 23-16 */
+static void xm_end_arith(struct x86_cpu *x, uint64_t old, const v128 *a, const v128 *b,
+                         uint64_t what)
 {
     enum fp_arith op = what & 0xff;
     unsigned type = what >> 8 & 0xff;
@@ -179,10 +219,15 @@ static void xm_end_arith(struct x86_cpu *x, uint64_t old, const v128 *a, const v
             horizontal(&l, op == FP_HADD ? FP_ADD : FP_SUB, k ? b : a);
     else
         for (unsigned i = 0; i < n; i++)
-            lane(&l, op != FP_ADDSUB ? op : i & 1 ? FP_ADD : FP_SUB, element(a, i, l.f32), element(b, i, l.f32 && op != FP_NARROW));
+            lane(&l,
+                 op != FP_ADDSUB ? op
+                 : i & 1         ? FP_ADD
+                                 : FP_SUB,
+                 element(a, i, l.f32), element(b, i, l.f32 && op != FP_NARROW));
     check(x, (uint32_t)old, step_flags((uint32_t)old, l.flags));
 }
 
 const struct helper h_xm_begin = { "x86_xm_begin", (helper_fn *)xm_begin, "i64", HELPER_NO_RAISE };
 const struct helper h_xm_end = { "x86_xm_end", (helper_fn *)xm_end, "- i64", 0 };
-const struct helper h_xm_end_arith = { "x86_xm_end_arith", (helper_fn *)xm_end_arith, "- i64 v128 v128 i64", 0 };
+const struct helper h_xm_end_arith = { "x86_xm_end_arith", (helper_fn *)xm_end_arith,
+                                       "- i64 v128 v128 i64", 0 };

@@ -1,20 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * x87 helpers. Each names its instruction by "where" (see fp.h). The usual case, all exceptions masked, operands present, no flag
- * raised that the guest does not hold already, runs a few host instructions; everything else goes through x87_run_*, which is exact by
- * construction. None of them waits: the translator has tested for a pending exception before.
+ * x87 helpers. Each names its instruction by "where" (see fp.h). The usual case, all exceptions
+ * masked, operands present, no flag raised that the guest does not hold already, runs a few host
+ * instructions; everything else goes through x87_run_*, which is exact by construction. None of
+ * them waits: the translator has tested for a pending exception before.
  */
 #include <string.h>
 
 #include "guest/x86/fp.h"
 
 /* An 80-bit value where it lies in struct x87_reg. */
-struct f80 { long double v; } __attribute__((packed, aligned(2)));
+struct f80 {
+    long double v;
+} __attribute__((packed, aligned(2)));
 
-static inline long double reg_get(const struct x86_cpu *x, unsigned r) { return ((const struct f80 *)&x->st[r])->v; }
-static inline void reg_set(struct x86_cpu *x, unsigned r, long double v) { ((struct f80 *)&x->st[r])->v = v; }
-static inline unsigned fop_of(uint64_t where) { return where >> X87_WHERE_FOP & 0x7ff; }
-static inline bool all_masked(const struct x86_cpu *x) { return (x->fcw & X87_FLAGS) == X87_FLAGS; }
+static inline long double reg_get(const struct x86_cpu *x, unsigned r)
+{
+    return ((const struct f80 *)&x->st[r])->v;
+}
+static inline void reg_set(struct x86_cpu *x, unsigned r, long double v)
+{
+    ((struct f80 *)&x->st[r])->v = v;
+}
+static inline unsigned fop_of(uint64_t where)
+{
+    return where >> X87_WHERE_FOP & 0x7ff;
+}
+static inline bool all_masked(const struct x86_cpu *x)
+{
+    return (x->fcw & X87_FLAGS) == X87_FLAGS;
+}
 
 static inline void note(struct x86_cpu *x, uint64_t where)
 {
@@ -57,8 +72,8 @@ static inline void cw_leave(const struct x86_cpu *x)
     }
 }
 
-/* True when the host's status after an instruction says nothing new: its flags may be left over from others, so that
- * only those that the guest holds already need no second, careful look. */
+/* True when the host's status after an instruction says nothing new: its flags may be left over
+ * from others, so that only those that the guest holds already need no second, careful look. */
 static inline bool no_news(const struct x86_cpu *x, uint16_t sw)
 {
     return likely(!(sw & ~x->fsw & (X87_FLAGS | X87_SF)));
@@ -98,51 +113,53 @@ static void run_load(struct x86_cpu *x, uint64_t where, const void *buf)
 
 /* ---- arithmetic: ST(d) = ST(d) op ST(s), ST(0) = ST(0) op memory ---- */
 
-/* D8: ST(0) op= ST(i); DC: ST(i) op= ST(0); DE: the same, then pop. asm_st computes st(0) op st(1). */
-#define ARITH(name, asm_st, asm_m32, asm_m64)                                                       \
-    static void arith_##name##_st(struct x86_cpu *x, uint64_t where)                                \
-    {                                                                                               \
-        unsigned fop = fop_of(where), top = x87_top(x), i = (top + (fop & 7)) & 7;                  \
-        unsigned d = fop & 0x400 ? i : top, s = fop & 0x400 ? top : i;                              \
-        note(x, where);                                                                             \
-        if (likely(all_masked(x) && x->ftw >> d & x->ftw >> s & 1)) {                               \
-            long double a = reg_get(x, d), b = reg_get(x, s);                                       \
-            uint16_t sw;                                                                            \
-            cw_enter(x);                                                                            \
-            __asm__ volatile(asm_st "\n\tfnstsw %1" : "+t"(a), "=a"(sw) : "u"(b));                  \
-            cw_leave(x);                                                                            \
-            if (no_news(x, sw)) {                                                                   \
-                reg_set(x, d, a);                                                                   \
-                set_c1(x, sw);                                                                      \
-                if (fop & 0x200)                                                                    \
-                    pop(x);                                                                         \
-                return;                                                                             \
-            }                                                                                       \
-        }                                                                                           \
-        run_reg(x, where);                                                                          \
-    }                                                                                               \
-    ARITH_MEM(name, m32, asm_m32, uint32_t)                                                         \
+/* D8: ST(0) op= ST(i); DC: ST(i) op= ST(0); DE: the same, then pop. asm_st computes st(0) op st(1).
+ */
+#define ARITH(name, asm_st, asm_m32, asm_m64)                                                      \
+    static void arith_##name##_st(struct x86_cpu *x, uint64_t where)                               \
+    {                                                                                              \
+        unsigned fop = fop_of(where), top = x87_top(x), i = (top + (fop & 7)) & 7;                 \
+        unsigned d = fop & 0x400 ? i : top, s = fop & 0x400 ? top : i;                             \
+        note(x, where);                                                                            \
+        if (likely(all_masked(x) && x->ftw >> d & x->ftw >> s & 1)) {                              \
+            long double a = reg_get(x, d), b = reg_get(x, s);                                      \
+            uint16_t sw;                                                                           \
+            cw_enter(x);                                                                           \
+            __asm__ volatile(asm_st "\n\tfnstsw %1" : "+t"(a), "=a"(sw) : "u"(b));                 \
+            cw_leave(x);                                                                           \
+            if (no_news(x, sw)) {                                                                  \
+                reg_set(x, d, a);                                                                  \
+                set_c1(x, sw);                                                                     \
+                if (fop & 0x200)                                                                   \
+                    pop(x);                                                                        \
+                return;                                                                            \
+            }                                                                                      \
+        }                                                                                          \
+        run_reg(x, where);                                                                         \
+    }                                                                                              \
+    ARITH_MEM(name, m32, asm_m32, uint32_t)                                                        \
     ARITH_MEM(name, m64, asm_m64, uint64_t)
 
-#define ARITH_MEM(name, size, insn, T)                                                              \
-    static void arith_##name##_##size(struct x86_cpu *x, uint64_t where, uint64_t value, uint64_t fdp) \
-    {                                                                                               \
-        unsigned top = x87_top(x);                                                                  \
-        T m = (T)value;                                                                             \
-        note_data(x, where, fdp);                                                                   \
-        if (likely(all_masked(x) && x->ftw >> top & 1)) {                                           \
-            long double a = reg_get(x, top);                                                        \
-            uint16_t sw;                                                                            \
-            cw_enter(x);                                                                            \
-            __asm__ volatile(insn " %2\n\tfnstsw %1" : "+t"(a), "=a"(sw) : "m"(m));                 \
-            cw_leave(x);                                                                            \
-            if (no_news(x, sw)) {                                                                   \
-                reg_set(x, top, a);                                                                 \
-                set_c1(x, sw);                                                                      \
-                return;                                                                             \
-            }                                                                                       \
-        }                                                                                           \
-        run_load(x, where, &m);                                                                     \
+#define ARITH_MEM(name, size, insn, T)                                                             \
+    static void arith_##name##_##size(struct x86_cpu *x, uint64_t where, uint64_t value,           \
+                                      uint64_t fdp)                                                \
+    {                                                                                              \
+        unsigned top = x87_top(x);                                                                 \
+        T m = (T)value;                                                                            \
+        note_data(x, where, fdp);                                                                  \
+        if (likely(all_masked(x) && x->ftw >> top & 1)) {                                          \
+            long double a = reg_get(x, top);                                                       \
+            uint16_t sw;                                                                           \
+            cw_enter(x);                                                                           \
+            __asm__ volatile(insn " %2\n\tfnstsw %1" : "+t"(a), "=a"(sw) : "m"(m));                \
+            cw_leave(x);                                                                           \
+            if (no_news(x, sw)) {                                                                  \
+                reg_set(x, top, a);                                                                \
+                set_c1(x, sw);                                                                     \
+                return;                                                                            \
+            }                                                                                      \
+        }                                                                                          \
+        run_load(x, where, &m);                                                                    \
     }
 
 ARITH(add, "fadd %%st(1), %%st", "fadds", "faddl")
@@ -190,29 +207,30 @@ static void com_st(struct x86_cpu *x, uint64_t where)
     run_reg(x, where);
 }
 
-#define COM_MEM(size, insn, T)                                                                      \
-    static void com_##size(struct x86_cpu *x, uint64_t where, uint64_t value, uint64_t fdp)         \
-    {                                                                                               \
-        unsigned top = x87_top(x);                                                                  \
-        T m = (T)value;                                                                             \
-        note_data(x, where, fdp);                                                                   \
-        if (likely(all_masked(x) && x->ftw >> top & 1)) {                                           \
-            long double a = reg_get(x, top);                                                        \
-            uint16_t sw;                                                                            \
-            __asm__ volatile(insn " %1\n\tfnstsw %0" : "=a"(sw) : "m"(m), "t"(a));                  \
-            if (no_news(x, sw)) {                                                                   \
-                set_cc(x, sw);                                                                      \
-                pops(x, fop_of(where) >> 3 & 1);                                                    \
-                return;                                                                             \
-            }                                                                                       \
-        }                                                                                           \
-        run_load(x, where, &m);                                                                     \
+#define COM_MEM(size, insn, T)                                                                     \
+    static void com_##size(struct x86_cpu *x, uint64_t where, uint64_t value, uint64_t fdp)        \
+    {                                                                                              \
+        unsigned top = x87_top(x);                                                                 \
+        T m = (T)value;                                                                            \
+        note_data(x, where, fdp);                                                                  \
+        if (likely(all_masked(x) && x->ftw >> top & 1)) {                                          \
+            long double a = reg_get(x, top);                                                       \
+            uint16_t sw;                                                                           \
+            __asm__ volatile(insn " %1\n\tfnstsw %0" : "=a"(sw) : "m"(m), "t"(a));                 \
+            if (no_news(x, sw)) {                                                                  \
+                set_cc(x, sw);                                                                     \
+                pops(x, fop_of(where) >> 3 & 1);                                                   \
+                return;                                                                            \
+            }                                                                                      \
+        }                                                                                          \
+        run_load(x, where, &m);                                                                    \
     }
 
 COM_MEM(m32, "fcoms", uint32_t)
 COM_MEM(m64, "fcoml", uint64_t)
 
-/* FCOMI, FUCOMI, FCOMIP, FUCOMIP: returns the six flags. C1 stays, and an unmasked invalid operation sets them, too: as processors do. */
+/* FCOMI, FUCOMI, FCOMIP, FUCOMIP: returns the six flags. C1 stays, and an unmasked invalid
+ * operation sets them, too: as processors do. */
 static uint64_t comi(struct x86_cpu *x, uint64_t where)
 {
     unsigned fop = fop_of(where), top = x87_top(x), i = (top + (fop & 7)) & 7;
@@ -223,9 +241,13 @@ static uint64_t comi(struct x86_cpu *x, uint64_t where)
         bool zf, pf, cf;
         uint16_t sw;
         if ((fop >> 3 & 7) == 5)
-            __asm__ volatile("fucomi %%st(1), %%st\n\tfnstsw %%ax" : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf), "=a"(sw) : "t"(a), "u"(b));
+            __asm__ volatile("fucomi %%st(1), %%st\n\tfnstsw %%ax"
+                             : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf), "=a"(sw)
+                             : "t"(a), "u"(b));
         else
-            __asm__ volatile("fcomi %%st(1), %%st\n\tfnstsw %%ax" : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf), "=a"(sw) : "t"(a), "u"(b));
+            __asm__ volatile("fcomi %%st(1), %%st\n\tfnstsw %%ax"
+                             : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf), "=a"(sw)
+                             : "t"(a), "u"(b));
         if (no_news(x, sw)) {
             if (fop & 0x400)
                 pop(x);
@@ -237,24 +259,24 @@ static uint64_t comi(struct x86_cpu *x, uint64_t where)
 
 /* ---- one operand ---- */
 
-#define UNARY(name, insn)                                                                           \
-    static void name(struct x86_cpu *x, uint64_t where)                                             \
-    {                                                                                               \
-        unsigned top = x87_top(x);                                                                  \
-        note(x, where);                                                                             \
-        if (likely(all_masked(x) && x->ftw >> top & 1)) {                                           \
-            long double a = reg_get(x, top);                                                        \
-            uint16_t sw;                                                                            \
-            cw_enter(x);                                                                            \
-            __asm__ volatile(insn "\n\tfnstsw %1" : "+t"(a), "=a"(sw));                             \
-            cw_leave(x);                                                                            \
-            if (no_news(x, sw)) {                                                                   \
-                reg_set(x, top, a);                                                                 \
-                x->fsw = (x->fsw & ~(X87_C1 | UNARY_C2)) | (sw & (X87_C1 | UNARY_C2));              \
-                return;                                                                             \
-            }                                                                                       \
-        }                                                                                           \
-        run_reg(x, where);                                                                          \
+#define UNARY(name, insn)                                                                          \
+    static void name(struct x86_cpu *x, uint64_t where)                                            \
+    {                                                                                              \
+        unsigned top = x87_top(x);                                                                 \
+        note(x, where);                                                                            \
+        if (likely(all_masked(x) && x->ftw >> top & 1)) {                                          \
+            long double a = reg_get(x, top);                                                       \
+            uint16_t sw;                                                                           \
+            cw_enter(x);                                                                           \
+            __asm__ volatile(insn "\n\tfnstsw %1" : "+t"(a), "=a"(sw));                            \
+            cw_leave(x);                                                                           \
+            if (no_news(x, sw)) {                                                                  \
+                reg_set(x, top, a);                                                                \
+                x->fsw = (x->fsw & ~(X87_C1 | UNARY_C2)) | (sw & (X87_C1 | UNARY_C2));             \
+                return;                                                                            \
+            }                                                                                      \
+        }                                                                                          \
+        run_reg(x, where);                                                                         \
     }
 
 #define UNARY_C2 0
@@ -303,7 +325,8 @@ static void fld_m32(struct x86_cpu *x, uint64_t where, uint64_t value, uint64_t 
 
     note_data(x, where, fdp);
     if (likely(!x87_used(x, 7) && exp != 0xff && (exp || !(m << 1))))
-        push_value(x, (exp ? exp - 127 + 16383 : 0) | (m >> 16 & 0x8000), exp ? BIT(63) | (uint64_t)m << 41 >> 1 : 0);
+        push_value(x, (exp ? exp - 127 + 16383 : 0) | (m >> 16 & 0x8000),
+                   exp ? BIT(63) | (uint64_t)m << 41 >> 1 : 0);
     else
         run_load(x, where, &m);
 }
@@ -314,7 +337,8 @@ static void fld_m64(struct x86_cpu *x, uint64_t where, uint64_t m, uint64_t fdp)
 
     note_data(x, where, fdp);
     if (likely(!x87_used(x, 7) && exp != 0x7ff && (exp || !(m << 1))))
-        push_value(x, (exp ? exp - 1023 + 16383 : 0) | (m >> 48 & 0x8000), exp ? BIT(63) | m << 12 >> 1 : 0);
+        push_value(x, (exp ? exp - 1023 + 16383 : 0) | (m >> 48 & 0x8000),
+                   exp ? BIT(63) | m << 12 >> 1 : 0);
     else
         run_load(x, where, &m);
 }
@@ -469,14 +493,16 @@ static unsigned store_size(unsigned fop)
     unsigned reg = fop >> 3 & 7;
 
     switch (fop >> 8) {
-    case 1: return 4;                                  /* FST, FSTP m32 */
-    case 3: return reg == 7 ? 10 : 4;                  /* FISTTP, FIST, FISTP m32; FSTP m80 */
-    case 5: return 8;                                  /* FISTTP m64; FST, FSTP m64 */
-    default: return reg == 6 ? 10 : reg == 7 ? 8 : 2;  /* DF: FISTTP, FIST, FISTP m16; FBSTP; FISTP m64 */
+    case 1: return 4;                 /* FST, FSTP m32 */
+    case 3: return reg == 7 ? 10 : 4; /* FISTTP, FIST, FISTP m32; FSTP m80 */
+    case 5: return 8;                 /* FISTTP m64; FST, FSTP m64 */
+    default:
+        return reg == 6 ? 10 : reg == 7 ? 8 : 2; /* DF: FISTTP, FIST, FISTP m16; FBSTP; FISTP m64 */
     }
 }
 
-#define ST_CASE(insn, clobber) __asm__ volatile(insn " %0\n\tfnstsw %%ax" : "=m"(*buf), "=a"(sw) : "t"(a) clobber)
+#define ST_CASE(insn, clobber)                                                                     \
+    __asm__ volatile(insn " %0\n\tfnstsw %%ax" : "=m"(*buf), "=a"(sw) : "t"(a)clobber)
 
 /* The usual stores; false: take the careful way. buf has room for eight bytes. */
 static bool store_fast(struct x86_cpu *x, unsigned fop, uint64_t *buf)
@@ -488,10 +514,14 @@ static bool store_fast(struct x86_cpu *x, unsigned fop, uint64_t *buf)
     long double a = reg_get(x, x87_top(x));
     cw_enter(x);
     switch (fop >> 8 << 3 | (fop >> 3 & 7)) {
-    case 1 << 3 | 2: case 1 << 3 | 3: ST_CASE("fsts", ); break;
-    case 5 << 3 | 2: case 5 << 3 | 3: ST_CASE("fstl", ); break;
-    case 3 << 3 | 2: case 3 << 3 | 3: ST_CASE("fistl", ); break;
-    case 7 << 3 | 2: case 7 << 3 | 3: ST_CASE("fists", ); break;
+    case 1 << 3 | 2:
+    case 1 << 3 | 3: ST_CASE("fsts", ); break;
+    case 5 << 3 | 2:
+    case 5 << 3 | 3: ST_CASE("fstl", ); break;
+    case 3 << 3 | 2:
+    case 3 << 3 | 3: ST_CASE("fistl", ); break;
+    case 7 << 3 | 2:
+    case 7 << 3 | 3: ST_CASE("fists", ); break;
     case 7 << 3 | 7: ST_CASE("fistpll", : "st"); break;
     default: cw_leave(x); return false;
     }
@@ -564,26 +594,42 @@ static void any_load80(struct x86_cpu *x, uint64_t where, uint64_t lo, uint64_t 
     run_load(x, where, &m);
 }
 
-#define REG(f)  { "x86_" #f, (helper_fn *)f, "- i64", HELPER_NO_RAISE }
-#define LOAD(f) { "x86_" #f, (helper_fn *)f, "- i64 i64 i64", HELPER_NO_RAISE }
-#define ROWS(row, size)                                                                             \
-    { [X87_ADD] = row(arith_add_##size), [X87_MUL] = row(arith_mul_##size), [X87_COM] = row(com_##size), \
-      [X87_COMP] = row(com_##size), [X87_SUB] = row(arith_sub_##size), [X87_SUBR] = row(arith_subr_##size), \
-      [X87_DIV] = row(arith_div_##size), [X87_DIVR] = row(arith_divr_##size) }
+#define REG(f)                                                                                     \
+    {                                                                                              \
+        "x86_" #f, (helper_fn *)f, "- i64", HELPER_NO_RAISE                                        \
+    }
+#define LOAD(f)                                                                                    \
+    {                                                                                              \
+        "x86_" #f, (helper_fn *)f, "- i64 i64 i64", HELPER_NO_RAISE                                \
+    }
+#define ROWS(row, size)                                                                            \
+    {                                                                                              \
+        [X87_ADD] = row(arith_add_##size), [X87_MUL] = row(arith_mul_##size),                      \
+        [X87_COM] = row(com_##size), [X87_COMP] = row(com_##size),                                 \
+        [X87_SUB] = row(arith_sub_##size), [X87_SUBR] = row(arith_subr_##size),                    \
+        [X87_DIV] = row(arith_div_##size), [X87_DIVR] = row(arith_divr_##size)                     \
+    }
 
 const struct helper h_x87_arith_st[8] = ROWS(REG, st);
 const struct helper h_x87_arith_m32[8] = ROWS(LOAD, m32);
 const struct helper h_x87_arith_m64[8] = ROWS(LOAD, m64);
 const struct helper h_x87_comi = { "x86_fcomi", (helper_fn *)comi, "i64 i64", HELPER_NO_RAISE };
 const struct helper h_x87_fcmov = { "x86_fcmov", (helper_fn *)fcmov, "- i64 i64", HELPER_NO_RAISE };
-const struct helper h_x87_fsqrt = REG(fsqrt), h_x87_frndint = REG(frndint), h_x87_fsin = REG(fsin), h_x87_fcos = REG(fcos);
+const struct helper h_x87_fsqrt = REG(fsqrt), h_x87_frndint = REG(frndint), h_x87_fsin = REG(fsin),
+                    h_x87_fcos = REG(fcos);
 const struct helper h_x87_fld_m32 = LOAD(fld_m32), h_x87_fld_m64 = LOAD(fld_m64);
-const struct helper h_x87_fld_m80 = { "x86_fld_m80", (helper_fn *)fld_m80, "- i64 i64 i64 i64", HELPER_NO_RAISE };
-const struct helper h_x87_fild_m16 = LOAD(fild_m16), h_x87_fild_m32 = LOAD(fild_m32), h_x87_fild_m64 = LOAD(fild_m64);
+const struct helper h_x87_fld_m80 = { "x86_fld_m80", (helper_fn *)fld_m80, "- i64 i64 i64 i64",
+                                      HELPER_NO_RAISE };
+const struct helper h_x87_fild_m16 = LOAD(fild_m16), h_x87_fild_m32 = LOAD(fild_m32),
+                    h_x87_fild_m64 = LOAD(fild_m64);
 const struct helper h_x87_fld_st = REG(fld_st), h_x87_fst_st = REG(fst_st), h_x87_fxch = REG(fxch);
-const struct helper h_x87_fld1 = REG(fld1), h_x87_fldz = REG(fldz), h_x87_fchs = REG(fchs), h_x87_fabs = REG(fabs_);
-const struct helper h_x87_ffree = REG(ffree), h_x87_fincstp = REG(fincstp), h_x87_fdecstp = REG(fdecstp);
+const struct helper h_x87_fld1 = REG(fld1), h_x87_fldz = REG(fldz), h_x87_fchs = REG(fchs),
+                    h_x87_fabs = REG(fabs_);
+const struct helper h_x87_ffree = REG(ffree), h_x87_fincstp = REG(fincstp),
+                    h_x87_fdecstp = REG(fdecstp);
 const struct helper h_x87_reg = REG(any_reg), h_x87_load = LOAD(any_load);
-const struct helper h_x87_load80 = { "x86_x87_load80", (helper_fn *)any_load80, "- i64 i64 i64 i64", HELPER_NO_RAISE };
+const struct helper h_x87_load80 = { "x86_x87_load80", (helper_fn *)any_load80, "- i64 i64 i64 i64",
+                                     HELPER_NO_RAISE };
 const struct helper h_x87_store = LOAD(store_host);
-const struct helper h_x87_store_slow = { "x86_x87_store_slow", (helper_fn *)store_slow, "- i64 i64 i64", 0 };
+const struct helper h_x87_store_slow = { "x86_x87_store_slow", (helper_fn *)store_slow,
+                                         "- i64 i64 i64", 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * x87 control: pending exceptions, FNINIT, FNCLEX, FLDCW, and the environment in memory (FNSTENV, FLDENV, FNSAVE, FRSTOR) in its four
- * layouts (SDM volume 1, 8.1.10).
+ * x87 control: pending exceptions, FNINIT, FNCLEX, FLDCW, and the environment in memory (FNSTENV,
+ * FLDENV, FNSAVE, FRSTOR) in its four layouts (SDM volume 1, 8.1.10).
  */
 #include <string.h>
 
@@ -40,8 +40,8 @@ void x87_init_state(struct x86_cpu *x)
     x->fcs = x->fds = 0;
 }
 
-/* A waiting instruction met a pending exception: #MF, or the PC's way by FERR# and IRQ 13, where the processor freezes
- * until an interrupt comes, unless the board asserts IGNNE# (port F0h). */
+/* A waiting instruction met a pending exception: #MF, or the PC's way by FERR# and IRQ 13, where
+ * the processor freezes until an interrupt comes, unless the board asserts IGNNE# (port F0h). */
 static void wait_pending(struct x86_cpu *x)
 {
     if (!(x->fsw & X87_ES))
@@ -110,7 +110,8 @@ static void env_write(const struct x86_cpu *x, uint8_t *p, unsigned layout)
     put(p, 1, layout, 0xffff0000 | x->fsw);
     put(p, 2, layout, 0xffff0000 | x87_full_tags(x));
     if (layout & X87_ENV_REAL) {
-        uint32_t ip = (uint32_t)x->fip + ((uint32_t)x->fcs << 4), dp = (uint32_t)x->fdp + ((uint32_t)x->fds << 4);
+        uint32_t ip = (uint32_t)x->fip + ((uint32_t)x->fcs << 4),
+                 dp = (uint32_t)x->fdp + ((uint32_t)x->fds << 4);
         unsigned mask = layout & X87_ENV_32 ? 0xffff : 15;
         put(p, 3, layout, ip & 0xffff);
         put(p, 4, layout, (ip >> 16 & mask) << 12 | x->fop);
@@ -127,7 +128,8 @@ static void env_write(const struct x86_cpu *x, uint8_t *p, unsigned layout)
 static void env_read(struct x86_cpu *x, const uint8_t *p, unsigned layout)
 {
     uint16_t tags = get(p, 2, layout);
-    uint32_t ip = get(p, 3, layout), cs = get(p, 4, layout), dp = get(p, 5, layout), ds = get(p, 6, layout);
+    uint32_t ip = get(p, 3, layout), cs = get(p, 4, layout), dp = get(p, 5, layout),
+             ds = get(p, 6, layout);
 
     x87_set_cw(x, get(p, 0, layout));
     x->fsw = get(p, 1, layout);

@@ -1,61 +1,63 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One x87 instruction on the host's x87 with the guest's whole state: FRSTOR, the instruction, FNSAVE. So every result, flag, tag
- * and masked or unmasked response is the hardware's. The fast helpers of fp_x87.c come here whenever something is unusual.
+ * One x87 instruction on the host's x87 with the guest's whole state: FRSTOR, the instruction,
+ * FNSAVE. So every result, flag, tag and masked or unmasked response is the hardware's. The fast
+ * helpers of fp_x87.c come here whenever something is unusual.
  *
- * The instruction is a stub in one of two tables: all register forms D8 C0 .. DF FF, all memory forms on [rdi]. FNSAVE does not wait, so an
- * unmasked exception that the instruction leaves pending never reaches the host; FNSAVE leaves the x87 as FNINIT does.
+ * The instruction is a stub in one of two tables: all register forms D8 C0 .. DF FF, all memory
+ * forms on [rdi]. FNSAVE does not wait, so an unmasked exception that the instruction leaves
+ * pending never reaches the host; FNSAVE leaves the x87 as FNINIT does.
  */
 #include <string.h>
 
 #include "guest/x86/fp.h"
 
-__asm__(
-    ".text\n"
-    ".p2align 4\n"
-    ".type x87_native_asm, @function\n"
-    "x87_native_asm:\n"
-    "    pushq %rbx\n"
-    "    movq %rdi, %rbx\n"
-    "    frstor (%rbx)\n"
-    "    movq %rdx, %rdi\n"
-    "    xorl %eax, %eax\n"
-    "    call *%rsi\n"
-    "    lahf\n"
-    "    fnsave (%rbx)\n"
-    "    movzbl %ah, %eax\n"
-    "    popq %rbx\n"
-    "    ret\n"
-    ".size x87_native_asm, . - x87_native_asm\n"
-    ".p2align 4\n"
-    "x87_stubs_reg:\n"
-    ".set op, 0xd8\n"
-    ".rept 8\n"
-    "    .set rm, 0xc0\n"
-    "    .rept 64\n"
-    "        .byte op, rm\n"
-    "        ret\n"
-    "        .byte 0xcc\n"
-    "        .set rm, rm + 1\n"
-    "    .endr\n"
-    "    .set op, op + 1\n"
-    ".endr\n"
-    "x87_stubs_mem:\n"
-    ".set op, 0xd8\n"
-    ".rept 8\n"
-    "    .set rm, 7\n"
-    "    .rept 8\n"
-    "        .byte op, rm\n"
-    "        ret\n"
-    "        .byte 0xcc\n"
-    "        .set rm, rm + 8\n"
-    "    .endr\n"
-    "    .set op, op + 1\n"
-    ".endr\n");
+__asm__(".text\n"
+        ".p2align 4\n"
+        ".type x87_native_asm, @function\n"
+        "x87_native_asm:\n"
+        "    pushq %rbx\n"
+        "    movq %rdi, %rbx\n"
+        "    frstor (%rbx)\n"
+        "    movq %rdx, %rdi\n"
+        "    xorl %eax, %eax\n"
+        "    call *%rsi\n"
+        "    lahf\n"
+        "    fnsave (%rbx)\n"
+        "    movzbl %ah, %eax\n"
+        "    popq %rbx\n"
+        "    ret\n"
+        ".size x87_native_asm, . - x87_native_asm\n"
+        ".p2align 4\n"
+        "x87_stubs_reg:\n"
+        ".set op, 0xd8\n"
+        ".rept 8\n"
+        "    .set rm, 0xc0\n"
+        "    .rept 64\n"
+        "        .byte op, rm\n"
+        "        ret\n"
+        "        .byte 0xcc\n"
+        "        .set rm, rm + 1\n"
+        "    .endr\n"
+        "    .set op, op + 1\n"
+        ".endr\n"
+        "x87_stubs_mem:\n"
+        ".set op, 0xd8\n"
+        ".rept 8\n"
+        "    .set rm, 7\n"
+        "    .rept 8\n"
+        "        .byte op, rm\n"
+        "        ret\n"
+        "        .byte 0xcc\n"
+        "        .set rm, rm + 8\n"
+        "    .endr\n"
+        "    .set op, op + 1\n"
+        ".endr\n");
 
 extern const uint8_t x87_stubs_reg[8 * 64][4] __attribute__((visibility("hidden")));
 extern const uint8_t x87_stubs_mem[8 * 8][4] __attribute__((visibility("hidden")));
-extern uint32_t x87_native_asm(struct x87_image *image, const void *stub, void *mem) __attribute__((visibility("hidden")));
+extern uint32_t x87_native_asm(struct x87_image *image, const void *stub, void *mem)
+    __attribute__((visibility("hidden")));
 
 const void *x87_stub_reg(unsigned fop)
 {
@@ -80,7 +82,8 @@ static void load_image(const struct x86_cpu *x, struct x87_image *im)
     for (unsigned r = 0; r < 8; r++)
         tags |= x->ftw >> r & 1 ? 0 : 3u << 2 * r;
     *im = (struct x87_image){
-        .cw = x->fcw | 0xffff0000u, .tag = tags | 0xffff0000u,
+        .cw = x->fcw | 0xffff0000u,
+        .tag = tags | 0xffff0000u,
         .sw = (x->fsw & ~(X87_FLAGS | X87_SF | X87_ES | X87_B)) | 0xffff0000u,
     };
     for (unsigned i = 0; i < 8; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * SIMD operands and the MMX state: MMn is the significand of physical x87 register n. Every MMX instruction but EMMS marks all registers
- * valid and sets TOP to 0; a write sets the register's sign and exponent to ones. (SDM volume 3, 12.2.)
+ * SIMD operands and the MMX state: MMn is the significand of physical x87 register n. Every MMX
+ * instruction but EMMS marks all registers valid and sets TOP to 0; a write sets the register's
+ * sign and exponent to ones. (SDM volume 3, 12.2.)
  */
 #include "guest/x86/tr_vec.h"
 
@@ -54,11 +55,11 @@ ir_val vec_get(struct tr *t, const struct x86_insn *i, unsigned n)
     switch (o->kind) {
     case X86_K_MMX:
         return ir_vop1(t->b, IR_VFROMI, IR_I64, ir_get(t->b, X86_SLOT_ST + (o->reg & 7)), 0);
-    case X86_K_XMM:
-        return tr_xmm(t, o->reg);
+    case X86_K_XMM: return tr_xmm(t, o->reg);
     default:
         if (o->size == 2)
-            return ir_vop1(t->b, IR_VFROMI, IR_I32, tr_load(t, IR_I32, tr_addr(t, i, 2, CPU_READ), 1), 0);
+            return ir_vop1(t->b, IR_VFROMI, IR_I32,
+                           tr_load(t, IR_I32, tr_addr(t, i, 2, CPU_READ), 1), 0);
         return tr_get_vec(t, i, n, o->size, i->attr & X86_A_ALIGN);
     }
 }
@@ -110,7 +111,8 @@ void vec_fp_end(struct tr *t, ir_val old)
         tr_call(t, &h_xm_end, old, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
 }
 
-void vec_fp_end_arith(struct tr *t, ir_val old, enum fp_arith op, unsigned lane, ir_val a, ir_val b, unsigned imm)
+void vec_fp_end_arith(struct tr *t, ir_val old, enum fp_arith op, unsigned lane, ir_val a, ir_val b,
+                      unsigned imm)
 {
     if (old != IR_NO_VAL)
         tr_call(t, &h_xm_end_arith, old, a, b, tr_c64(t, op | lane << 8 | imm << 16));

@@ -5,10 +5,10 @@
 #include "guest/x86/tr_vec.h"
 
 /* One translator that is another function's. */
-#define SAME(name, fn)                                                                              \
-    bool tr_##name(struct tr *t, const struct x86_insn *i)                                          \
-    {                                                                                               \
-        return fn(t, i);                                                                            \
+#define SAME(name, fn)                                                                             \
+    bool tr_##name(struct tr *t, const struct x86_insn *i)                                         \
+    {                                                                                              \
+        return fn(t, i);                                                                           \
     }
 
 /* ---- whole registers: alignment is the table's ---- */
@@ -158,7 +158,8 @@ static bool insert(struct tr *t, const struct x86_insn *i, enum ir_type lane)
     ir_val v = tr_get(t, i, 1);
     if (ir_type_of(t->b, v) < IR_I32)
         v = ir_zext(t->b, IR_I32, v);
-    vec_set(t, i, 0, ir_vop2(t->b, IR_VINSERT, lane, vec_get(t, i, 0), v, vec_imm(i) & (lanes - 1)));
+    vec_set(t, i, 0,
+            ir_vop2(t->b, IR_VINSERT, lane, vec_get(t, i, 0), v, vec_imm(i) & (lanes - 1)));
     return true;
 }
 
@@ -182,7 +183,8 @@ static bool extract(struct tr *t, const struct x86_insn *i, enum ir_type lane)
     unsigned lanes = (vec_is_mmx(i) ? 64 : 128) / ir_type_bits[lane];
 
     if (vec_begin(t, i))
-        vec_set_int(t, i, 0, ir_vop1(t->b, IR_VEXTRACT, lane, vec_get(t, i, 1), vec_imm(i) & (lanes - 1)));
+        vec_set_int(t, i, 0,
+                    ir_vop1(t->b, IR_VEXTRACT, lane, vec_get(t, i, 1), vec_imm(i) & (lanes - 1)));
     return true;
 }
 
@@ -277,7 +279,8 @@ static bool xsave_check(struct tr *t)
 /* EDX:EAX */
 static ir_val edx_eax(struct tr *t)
 {
-    ir_val hi = ir_zext(t->b, IR_I64, tr_reg(t, 4, X86_RDX)), lo = ir_zext(t->b, IR_I64, tr_reg(t, 4, X86_RAX));
+    ir_val hi = ir_zext(t->b, IR_I64, tr_reg(t, 4, X86_RDX)),
+           lo = ir_zext(t->b, IR_I64, tr_reg(t, 4, X86_RAX));
 
     return ir_or(t->b, ir_shli(t->b, hi, 32), lo);
 }
@@ -316,7 +319,8 @@ static bool restore(struct tr *t, const struct x86_insn *i, unsigned form)
     if (!xsave_check(t))
         return true;
     ir_val addr = tr_addr(t, i, 576, CPU_READ);
-    vec_end_if(t, tr_call(t, &h_xrstor, addr, edx_eax(t), tr_c64(t, form | save_form(t, i)), IR_NO_VAL));
+    vec_end_if(
+        t, tr_call(t, &h_xrstor, addr, edx_eax(t), tr_c64(t, form | save_form(t, i)), IR_NO_VAL));
     return true;
 }
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * SSE floating point: a line per instruction names its IR operation and lane. Rounding, DAZ, FTZ and sticky flags are the host's
- * MXCSR; with an exception unmasked (X86_MODE_XM) each operation is checked by vec_fp_begin and vec_fp_end.
+ * SSE floating point: a line per instruction names its IR operation and lane. Rounding, DAZ, FTZ
+ * and sticky flags are the host's MXCSR; with an exception unmasked (X86_MODE_XM) each operation is
+ * checked by vec_fp_begin and vec_fp_end.
  */
 #include "guest/x86/tr_vec.h"
 
-#define TR(name, call)                                                                              \
-    bool tr_##name(struct tr *t, const struct x86_insn *i)                                          \
-    {                                                                                               \
-        return call;                                                                                \
+#define TR(name, call)                                                                             \
+    bool tr_##name(struct tr *t, const struct x86_insn *i)                                         \
+    {                                                                                              \
+        return call;                                                                               \
     }
 
 /* ---- operand 0 = op(operand 0, operand 1) ---- */
@@ -203,13 +204,15 @@ TR(cvttss2si, convert_fi(t, i, IR_F32, true))
 TR(cvttsd2si, convert_fi(t, i, IR_F64, true))
 
 /* Packed integers to and from XMM or MMX. */
-static bool convert_packed(struct tr *t, const struct x86_insn *i, enum ir_op op, unsigned lane, bool truncate)
+static bool convert_packed(struct tr *t, const struct x86_insn *i, enum ir_op op, unsigned lane,
+                           bool truncate)
 {
     if (!vec_begin(t, i))
         return true;
     ir_val b = vec_get(t, i, 1);
     if (i->opnd[0].kind == X86_K_MMX && lane == IR_F32)
-        b = ir_vop1(t->b, IR_VZEXTLO, IR_F64, b, 0); /* two lanes only: the others would raise flags */
+        b = ir_vop1(t->b, IR_VZEXTLO, IR_F64, b,
+                    0); /* two lanes only: the others would raise flags */
     ir_val old = vec_fp_begin(t, i);
     ir_val v = ir_vop1(t->b, op, lane, b, truncate);
     vec_fp_end(t, old);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Integer SIMD, MMX and SSE at once: a line per instruction names its IR operation and lane; the operands' class is the table's.
- * An MMX operation is the 128-bit one on zero-extended operands, of which the low half counts; the few that mix their halves are
- * rearranged in mmx_op.
+ * Integer SIMD, MMX and SSE at once: a line per instruction names its IR operation and lane; the
+ * operands' class is the table's. An MMX operation is the 128-bit one on zero-extended operands, of
+ * which the low half counts; the few that mix their halves are rearranged in mmx_op.
  */
 #include "guest/x86/tr_vec.h"
 
@@ -12,8 +12,14 @@ static ir_val mmx_op(struct tr *t, enum ir_op op, enum ir_type lane, ir_val a, i
     ir_val both;
 
     switch (op) {
-    case IR_VPACKSS: case IR_VPACKUS: case IR_VHADD: case IR_VHADDSS: case IR_VHSUB: case IR_VHSUBSS:
-        both = ir_vop2(t->b, IR_VUNPCKL, IR_I64, a, b, 0); /* a's results then come first, b's behind them */
+    case IR_VPACKSS:
+    case IR_VPACKUS:
+    case IR_VHADD:
+    case IR_VHADDSS:
+    case IR_VHSUB:
+    case IR_VHSUBSS:
+        both = ir_vop2(t->b, IR_VUNPCKL, IR_I64, a, b,
+                       0); /* a's results then come first, b's behind them */
         return ir_vop2(t->b, op, lane, both, both, 0);
     case IR_VUNPCKH:
         both = ir_vop2(t->b, IR_VUNPCKL, lane, a, b, 0);
@@ -21,8 +27,7 @@ static ir_val mmx_op(struct tr *t, enum ir_op op, enum ir_type lane, ir_val a, i
     case IR_VSHUFB:
         b = ir_vop2(t->b, IR_VAND, 0, b, ir_vconst(t->b, UINT64_C(0x8787878787878787)), 0);
         return ir_vop2(t->b, op, lane, a, b, 0);
-    default:
-        return ir_vop2(t->b, op, lane, a, b, 0);
+    default: return ir_vop2(t->b, op, lane, a, b, 0);
     }
 }
 
@@ -37,7 +42,8 @@ static bool vec2(struct tr *t, const struct x86_insn *i, enum ir_op op, enum ir_
 }
 
 /* operand 0 = op(operand 1) with imm */
-static bool vec1(struct tr *t, const struct x86_insn *i, enum ir_op op, enum ir_type lane, int64_t imm)
+static bool vec1(struct tr *t, const struct x86_insn *i, enum ir_op op, enum ir_type lane,
+                 int64_t imm)
 {
     if (vec_begin(t, i))
         vec_set(t, i, 0, ir_vop1(t->b, op, lane, vec_get(t, i, 1), imm));
@@ -54,15 +60,15 @@ static bool vec2_imm(struct tr *t, const struct x86_insn *i, enum ir_op op, enum
     return true;
 }
 
-#define TR(name, call)                                                                              \
-    bool tr_##name(struct tr *t, const struct x86_insn *i)                                          \
-    {                                                                                               \
-        return call;                                                                                \
+#define TR(name, call)                                                                             \
+    bool tr_##name(struct tr *t, const struct x86_insn *i)                                         \
+    {                                                                                              \
+        return call;                                                                               \
     }
-#define VEC2(name, op, lane)      TR(name, vec2(t, i, IR_##op, IR_##lane))
-#define VEC1(name, op, lane)      TR(name, vec1(t, i, IR_##op, IR_##lane, 0))
-#define VEC1_IMM(name, op, lane)  TR(name, vec1(t, i, IR_##op, IR_##lane, vec_imm(i)))
-#define VEC2_IMM(name, op, lane)  TR(name, vec2_imm(t, i, IR_##op, IR_##lane))
+#define VEC2(name, op, lane)       TR(name, vec2(t, i, IR_##op, IR_##lane))
+#define VEC1(name, op, lane)       TR(name, vec1(t, i, IR_##op, IR_##lane, 0))
+#define VEC1_IMM(name, op, lane)   TR(name, vec1(t, i, IR_##op, IR_##lane, vec_imm(i)))
+#define VEC2_IMM(name, op, lane)   TR(name, vec2_imm(t, i, IR_##op, IR_##lane))
 #define EXTEND(name, op, from, to) TR(name, vec1(t, i, IR_##op, IR_##from, IR_##to))
 
 /* ---- arithmetic ---- */
@@ -202,7 +208,8 @@ bool tr_palignr(struct tr *t, const struct x86_insn *i)
 
 /* ---- shifts: by an immediate or by the low 64 bits of a vector ---- */
 
-static bool shift(struct tr *t, const struct x86_insn *i, enum ir_op by_imm, enum ir_op by_vec, enum ir_type lane)
+static bool shift(struct tr *t, const struct x86_insn *i, enum ir_op by_imm, enum ir_op by_vec,
+                  enum ir_type lane)
 {
     unsigned width = ir_type_bits[lane], imm = vec_imm(i);
     ir_val v;
@@ -232,7 +239,8 @@ SHIFT(psrad, VSARI, VSARV, I32)
 static bool byte_shift(struct tr *t, const struct x86_insn *i, enum ir_op op)
 {
     if (vec_begin(t, i))
-        vec_set(t, i, 0, vec_imm(i) > 15 ? vec_zero(t) : ir_vop1(t->b, op, 0, vec_get(t, i, 0), vec_imm(i)));
+        vec_set(t, i, 0,
+                vec_imm(i) > 15 ? vec_zero(t) : ir_vop1(t->b, op, 0, vec_get(t, i, 0), vec_imm(i)));
     return true;
 }
 
@@ -280,7 +288,9 @@ static bool call2(struct tr *t, const struct x86_insn *i, const struct helper *h
 static bool call1(struct tr *t, const struct x86_insn *i, const struct helper *h, bool imm)
 {
     if (vec_begin(t, i))
-        vec_set(t, i, 0, tr_call(t, h, vec_get(t, i, 1), imm ? tr_c64(t, vec_imm(i)) : IR_NO_VAL, IR_NO_VAL, IR_NO_VAL));
+        vec_set(t, i, 0,
+                tr_call(t, h, vec_get(t, i, 1), imm ? tr_c64(t, vec_imm(i)) : IR_NO_VAL, IR_NO_VAL,
+                        IR_NO_VAL));
     return true;
 }
 
@@ -311,13 +321,15 @@ bool tr_sha256rnds2(struct tr *t, const struct x86_insn *i)
 
 /* ---- PCMPxSTRx ---- */
 
-/* The helpers' third argument: lengths in bits 7-0 and 15-8 (bit 31: not given, up to the first zero), the immediate in bits 23-16. */
+/* The helpers' third argument: lengths in bits 7-0 and 15-8 (bit 31: not given, up to the first
+ * zero), the immediate in bits 23-16. */
 static ir_val string_lengths(struct tr *t, const struct x86_insn *i, bool explicit)
 {
     if (!explicit)
         return tr_c64(t, (int64_t)(BIT(31) | vec_imm(i) << 16));
     const struct helper *h = i->rex & 8 ? &h_pcmpstr_lengths64 : &h_pcmpstr_lengths;
-    return tr_call(t, h, tr_reg(t, 8, X86_RAX), tr_reg(t, 8, X86_RDX), tr_c64(t, vec_imm(i)), IR_NO_VAL);
+    return tr_call(t, h, tr_reg(t, 8, X86_RAX), tr_reg(t, 8, X86_RDX), tr_c64(t, vec_imm(i)),
+                   IR_NO_VAL);
 }
 
 static bool compare_strings(struct tr *t, const struct x86_insn *i, bool explicit, bool index)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * x87 translators. Each instruction is one helper call (fp_x87.c): a fast one where it is usual, else the record that runs any
- * instruction on the host's x87. Memory operands are loaded before the call and stored through XLATE by it, so that faults find the
- * state before the instruction.
+ * x87 translators. Each instruction is one helper call (fp_x87.c): a fast one where it is usual,
+ * else the record that runs any instruction on the host's x87. Memory operands are loaded before
+ * the call and stored through XLATE by it, so that faults find the state before the instruction.
  */
 #include "guest/x86/tr_vec.h"
 
-#define TR(name, call)                                                                              \
-    bool tr_##name(struct tr *t, const struct x86_insn *i)                                          \
-    {                                                                                               \
-        return call;                                                                                \
+#define TR(name, call)                                                                             \
+    bool tr_##name(struct tr *t, const struct x86_insn *i)                                         \
+    {                                                                                              \
+        return call;                                                                               \
     }
 
 static bool is_mem(const struct x86_insn *i)
@@ -31,7 +31,8 @@ static ir_val where(struct tr *t, const struct x86_insn *i)
 {
     uint64_t fop = (i->opcode & 7) << 8 | i->modrm, seg = is_mem(i) ? i->mem.seg : X87_SEG_NONE;
 
-    return tr_c64(t, (int64_t)((t->pc & BITS(47, 0)) | fop << X87_WHERE_FOP | seg << X87_WHERE_SEG));
+    return tr_c64(t,
+                  (int64_t)((t->pc & BITS(47, 0)) | fop << X87_WHERE_FOP | seg << X87_WHERE_SEG));
 }
 
 /* The operand's offset, for FDP. */
@@ -54,7 +55,10 @@ static bool load_form(struct tr *t, const struct x86_insn *i, const struct helpe
 
     if (!begin(t))
         return true;
-    ir_val v = tr_load(t, tr_type(size), tr_addr(t, i, size, CPU_READ), size == 8 ? 3 : size == 4 ? 2 : 1);
+    ir_val v = tr_load(t, tr_type(size), tr_addr(t, i, size, CPU_READ),
+                       size == 8   ? 3
+                       : size == 4 ? 2
+                                   : 1);
     tr_call(t, h, where(t, i), ir_zext(t->b, IR_I64, v), data_pointer(t, i), IR_NO_VAL);
     return true;
 }
@@ -80,7 +84,11 @@ static bool store_form(struct tr *t, const struct x86_insn *i)
         tr_call(t, &h_x87_store_slow, where(t, i), data_pointer(t, i), addr, IR_NO_VAL);
     } else {
         unsigned align = t->mode & X86_MODE_AC ? IR_MEM_ALIGN : 0;
-        ir_val host = ir_xlate(t->b, addr, 0, (size == 8 ? 3 : size == 4 ? 2 : 1) | IR_MEM_WRITE | align);
+        ir_val host = ir_xlate(t->b, addr, 0,
+                               (size == 8   ? 3
+                                : size == 4 ? 2
+                                            : 1) |
+                                   IR_MEM_WRITE | align);
         tr_call(t, &h_x87_store, where(t, i), data_pointer(t, i), host, IR_NO_VAL);
     }
     return true;
@@ -90,7 +98,8 @@ static bool store_form(struct tr *t, const struct x86_insn *i)
 
 static bool arith(struct tr *t, const struct x86_insn *i, enum x87_arith op)
 {
-    bool alias = op == X87_COM || op == X87_COMP ? (i->opcode & 0xfd) == 0xdc && i->modrm != 0xd9 : false;
+    bool alias =
+        op == X87_COM || op == X87_COMP ? (i->opcode & 0xfd) == 0xdc && i->modrm != 0xd9 : false;
 
     if (!is_mem(i)) /* DC D0.., DE D0..: undocumented spellings of FCOM and FCOMP */
         return reg_form(t, i, alias ? &h_x87_reg : &h_x87_arith_st[op]);
@@ -145,7 +154,8 @@ static bool cmov(struct tr *t, const struct x86_insn *i, unsigned cc)
     if (!begin(t))
         return true;
     tr_condition(t, cc, &cond, &a, &b);
-    tr_call(t, &h_x87_fcmov, where(t, i), ir_setcond(t->b, IR_I64, cond, a, b), IR_NO_VAL, IR_NO_VAL);
+    tr_call(t, &h_x87_fcmov, where(t, i), ir_setcond(t->b, IR_I64, cond, a, b), IR_NO_VAL,
+            IR_NO_VAL);
     return true;
 }
 
@@ -286,9 +296,11 @@ bool tr_fnstsw(struct tr *t, const struct x86_insn *i)
 }
 
 /* Environment in memory: its layout follows from operand size and mode. */
-static bool env(struct tr *t, const struct x86_insn *i, const struct helper *h, bool whole, enum cpu_access access)
+static bool env(struct tr *t, const struct x86_insn *i, const struct helper *h, bool whole,
+                enum cpu_access access)
 {
-    unsigned layout = (i->opsize == 2 ? 0 : X87_ENV_32) | (t->mode & X86_MODE_PE && !(t->mode & X86_MODE_VM) ? 0 : X87_ENV_REAL);
+    unsigned layout = (i->opsize == 2 ? 0 : X87_ENV_32) |
+                      (t->mode & X86_MODE_PE && !(t->mode & X86_MODE_VM) ? 0 : X87_ENV_REAL);
     unsigned size = (layout & X87_ENV_32 ? 28 : 14) + (whole ? 80 : 0);
 
     if (access == CPU_WRITE ? tr_x87_check(t) : begin(t))

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The FP state in memory: FXSAVE, FXRSTOR and the XSAVE family, XCR0 and MXCSR. (SDM volume 1, chapters 10.5 and 13.)
- * The legacy region (512 bytes) holds component 0 (x87) and 1 (SSE); later components go behind the 64-byte header.
+ * The FP state in memory: FXSAVE, FXRSTOR and the XSAVE family, XCR0 and MXCSR. (SDM volume 1,
+ * chapters 10.5 and 13.) The legacy region (512 bytes) holds component 0 (x87) and 1 (SSE); later
+ * components go behind the 64-byte header.
  */
 #include <string.h>
 
 #include "base/endian.h"
 #include "guest/x86/fp.h"
 
-enum { LEGACY_SIZE = 512, HEADER_SIZE = 64, XSTATE_X87 = 1, XSTATE_SSE = 2, XSTATE_ALL = XSTATE_X87 | XSTATE_SSE };
+enum {
+    LEGACY_SIZE = 512,
+    HEADER_SIZE = 64,
+    XSTATE_X87 = 1,
+    XSTATE_SSE = 2,
+    XSTATE_ALL = XSTATE_X87 | XSTATE_SSE
+};
 enum { AT_MXCSR = 24, AT_ST = 32, AT_XMM = 160 }; /* in the legacy region */
 #define XCOMP_COMPACT BIT(63)
 
@@ -113,8 +120,8 @@ static uint64_t in_use(const struct x86_cpu *x)
 {
     static const struct x87_reg zero[8];
     static const union ir_v128 zero_xmm[16];
-    bool x87 = x->fcw != X87_CW_RESET || x->fsw || x->ftw || x->fop || x->fip || x->fdp || x->fcs || x->fds ||
-               memcmp(x->st, zero, sizeof(zero));
+    bool x87 = x->fcw != X87_CW_RESET || x->fsw || x->ftw || x->fop || x->fip || x->fdp || x->fcs ||
+               x->fds || memcmp(x->st, zero, sizeof(zero));
 
     return (x87 ? XSTATE_X87 : 0) | (memcmp(x->xmm, zero_xmm, sizeof(zero_xmm)) ? XSTATE_SSE : 0);
 }
@@ -124,7 +131,8 @@ static uint64_t in_use(const struct x86_cpu *x)
 /* EFER.FFXSR: the kernel leaves the XMM registers out. */
 static bool has_xmm(const struct x86_cpu *x, unsigned form)
 {
-    return x->cr4 & X86_CR4_OSFXSR && !(x->efer & X86_EFER_FFXSR && form & XSAVE_LONG && x->cpl == 0);
+    return x->cr4 & X86_CR4_OSFXSR &&
+           !(x->efer & X86_EFER_FFXSR && form & XSAVE_LONG && x->cpl == 0);
 }
 
 static void fxsave(struct x86_cpu *x, uint64_t linear, uint64_t form)
@@ -220,7 +228,8 @@ static uint64_t check_header(struct x86_cpu *x, const uint8_t *h, unsigned form)
 
     if (comp & XCOMP_COMPACT) {
         bool known = x86_has(x, X86_FEATURE(7, 1)) || x86_has(x, X86_FEATURE(7, 3));
-        if (!known || comp & ~XCOMP_COMPACT & ~allowed || bv & ~comp || !is_zero(h + 16, HEADER_SIZE - 16))
+        if (!known || comp & ~XCOMP_COMPACT & ~allowed || bv & ~comp ||
+            !is_zero(h + 16, HEADER_SIZE - 16))
             gp(x);
     } else if (form & XSAVE_SUPER || bv & ~x->xcr0 || !is_zero(h + 8, 16)) {
         gp(x);
