@@ -260,6 +260,28 @@ static ir_val fold_memory(struct fold *f, struct ir_insn *in)
     return fold_append(f, in);
 }
 
+/* A load whose very next insn extends it does so itself; what else uses it takes the low part. */
+static ir_val fold_load(struct fold *f, struct ir_insn *in)
+{
+    enum ir_type type = in->type;
+    bool whole = type <= IR_I64 && ir_type_bits[type] == 8u << (in->sub & IR_MEM_SIZE);
+
+    if (f->next->arg[0] != f->at || type > IR_I32)
+        return fold_memory(f, in);
+    if (whole)
+        in->sub &= ~IR_MEM_SIGN; /* says nothing */
+    if (f->next->op == IR_ZEXT && !(in->sub & IR_MEM_SIGN)) {
+        in->type = IR_I64;
+    } else if (f->next->op == IR_SEXT) {
+        in->type = f->next->type;
+        if (whole)
+            in->sub |= IR_MEM_SIGN;
+    } else {
+        return fold_memory(f, in);
+    }
+    return fold_op1(f, IR_TRUNC, type, 0, fold_memory(f, in));
+}
+
 /* ---- the pass ---- */
 
 static void count_label_refs(struct fold *f)
@@ -303,9 +325,9 @@ static ir_val fold_one(struct fold *f, struct ir_insn *in)
         f->unreachable = true;
         return IR_NO_VAL;
     case IR_LD:
+    case IR_LDH: return fold_load(f, in);
     case IR_ST:
     case IR_XLATE:
-    case IR_LDH:
     case IR_STH:
     case IR_AT_XCHG:
     case IR_AT_ADD:
@@ -363,6 +385,8 @@ void ir_pass_fold(struct ir *ir)
         rename_operands(&f, &in, &old[i]);
         in.aux = 0;
         reserve_out(&f, s);
+        f.at = i;
+        f.next = &old[i + 1 < ir->count ? i + 1 : 0];
         f.map[i] = fold_one(&f, &in);
     }
     assert(f.count <= UINT16_MAX);

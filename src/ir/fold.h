@@ -11,8 +11,10 @@
 
 struct fold {
     struct ir *ir;
-    struct ir_insn *out; /* the new region */
-    unsigned count;      /* insns in it */
+    const struct ir_insn *next; /* old insn behind the one being folded; has no new operands */
+    ir_val at;                  /* old index of the one being folded */
+    struct ir_insn *out;        /* the new region */
+    unsigned count;             /* insns in it */
     unsigned cap;
     unsigned block; /* first insn of the IR block being written */
     ir_val *map;    /* old value -> new value */

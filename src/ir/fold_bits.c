@@ -66,10 +66,22 @@ static ir_val fold_zext(struct fold *f, struct ir_insn *in)
     return IR_NO_VAL;
 }
 
+/* Whether x is a load's result that is sign-extended from n bits or fewer. */
+static bool is_signed_load(const struct fold *f, ir_val x, unsigned n)
+{
+    const struct ir_insn *d = fold_def(f, x);
+
+    return (d->op == IR_LD || d->op == IR_LDH) && d->sub & IR_MEM_SIGN &&
+           8u << (d->sub & IR_MEM_SIZE) <= n;
+}
+
 static ir_val fold_sext(struct fold *f, struct ir_insn *in)
 {
     const struct ir_insn *d = fold_def(f, in->arg[0]);
 
+    if (d->op == IR_TRUNC && fold_type(f, d->arg[0]) >= (enum ir_type)in->type &&
+        is_signed_load(f, d->arg[0], ir_type_bits[d->type]))
+        return in_type(f, in->type, d->arg[0]);
     if (d->op == IR_SEXT)
         return fold_op1(f, IR_SEXT, in->type, 0, d->arg[0]);
     if (fold_width(f, in->arg[0]) < ir_type_bits[d->type])

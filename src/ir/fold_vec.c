@@ -48,6 +48,22 @@ static ir_val fold_vtoi(struct fold *f, struct ir_insn *in)
     return fold_op1(f, has > (enum ir_type)in->type ? IR_TRUNC : IR_ZEXT, in->type, 0, d->arg[0]);
 }
 
+/* Of what has zeros above lane 0 already. */
+static ir_val fold_zextlo(struct fold *f, struct ir_insn *in)
+{
+    const struct ir_insn *d = fold_def(f, in->arg[0]);
+    unsigned n = ir_type_bits[in->sub & ~IR_SCALAR & 0xff], has;
+
+    switch (d->op) {
+    case IR_VZEXTLO: has = ir_type_bits[d->sub & ~IR_SCALAR & 0xff]; break;
+    case IR_VFROMI: has = ir_type_bits[fold_type(f, d->arg[0])]; break;
+    case IR_LD:
+    case IR_LDH: has = 8u << (d->sub & IR_MEM_SIZE); break;
+    default: return IR_NO_VAL;
+    }
+    return has <= n ? in->arg[0] : IR_NO_VAL;
+}
+
 ir_val fold_vec(struct fold *f, struct ir_insn *in)
 {
     const struct ir_insn *d;
@@ -75,13 +91,12 @@ ir_val fold_vec(struct fold *f, struct ir_insn *in)
     case IR_VFROMI:
         return fold_is_const(f, in->arg[0]) && !fold_imm(f, in->arg[0]) ? make_vconst(f, 0)
                                                                         : IR_NO_VAL;
-    case IR_VZEXTLO: /* of itself, or of a move that left zeros above */
-        d = fold_def(f, in->arg[0]);
+    case IR_VZEXTLO: return fold_zextlo(f, in);
+    case IR_VMERGELO: /* only lane 0 of b counts */
+        d = fold_def(f, in->arg[1]);
         if (d->op == IR_VZEXTLO && d->sub == in->sub)
-            return in->arg[0];
-        return d->op == IR_VFROMI && (in->sub == IR_F64 || fold_type(f, d->arg[0]) == IR_I32)
-                   ? in->arg[0]
-                   : IR_NO_VAL;
+            in->arg[1] = d->arg[0];
+        return in->arg[0] == in->arg[1] ? in->arg[0] : IR_NO_VAL;
     default: return IR_NO_VAL;
     }
 }

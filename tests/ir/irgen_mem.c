@@ -135,7 +135,14 @@ ir_val irgen_memory(struct irgen *g)
         }
         break;
     }
-    return ir_ld(g->ir, type, address(g, 1), disp, size | sign);
+    v = ir_ld(g->ir, type, address(g, 1), disp, size | sign);
+    if (type >= IR_I64 || irgen_below(g, 2))
+        return v;
+    type += 1 + irgen_below(g, IR_I64 - type);
+    a = irgen_below(g, 2) ? ir_zext(g->ir, type, v) : ir_sext(g->ir, type, v);
+    if (!irgen_below(g, 3)) /* the narrow value is used as well */
+        ir_st(g->ir, address(g, 1), disp, v, 0);
+    return a;
 }
 
 /* ---- helpers ---- */

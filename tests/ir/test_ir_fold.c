@@ -155,6 +155,14 @@ static ir_val f_store(void)
     ir_st(&ir, a, 0, wide(low(IR_I32, b)), 1);
     return a;
 }
+static ir_val f_load_zext(void)
+{
+    return wide(ir_zext(&ir, IR_I32, ir_ld(&ir, IR_I8, a, 0, 0)));
+}
+static ir_val f_load_sext(void)
+{
+    return ir_sext(&ir, IR_I64, ir_ld(&ir, IR_I16, a, 0, 1));
+}
 static ir_val f_vector(void)
 {
     return ir_vtoi(&ir, IR_I64, ir_vop1(&ir, IR_VFROMI, IR_I64, a, 0));
@@ -194,6 +202,8 @@ static const struct {
     { f_pc, "  put out, 0x1000\n" },
     { f_address, "  v10.i64 = ld.32 [v2 + 0x1c]\n  put out, v10\n" },
     { f_store, "  st.16 [v2], v3\n  put out, v2\n" },
+    { f_load_zext, "  v5.i64 = ld.8 [v2]\n  put out, v5\n" },
+    { f_load_sext, "  v5.i64 = ld.16s [v2]\n  put out, v5\n" },
     { f_vector, "  put out, v2\n" },
 };
 
