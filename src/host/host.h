@@ -94,6 +94,7 @@ struct host_region {          /* what compile returns; arrays live in the arena 
     unsigned exit_count;
     uint8_t *fault_table;
     uint32_t fault_size; /* compact: read by host->restore */
+    bool too_big;        /* compile failed for good: translate fewer instructions */
 };
 
 /* Why enter() came back. */

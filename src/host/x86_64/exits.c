@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Control flow within a region and out of it. A direct exit to the same page is a jump that link()
+ * patches; its cold stub leaves with the exit's number. Other exits probe the jump cache inline.
+ * All slots are in memory or pinned here: nothing is pending at an exit.
+ */
+#include "host/x86_64/cg.h"
+#include "host/x86_64/ops.h"
+
+/* The one place that decides how a direct exit leaves. A mapping may change under a link across
+ * pages, so that only exits within the page are linked. */
+static bool linkable(const struct ir_insn *n)
+{
+    return n->sub & IR_EXIT_SAMEPAGE;
+}
+
+static struct rm pc_mem(const struct cg *c)
+{
+    return slot_mem(c, c->ir->slot_pc);
+}
+
+static void emit_poll(struct cg *c, unsigned reg, gva_t pc)
+{
+    struct cold *k = cold_new(c, COLD_POLL);
+
+    as_alu_imm(&c->as, ALU_CMP, 2, cpu_mem(c->env.off_exit_request), 0);
+    k->from[0] = as_jcc(&c->as, CC_NE);
+    k->reg = (uint8_t)reg;
+    k->imm = (int64_t)pc;
+}
+
+/* t holds the entry whose pc matched: compares the tag and jumps to its code. */
+static void jump_entry(struct cg *c, unsigned t, unsigned u, int32_t disp, struct cold *k)
+{
+    as_load(&c->as, false, u, cpu_mem(c->env.off_jump_tag));
+    as_alu(&c->as, ALU_CMP, 2, u, rm_mem(t, disp + (int32_t)offsetof(struct host_jump_entry, tag)));
+    k->from[1] = as_jcc(&c->as, CC_NE);
+    as_load(&c->as, false, u, rm_mem(t, disp + (int32_t)offsetof(struct host_jump_entry, code)));
+    as_lea_rip(&c->as, t, c->buf->rw);
+    as_alu(&c->as, ALU_ADD, 3, t, rm_reg(u));
+    as_op(&c->as, 0xff, 4, rm_reg(t));
+}
+
+/* The jump cache entry of a constant pc. */
+static void probe_const(struct cg *c, gva_t pc)
+{
+    struct cold *k = cold_new(c, COLD_IND);
+    int32_t disp = (int32_t)(host_jump_hash(pc, c->env.jump_cache_bits) *
+                             sizeof(struct host_jump_entry));
+
+    k->reg = NOREG;
+    k->imm = (int64_t)pc;
+    as_load(&c->as, true, RAX, cpu_mem(c->env.off_jump_cache));
+    if (fits32((int64_t)pc)) {
+        as_alu_imm(&c->as, ALU_CMP, 3, rm_mem(RAX, disp), (int64_t)pc);
+    } else {
+        as_mov_imm(&c->as, RCX, (int64_t)pc);
+        as_alu(&c->as, ALU_CMP, 3, RCX, rm_mem(RAX, disp));
+    }
+    k->from[0] = as_jcc(&c->as, CC_NE);
+    jump_entry(c, RAX, RCX, disp, k);
+}
+
+/* A jump to be patched while other threads may run it: its rel32 is aligned. */
+static void jump_linked(struct cg *c, gva_t pc, unsigned flags)
+{
+    struct host_exit *e = &c->ret->exits[c->ret->exit_count];
+    struct cold *k = cold_new(c, COLD_EXIT);
+
+    as_nops(&c->as, (unsigned)(3 - (uintptr_t)c->as.p) & 3);
+    k->from[0] = as_jmp(&c->as);
+    k->imm = c->ret->exit_count++;
+    e->patch = (uint32_t)(k->from[0] - c->buf->rw);
+    e->pc = pc;
+    e->flags = (uint8_t)flags;
+}
+
+static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
+{
+    if (n->sub & IR_EXIT_POLL)
+        emit_poll(c, NOREG, (gva_t)n->imm);
+    if (linkable(n))
+        jump_linked(c, (gva_t)n->imm, n->sub);
+    else
+        probe_const(c, (gva_t)n->imm);
+}
+
+static void emit_exit_ind(struct cg *c, const struct ir_insn *n)
+{
+    unsigned a = is_const(c, n->arg[0]) ? use_reg(c, n->arg[0]) : use_reg(c, n->arg[0]);
+    unsigned t = scratch(c, false), u = scratch(c, false), bits = c->env.jump_cache_bits;
+    struct cold *k;
+
+    emit_poll(c, a, 0);
+    k = cold_new(c, COLD_IND);
+    k->reg = (uint8_t)a;
+    as_mov(&c->as, true, t, a);
+    as_shift_imm(&c->as, SH_SHR, 3, t, bits);
+    as_alu(&c->as, ALU_XOR, 2, t, rm_reg(a));
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1));
+    as_shift_imm(&c->as, SH_SHL, 2, t, 4);
+    as_alu(&c->as, ALU_ADD, 3, t, cpu_mem(c->env.off_jump_cache));
+    as_alu(&c->as, ALU_CMP, 3, a, rm_mem(t, 0));
+    k->from[0] = as_jcc(&c->as, CC_NE);
+    jump_entry(c, t, u, 0, k);
+}
+
+static void leave(struct cg *c, uint32_t stub)
+{
+    as_jmp_to(&c->as, stub_at(c, stub));
+}
+
+static void emit_exit_loop(struct cg *c, const struct ir_insn *n)
+{
+    as_mov_imm(&c->as, RDX, n->sub);
+    as_mov_imm(&c->as, RAX, HOST_LEFT_LOOP);
+    leave(c, c->stub.leave);
+}
+
+static void store_pc(struct cg *c, unsigned reg, gva_t pc)
+{
+    if (reg != NOREG) {
+        as_store(&c->as, 3, pc_mem(c), reg);
+    } else if (fits32((int64_t)pc)) {
+        as_store_imm(&c->as, 3, pc_mem(c), (int64_t)pc);
+    } else {
+        as_mov_imm(&c->as, RAX, (int64_t)pc);
+        as_store(&c->as, 3, pc_mem(c), RAX);
+    }
+}
+
+void cold_exit(struct cg *c, struct cold *k)
+{
+    struct host_exit *e;
+
+    for (unsigned i = 0; i < 2; i++)
+        if (k->from[i])
+            as_patch(k->from[i], c->as.p);
+    switch (k->kind) {
+    case COLD_EXIT:
+        e = &c->ret->exits[k->imm];
+        e->unlinked = (uint32_t)(c->as.p - c->buf->rw);
+        store_pc(c, NOREG, e->pc);
+        as_mov_imm(&c->as, RDX, c->exit_base + (uint32_t)k->imm);
+        leave(c, c->stub.leave_exit);
+        break;
+    case COLD_POLL:
+        store_pc(c, k->reg, (gva_t)k->imm);
+        leave(c, c->stub.leave_poll);
+        break;
+    case COLD_IND:
+        store_pc(c, k->reg, (gva_t)k->imm);
+        leave(c, c->stub.leave_ind);
+        break;
+    default: /* COLD_VEC_LIVE */
+        as_call_to(&c->as, stub_at(c, c->stub.vec_live));
+        as_jmp_to(&c->as, k->back);
+        break;
+    }
+}
+
+/* ---- within the region ---- */
+
+static void emit_label(struct cg *c, const struct ir_insn *n)
+{
+    c->label_at[n->imm] = (uint32_t)(c->as.p - c->start);
+    alloc_label(c);
+}
+
+static void emit_br(struct cg *c, const struct ir_insn *n)
+{
+    uint32_t at = c->label_at[n->imm];
+
+    if (at != UINT32_MAX)
+        as_jmp_to(&c->as, c->start + at);
+    else if (insn_of(c, c->i + 1)->op != IR_LABEL || insn_of(c, c->i + 1)->imm != n->imm)
+        label_ref(c, as_jmp(&c->as), (unsigned)n->imm);
+    alloc_label(c);
+}
+
+static void emit_brcond(struct cg *c, const struct ir_insn *n)
+{
+    uint32_t at = c->label_at[n->imm];
+    unsigned cc = emit_compare(c, n->sub, n->arg[0], n->arg[1]);
+
+    if (at != UINT32_MAX)
+        as_jcc_to(&c->as, cc, c->start + at);
+    else
+        label_ref(c, as_jcc(&c->as, cc), (unsigned)n->imm);
+    alloc_label(c);
+}
+
+/* A shadow return stack is not kept yet: EXIT_IND's probe serves returns, whose host jump the
+ * processor predicts by history. */
+static void emit_nothing(struct cg *c, const struct ir_insn *n)
+{
+    (void)c;
+    (void)n;
+}
+
+static void emit_insn(struct cg *c, const struct ir_insn *n)
+{
+    c->pc = (gva_t)n->imm;
+}
+
+static void emit_const(struct cg *c, const struct ir_insn *n)
+{
+    (void)n;
+    def_const(c);
+}
+
+static void emit_put(struct cg *c, const struct ir_insn *n)
+{
+    put_slot(c, (unsigned)n->imm, n->arg[0]);
+}
+
+const struct host_op ops_flow[IR_OP_COUNT] = {
+    [IR_NOP] = { emit_nothing, "-" },
+    [IR_INSN] = { emit_insn, "-" },
+    [IR_CONST] = { emit_const, "*" },
+    [IR_GET] = { get_slot, "*" },
+    [IR_PUT] = { emit_put, "-,*me" },
+    [IR_LABEL] = { emit_label, "-" },
+    [IR_BR] = { emit_br, "-" },
+    [IR_BRCOND] = { emit_brcond, "-,mr,re" },
+    [IR_CALL] = { emit_call, "*,*,*,*,*" },
+    [IR_EXIT_JMP] = { emit_exit_jmp, "-" },
+    [IR_EXIT_IND] = { emit_exit_ind, "-,r" },
+    [IR_EXIT_LOOP] = { emit_exit_loop, "-" },
+    [IR_RETADDR] = { emit_nothing, "-" },
+};

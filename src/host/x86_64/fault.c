@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The side table of a region: for each call that may raise, in order of return addresses, the guest
+ * pc and the slots whose value is in a register or is a constant. Bytes of an entry: uleb distance
+ * of the return address from the one before (the first: from the region's start), sleb change of the pc (the
+ * first: the pc), uleb count of slots, and for each slot: uleb number, then a register's number, or 16 and the sleb constant.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/endian.h"
+#include "host/x86_64/cg.h"
+
+static uint8_t *put_uleb(uint8_t *p, uint64_t v)
+{
+    for (; v >= 128; v >>= 7)
+        *p++ = (uint8_t)(v | 128);
+    *p++ = (uint8_t)v;
+    return p;
+}
+
+static uint8_t *put_sleb(uint8_t *p, int64_t v)
+{
+    return put_uleb(p, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
+}
+
+static uint64_t get_uleb(const uint8_t **p)
+{
+    uint64_t v = 0;
+
+    for (unsigned shift = 0;; shift += 7) {
+        uint8_t b = *(*p)++;
+
+        v |= (uint64_t)(b & 127) << shift;
+        if (b < 128)
+            return v;
+    }
+}
+
+static int64_t get_sleb(const uint8_t **p)
+{
+    uint64_t v = get_uleb(p);
+
+    return (int64_t)(v >> 1 ^ -(v & 1));
+}
+
+enum { SNAP_MAX = 1 + PEND_MAX * (3 + 1 + 10), ENTRY_MAX = 5 + 10 + SNAP_MAX, AS_CONST = 16 };
+
+static uint8_t *grow(uint8_t *buf, uint32_t used, uint32_t *cap, uint32_t more)
+{
+    if (used + more <= *cap)
+        return buf;
+    *cap = (*cap + more) * 2;
+    return xrealloc_array(buf, *cap, 1);
+}
+
+void fault_snap(struct cg *c, struct cold *k)
+{
+    uint8_t *p;
+
+    c->snap = grow(c->snap, c->snap_size, &c->snap_cap, SNAP_MAX);
+    p = c->snap + c->snap_size;
+    p = put_uleb(p, c->pend_count);
+    for (unsigned n = 0; n < c->pend_count; n++) {
+        unsigned v = c->pend[n].val;
+
+        p = put_uleb(p, c->pend[n].slot);
+        if (c->val[v].loc == LOC_REG) {
+            *p++ = c->val[v].reg;
+        } else {
+            assert(c->val[v].loc == LOC_CONST);
+            *p++ = AS_CONST;
+            p = put_sleb(p, insn_of(c, v)->imm);
+        }
+    }
+    k->pc = c->pc;
+    k->snap = c->snap_size;
+    k->snap_size = (uint32_t)(p - c->snap) - c->snap_size;
+    c->snap_size += k->snap_size;
+}
+
+void fault_entry(struct cg *c, gva_t pc, const uint8_t *snap, uint32_t size)
+{
+    static const uint8_t nothing[1] = { 0 };
+    uint32_t ra = (uint32_t)(c->as.p - c->start);
+    uint8_t *p;
+
+    if (!snap) {
+        snap = nothing;
+        size = 1;
+    }
+    c->faults = grow(c->faults, c->fault_size, &c->fault_cap, ENTRY_MAX);
+    p = c->faults + c->fault_size;
+    p = put_uleb(p, ra - c->fault_ra);
+    p = put_sleb(p, (int64_t)(pc - c->fault_pc));
+    memcpy(p, snap, size);
+    c->fault_size = (uint32_t)(p + size - c->faults);
+    c->fault_ra = ra;
+    c->fault_pc = pc;
+}
+
+static void write_slot(const struct cg *c, void *cpu, unsigned slot, uint64_t v)
+{
+    uint8_t *p = (uint8_t *)cpu + c->slots[slot].offset;
+
+    switch (type_size(c->slots[slot].type)) {
+    case 0: *p = (uint8_t)v; break;
+    case 1: st_le16(p, (uint16_t)v); break;
+    case 2: st_le32(p, (uint32_t)v); break;
+    default: st_le64(p, v); break;
+    }
+}
+
+/* The integer register as it was at the call: pinned ones are in their slots, others were saved. */
+static uint64_t saved_reg(const struct cg *c, const void *cpu, unsigned r)
+{
+    const uint8_t *base = cpu;
+
+    if (c->pinned >> r & 1)
+        return ld_le64(base + c->slots[c->pin_slot[r]].offset);
+    return ld_le64(base + c->env.off_saved + 8 * r);
+}
+
+bool x64_restore(void *state, const struct host_region *r, uint32_t ra_off, void *cpu, gva_t *ret_pc)
+{
+    const struct cg *c = state;
+    const uint8_t *p = r->fault_table, *end = p + r->fault_size;
+    uint32_t ra = r->code;
+    gva_t pc = 0;
+
+    while (p < end) {
+        uint64_t count;
+
+        ra += (uint32_t)get_uleb(&p);
+        pc += (uint64_t)get_sleb(&p);
+        for (count = get_uleb(&p); count; count--) {
+            unsigned slot = (unsigned)get_uleb(&p), reg = *p++;
+            uint64_t v = reg == AS_CONST ? (uint64_t)get_sleb(&p) : 0;
+
+            if (ra == ra_off)
+                write_slot(c, cpu, slot, reg == AS_CONST ? v : saved_reg(c, cpu, reg));
+        }
+        if (ra == ra_off) {
+            *ret_pc = pc;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Guest memory: the soft TLB inline, the access by host address, and its slow path. A slow path is a
+ * few bytes of cold code: address, value and flags on the stack, a call of the common stub (which keeps
+ * every register), the result popped.
+ */
+#include "host/x86_64/cg.h"
+#include "host/x86_64/ops.h"
+
+/* ---- the inline check ---- */
+
+struct check {
+    unsigned addr;    /* register of the address operand */
+    unsigned t, u;    /* temporaries: t ends as the addend; u is free again after the check */
+    unsigned size;    /* log2 bytes */
+    uint32_t tag;     /* offset of the tag in the entry */
+    struct cold *cold;
+};
+
+/* t = offset of the address's entry in the table */
+static void entry_index(struct cg *c, const struct check *k, int32_t disp)
+{
+    unsigned shift = c->env.page_bits - 5;
+
+    if (!disp && c->has & HAS_BMI2) {
+        as_vex(&c->as, OP_3A | OP_F2 | 0xf0, k->t, 0, rm_reg(k->addr)); /* rorx */
+        as_u8(&c->as, shift);
+    } else {
+        if (disp)
+            as_lea(&c->as, false, k->t, rm_mem(k->addr, disp));
+        else
+            as_mov(&c->as, false, k->t, k->addr);
+        as_shift_imm(&c->as, SH_SHR, 2, k->t, shift);
+    }
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(k->t), (int32_t)((1u << c->env.tlb_bits) - 1) << 5);
+}
+
+/* Compares the page (of the last byte, or with the bits that must be 0) with the tag; t = addend. */
+static void check(struct cg *c, struct check *k, const struct ir_insn *n, enum cold_kind kind)
+{
+    int32_t disp = (int32_t)n->imm, bytes = 1 << k->size, page = -(1 << c->env.page_bits);
+    bool aligned = n->sub & IR_MEM_ALIGN;
+
+    k->cold = cold_new(c, kind);
+    entry_index(c, k, disp);
+    if (!aligned)
+        disp += bytes - 1;
+    if (disp)
+        as_lea(&c->as, true, k->u, rm_mem(k->addr, disp));
+    else
+        as_mov(&c->as, true, k->u, k->addr);
+    as_alu_imm(&c->as, ALU_AND, 3, rm_reg(k->u), aligned ? page | (bytes - 1) : page);
+    as_alu(&c->as, ALU_ADD, 3, k->t, cpu_mem(c->env.off_tlb));
+    as_alu(&c->as, ALU_CMP, 3, k->u, rm_mem(k->t, (int32_t)k->tag));
+    k->cold->from[0] = as_jcc(&c->as, CC_NE);
+    as_load(&c->as, true, k->t, rm_mem(k->t, offsetof(struct host_tlb_entry, addend)));
+    k->cold->addr = (uint8_t)k->addr;
+    k->cold->disp = (int32_t)n->imm;
+    k->cold->flags = n->sub;
+    as_flags_lost(&c->as);
+}
+
+static struct check check_begin(struct cg *c, const struct ir_insn *n, bool write)
+{
+    struct check k = { .addr = use_reg(c, n->arg[0]), .size = n->sub & IR_MEM_SIZE };
+
+    k.tag = write ? offsetof(struct host_tlb_entry, write_tag)
+                  : offsetof(struct host_tlb_entry, read_tag);
+    k.t = scratch(c, false);
+    k.u = scratch(c, false);
+    return k;
+}
+
+static struct rm host_mem(const struct check *k, const struct ir_insn *n)
+{
+    return rm_sib(k->t, k->addr, 0, (int32_t)n->imm);
+}
+
+static void check_end(struct cg *c, struct check *k)
+{
+    k->cold->back = c->as.p;
+}
+
+/* ---- loads ---- */
+
+static unsigned load_zbits(const struct ir_insn *n, unsigned size)
+{
+    if (n->sub & IR_MEM_SIGN)
+        return wide(n->type) ? 64 : 32;
+    return 8u << size;
+}
+
+static void load_int(struct cg *c, const struct ir_insn *n, unsigned size, unsigned d, struct rm x)
+{
+    if (n->sub & IR_MEM_SIGN && ir_type_bits[n->type] > 8u << size)
+        as_movsx(&c->as, size, wide(n->type), d, x);
+    else
+        as_movzx(&c->as, size, d, x);
+}
+
+static void load_vec(struct cg *c, unsigned size, unsigned d, struct rm x)
+{
+    if (size == 4)
+        as_op(&c->as, OP_0F | 0x10, d, x); /* movups */
+    else if (size == 3)
+        as_op(&c->as, OP_0F | OP_F3 | 0x7e, d, x); /* movq */
+    else
+        as_op(&c->as, OP_0F | OP_66 | 0x6e, d, x); /* movd */
+}
+
+static void emit_ld(struct cg *c, const struct ir_insn *n)
+{
+    struct check k = check_begin(c, n, false);
+    bool vec = is_vec_type(n->type), small = vec && k.size < 2;
+    unsigned d = k.u;
+
+    /* all that allocation emits comes before the check: the slow path comes back behind the load */
+    if ((vec && !small) || (!vec && c->val[c->i].hint != NOREG))
+        d = def_reg(c, 0, vec ? 64 : load_zbits(n, k.size));
+    check(c, &k, n, !vec || small ? COLD_LOAD : k.size == 4 ? COLD_LOADV : COLD_LOAD_VEC);
+    if (vec && !small)
+        load_vec(c, k.size, d, host_mem(&k, n));
+    else
+        load_int(c, n, k.size, d, host_mem(&k, n));
+    k.cold->reg = (uint8_t)d;
+    k.cold->narrow = !vec && n->sub & IR_MEM_SIGN && !wide(n->type);
+    check_end(c, &k);
+    fault_snap(c, k.cold);
+    if (small) {
+        d = def_reg(c, 0, 64);
+        as_op(&c->as, OP_0F | OP_66 | 0x6e, d, rm_reg(k.u));
+    } else if (!vec && c->val[c->i].hint == NOREG) {
+        def_in(c, d, load_zbits(n, k.size));
+    }
+}
+
+static void emit_ldh(struct cg *c, const struct ir_insn *n)
+{
+    unsigned size = n->sub & IR_MEM_SIZE, h = use_reg(c, n->arg[0]), d, t;
+    struct rm x = rm_mem(h, (int32_t)n->imm);
+
+    if (is_vec_type(n->type) && size < 2) {
+        t = scratch(c, false);
+        as_movzx(&c->as, size, t, x);
+        x = rm_reg(t);
+        size = 2;
+    }
+    args_done(c);
+    d = def_reg(c, 0, is_vec_type(n->type) ? 64 : load_zbits(n, size));
+    if (is_vec_type(n->type))
+        load_vec(c, size, d, x);
+    else
+        load_int(c, n, size, d, x);
+}
+
+/* ---- stores ---- */
+
+static void store_vec(struct cg *c, unsigned size, struct rm x, unsigned v)
+{
+    if (size == 4)
+        as_op(&c->as, OP_0F | 0x11, v, x); /* movups */
+    else if (size == 3)
+        as_op(&c->as, OP_0F | OP_66 | 0xd6, v, x); /* movq */
+    else
+        as_op(&c->as, OP_0F | OP_66 | 0x7e, v, x); /* movd */
+}
+
+/* The register to store: bytes and words of a vector by way of an integer one. */
+static unsigned store_value(struct cg *c, unsigned v, unsigned size)
+{
+    unsigned r = use_reg(c, v), t;
+
+    if (r < XMM0 || size >= 2)
+        return r;
+    t = scratch(c, false);
+    as_op(&c->as, OP_0F | OP_66 | 0x7e, r, rm_reg(t));
+    return t;
+}
+
+static void emit_st(struct cg *c, const struct ir_insn *n)
+{
+    unsigned v = n->arg[1], r = NOREG, size = n->sub & IR_MEM_SIZE;
+    struct check k;
+
+    if (!is_imm(c, v))
+        r = store_value(c, v, size);
+    k = check_begin(c, n, true);
+    if (r == NOREG) {
+        check(c, &k, n, COLD_STORE_IMM);
+        k.cold->imm = insn_of(c, v)->imm;
+        as_store_imm(&c->as, size, host_mem(&k, n), insn_of(c, v)->imm);
+    } else if (r < XMM0) {
+        check(c, &k, n, COLD_STORE);
+        as_store(&c->as, size, host_mem(&k, n), r);
+    } else {
+        check(c, &k, n, size == 4 ? COLD_STOREV : COLD_STORE_VEC);
+        store_vec(c, size, host_mem(&k, n), r);
+    }
+    k.cold->reg = (uint8_t)r;
+    check_end(c, &k);
+    fault_snap(c, k.cold);
+}
+
+static void emit_sth(struct cg *c, const struct ir_insn *n)
+{
+    unsigned v = n->arg[1], r, size = n->sub & IR_MEM_SIZE;
+    struct rm x = rm_mem(use_reg(c, n->arg[0]), (int32_t)n->imm);
+
+    if (is_imm(c, v)) {
+        as_store_imm(&c->as, size, x, insn_of(c, v)->imm);
+        return;
+    }
+    r = store_value(c, v, size);
+    if (r < XMM0)
+        as_store(&c->as, size, x, r);
+    else
+        store_vec(c, size, x, r);
+}
+
+/* ---- host pointers and atomics ---- */
+
+/* k.t = host pointer. Only k.t, and what was taken before, is still held afterwards. */
+static struct check host_pointer(struct cg *c, const struct ir_insn *n, bool write)
+{
+    struct check k = check_begin(c, n, write);
+
+    check(c, &k, n, COLD_XLATE);
+    if (n->imm)
+        as_lea(&c->as, true, k.t, host_mem(&k, n));
+    else
+        as_alu(&c->as, ALU_ADD, 3, k.t, rm_reg(k.addr));
+    k.cold->reg = (uint8_t)k.t;
+    k.cold->narrow = write;
+    check_end(c, &k);
+    fault_snap(c, k.cold);
+    c->locked &= ~(1u << k.u | 1u << k.addr);
+    return k;
+}
+
+static void emit_xlate(struct cg *c, const struct ir_insn *n)
+{
+    struct check k = host_pointer(c, n, n->sub & IR_MEM_WRITE);
+
+    def_in(c, k.t, 64);
+}
+
+static unsigned int_zbits(const struct ir_insn *n)
+{
+    return n->type == IR_I32 ? 32 : 64;
+}
+
+/* xchg, lock xadd: code is the opcode of the byte form */
+static void emit_exchange(struct cg *c, const struct ir_insn *n)
+{
+    static const unsigned width[4] = { OP_B, OP_66 | 1, 1, OP_W | 1 };
+    struct check k = host_pointer(c, n, true);
+    unsigned d = def_tied(c, n->arg[1], 0, int_zbits(n));
+
+    if (n->op == IR_AT_ADD)
+        as_u8(&c->as, 0xf0);
+    as_op_flags(&c->as, host_op_of(n->op)->code[0] | width[n->type], d, rm_mem(k.t, 0));
+}
+
+static void cmpxchg(struct cg *c, unsigned type, unsigned t, unsigned r)
+{
+    static const unsigned op[4] = { 0xb0 | OP_B, 0xb1 | OP_66, 0xb1, 0xb1 | OP_W };
+
+    as_u8(&c->as, 0xf0);
+    as_op_flags(&c->as, op[type] | OP_0F, r, rm_mem(t, 0));
+}
+
+static void emit_cas(struct cg *c, const struct ir_insn *n)
+{
+    struct check k;
+    unsigned r;
+
+    take(c, RAX);
+    k = host_pointer(c, n, true);
+    r = use_reg(c, n->arg[2]);
+    load_to(c, RAX, n->arg[1]);
+    cmpxchg(c, n->type, k.t, r);
+    def_in(c, RAX, int_zbits(n));
+}
+
+static void lock_op(struct cg *c, const struct ir_insn *n, unsigned op, unsigned t)
+{
+    static const unsigned form[4] = { OP_B, OP_66 | 1, 1, OP_W | 1 };
+    unsigned v = n->arg[1], r = 0;
+
+    if (!is_imm(c, v))
+        r = use_reg(c, v);
+    as_u8(&c->as, 0xf0);
+    if (is_imm(c, v))
+        as_alu_imm(&c->as, op, n->type, rm_mem(t, 0), insn_of(c, v)->imm);
+    else
+        as_op_flags(&c->as, form[n->type] | op << 3, r, rm_mem(t, 0));
+}
+
+/* and, or, xor: a loop, or one instruction when nobody wants the old value */
+static void emit_atomic_loop(struct cg *c, const struct ir_insn *n)
+{
+    unsigned op = host_op_of(n->op)->code[0], r, u;
+    const uint8_t *again;
+    struct check k;
+    bool wanted = c->val[c->i].last;
+
+    if (wanted)
+        take(c, RAX);
+    k = host_pointer(c, n, true);
+    if (!wanted) {
+        lock_op(c, n, op, k.t);
+        return;
+    }
+    r = use_reg(c, n->arg[1]);
+    u = scratch(c, false);
+    as_movzx(&c->as, n->type, RAX, rm_mem(k.t, 0));
+    again = c->as.p;
+    as_mov(&c->as, true, u, RAX);
+    as_alu(&c->as, op, wide(n->type) ? 3 : 2, u, rm_reg(r));
+    cmpxchg(c, n->type, k.t, u);
+    as_jcc_to(&c->as, CC_NE, again);
+    def_in(c, RAX, int_zbits(n));
+}
+
+static void emit_fence(struct cg *c, const struct ir_insn *n)
+{
+    (void)n;
+    as_u8(&c->as, 0xf0); /* lock or dword [rsp], 0: a full barrier, cheaper than mfence */
+    as_alu_imm(&c->as, ALU_OR, 2, rm_mem(RSP, 0), 0);
+}
+
+/* ---- slow paths ---- */
+
+static void push_address(struct cg *c, const struct cold *k)
+{
+    as_push(&c->as, k->addr);
+    if (k->disp)
+        as_alu_imm(&c->as, ALU_ADD, 3, rm_mem(RSP, 0), k->disp);
+}
+
+static void call_stub(struct cg *c, const struct cold *k, unsigned flags, uint32_t stub)
+{
+    as_push_imm(&c->as, (int32_t)flags);
+    as_call_to(&c->as, stub_at(c, stub));
+    fault_entry(c, k->pc, c->snap + k->snap, k->snap_size);
+}
+
+static void cold_store(struct cg *c, const struct cold *k)
+{
+    if (k->kind == COLD_STORE) {
+        as_push(&c->as, k->reg);
+    } else if (k->kind == COLD_STORE_IMM) {
+        as_push_imm(&c->as, (int32_t)k->imm);
+    } else {
+        as_push(&c->as, RAX);
+        as_op(&c->as, OP_0F | OP_66 | 0xd6, k->reg, rm_mem(RSP, 0));
+    }
+    push_address(c, k);
+    call_stub(c, k, k->flags, c->stub.store);
+}
+
+static void cold_load(struct cg *c, const struct cold *k)
+{
+    push_address(c, k);
+    call_stub(c, k, k->flags, c->stub.load);
+    if (k->kind == COLD_LOAD) {
+        as_pop(&c->as, k->reg);
+        if (k->narrow)
+            as_mov(&c->as, false, k->reg, k->reg);
+    } else {
+        as_op(&c->as, OP_0F | OP_F3 | 0x7e, k->reg, rm_mem(RSP, 0));
+        as_lea(&c->as, true, RSP, rm_mem(RSP, 8));
+    }
+}
+
+void cold_mem(struct cg *c, struct cold *k)
+{
+    as_patch(k->from[0], c->as.p);
+    switch (k->kind) {
+    case COLD_LOAD: case COLD_LOAD_VEC:
+        cold_load(c, k);
+        break;
+    case COLD_LOADV:
+        push_address(c, k);
+        call_stub(c, k, k->flags, c->stub.loadv);
+        as_op(&c->as, OP_0F | 0x28, k->reg, cpu_mem(c->env.off_scratch));
+        break;
+    case COLD_STOREV:
+        as_op(&c->as, OP_0F | 0x29, k->reg, cpu_mem(c->env.off_scratch));
+        push_address(c, k);
+        call_stub(c, k, k->flags, c->stub.storev);
+        break;
+    case COLD_XLATE:
+        push_address(c, k);
+        call_stub(c, k, (k->flags & IR_MEM_SIZE) | (k->narrow ? IR_MEM_WRITE : 0), c->stub.xlate);
+        as_pop(&c->as, k->reg);
+        break;
+    default:
+        cold_store(c, k);
+        break;
+    }
+    as_jmp_to(&c->as, k->back);
+}
+
+const struct host_op ops_mem[IR_OP_COUNT] = {
+    [IR_LD] = { emit_ld, "*,r" },
+    [IR_ST] = { emit_st, "-,r,*e" },
+    [IR_XLATE] = { emit_xlate, "r,r" },
+    [IR_LDH] = { emit_ldh, "*,r" },
+    [IR_STH] = { emit_sth, "-,r,*e" },
+    [IR_AT_XCHG] = { emit_exchange, "r,r,0", .code = { 0x86 } },
+    [IR_AT_ADD] = { emit_exchange, "r,r,0", .code = { OP_0F | 0xc0 } },
+    [IR_AT_AND] = { emit_atomic_loop, "a,r,r", .code = { ALU_AND } },
+    [IR_AT_OR] = { emit_atomic_loop, "a,r,r", .code = { ALU_OR } },
+    [IR_AT_XOR] = { emit_atomic_loop, "a,r,r", .code = { ALU_XOR } },
+    [IR_AT_CAS] = { emit_cas, "a,r,a,r" },
+    [IR_FENCE] = { emit_fence, "-" },
+};

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The backward scan before emission: where each value is used last, which values may be made in the
+ * pinned register of the slot they are put to, which PUTs are overwritten before anything but a fault
+ * can see them, and what the region needs (vectors, how many exits).
+ */
+#include <string.h>
+
+#include "host/x86_64/cg.h"
+
+struct scan {
+    struct cg *c;
+    unsigned next_fault; /* nearest op behind this one that may raise */
+    unsigned boundary;   /* nearest op behind this one that sees all slots */
+};
+
+static bool is_pure_call(const struct ir_insn *n)
+{
+    return n->op == IR_CALL && ((const struct helper *)(intptr_t)n->imm)->flags & HELPER_PURE;
+}
+
+/* The result may be made in its PUT's register when nobody looks at the slot or its old value's
+ * register until then. (Old values still alive in the register are moved when it is written.) */
+static void check_hint(struct scan *s, unsigned i, const struct ir_insn *n)
+{
+    struct cg *c = s->c;
+    struct val *x = &c->val[i];
+    unsigned put = x->next, slot;
+
+    if (x->hint == NOREG)
+        return;
+    slot = (unsigned)insn_of(c, put)->imm;
+    if (c->slot_next[slot] != put || s->next_fault < put)
+        x->hint = NOREG;
+    if (x->hint != NOREG && (n->op == IR_ZEXT || n->op == IR_SEXT) && !c->val[n->arg[0]].last) {
+        c->val[n->arg[0]].hint = x->hint;
+        c->val[n->arg[0]].next = (uint16_t)put;
+    }
+    x->next = 0;
+}
+
+static void scan_put(struct scan *s, unsigned i, const struct ir_insn *n)
+{
+    struct cg *c = s->c;
+    unsigned slot = (unsigned)n->imm, later = c->slot_put[slot];
+    struct val *v = &c->val[n->arg[0]];
+
+    if (c->pin[slot] != NOREG) {
+        v->hint = c->pin[slot];
+        v->next = (uint16_t)i;
+    } else if (later && later < s->boundary) {
+        c->val[i].deferred = 1;
+        v->last = MAX(v->last, later);
+    }
+    c->slot_put[slot] = c->slot_next[slot] = i;
+}
+
+void scan(struct cg *c)
+{
+    struct scan s = { .c = c, .next_fault = UINT32_MAX, .boundary = c->ir->count };
+    unsigned exits = 0;
+
+    memset(c->slot_next, 0, c->env.slot_count * sizeof(*c->slot_next));
+    memset(c->slot_put, 0, c->env.slot_count * sizeof(*c->slot_put));
+    for (unsigned i = 0; i < c->ir->count; i++)
+        c->val[i] = (struct val){ .home = NOSLOT, .spill = -1, .hint = NOREG, .zbits = 64 };
+    c->uses_vec = false;
+    for (unsigned i = c->ir->count - 1; i; i--) {
+        const struct ir_insn *n = insn_of(c, i);
+        unsigned flags = ir_op_info[n->op].flags;
+
+        if (!(flags & IR_FLAG_SIDE) && !c->val[i].last)
+            continue;
+        check_hint(&s, i, n);
+        c->uses_vec |= is_vec_type(n->type);
+        if (n->op == IR_PUT)
+            scan_put(&s, i, n);
+        else if (n->op == IR_GET)
+            c->slot_next[n->imm] = i, c->uses_vec |= c->pin[n->imm] >= XMM0 && c->pin[n->imm] != NOREG;
+        for (unsigned k = 0; k < n->nargs; k++)
+            c->val[n->arg[k]].last = MAX(c->val[n->arg[k]].last, i);
+        if (flags & IR_FLAG_FAULT)
+            s.next_fault = i;
+        if (flags & (IR_FLAG_BB | IR_FLAG_END) || (n->op == IR_CALL && !is_pure_call(n)))
+            s.boundary = i;
+        exits += n->op == IR_EXIT_JMP;
+    }
+    c->ret->exit_count = 0;
+    c->ret->exits = arena_alloc(c->arena, (exits + 1) * sizeof(*c->ret->exits), 8);
+}
