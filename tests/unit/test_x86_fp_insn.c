@@ -191,6 +191,16 @@ static void unmask(struct state *s)
     memcpy(s->fx + FX_MXCSR, &mxcsr, 4);
 }
 
+/* An x87 exception is unmasked and has come. */
+static void set_pending(struct state *s)
+{
+    unsigned bit = rnd() % 6;
+
+    s->fx[FX_CW] &= ~(1u << bit);
+    s->fx[FX_SW] |= X87_ES | 1u << bit;
+    s->fx[FX_SW + 1] |= X87_B >> 8;
+}
+
 /* ---- guest's structure ---- */
 
 static void to_guest(struct x86_cpu *x, const struct state *s)
@@ -325,9 +335,10 @@ static bool host_runs(const struct x86_insn *i)
     }
 }
 
-/* ---- unmasked SSE exceptions: natively a SIGFPE ---- */
+/* ---- unmasked exceptions: natively a SIGFPE ---- */
 
 static sigjmp_buf fpe_jump;
+static volatile int fpe_vector;
 static struct state *fpe_state;
 
 static void on_fpe(int sig, siginfo_t *info, void *context)
@@ -342,6 +353,7 @@ static void on_fpe(int sig, siginfo_t *info, void *context)
     fpe_state->gpr[9] = m->gregs[REG_R9];
     fpe_state->gpr[10] = m->gregs[REG_R10];
     fpe_state->flags = m->gregs[REG_EFL];
+    fpe_vector = m->gregs[REG_TRAPNO];
     siglongjmp(fpe_jump, 1);
 }
 
@@ -356,7 +368,7 @@ static int native_may_raise(struct state *s, const void *code)
     if (sigsetjmp(fpe_jump, 1) == 0) {
         native_run(s, code);
     } else {
-        vector = X86_XM;
+        vector = fpe_vector;
         __asm__ volatile("fninit\n\tpushq $0x1f80\n\tldmxcsr (%%rsp)\n\tpopq %%rax\n\tcld"
                          :
                          :
@@ -428,8 +440,10 @@ static const char *differs(const struct x86_insn *i, struct state *n, struct sta
     return memcmp(n->fx, g->fx, FX_XMM + 256) ? "FP registers" : NULL;
 }
 
-/* unmasked: with SSE exceptions unmasked. */
-static void try_insn(const uint8_t *code, bool x87, bool unmasked, unsigned count)
+/* UNMASKED: SSE exceptions. PENDING: an x87 exception waits. */
+enum how { MASKED, UNMASKED, PENDING };
+
+static void try_insn(const uint8_t *code, bool x87, enum how how, unsigned count)
 {
     struct x86_insn insn;
     struct state in, native, guest;
@@ -438,15 +452,17 @@ static void try_insn(const uint8_t *code, bool x87, bool unmasked, unsigned coun
         return;
     if (x87 ? !host_runs(&insn) && insn.op != X86_OP_FISTTP : !is_fp(&insn))
         return;
-    if (!translate(&insn, rnd() & 1, unmasked ? X86_MODE_XM : 0))
+    if (!translate(&insn, rnd() & 1, how == UNMASKED ? X86_MODE_XM : 0))
         return;
     tested[insn.op] = true;
     memcpy(code_page, code, insn.len);
     code_page[insn.len] = 0xc3;
     for (unsigned k = 0; k < count * rounds; k++) {
         rnd_state(&in, x87);
-        if (unmasked)
+        if (how == UNMASKED)
             unmask(&in);
+        if (how == PENDING)
+            set_pending(&in);
         native = guest = in;
         int expected = native_may_raise(&native, code_page), vector = run_guest(&guest);
         const char *what = expected != vector ? "exceptions" : differs(&insn, &native, &guest);
@@ -469,7 +485,7 @@ static void begin(void)
     reported = 0;
 }
 
-static void try_simd(uint8_t prefix, unsigned map, uint8_t opcode, bool mem, bool unmasked)
+static void try_simd(uint8_t prefix, unsigned map, uint8_t opcode, bool mem, enum how how)
 {
     for (unsigned reg = 0; reg < 8; reg++) {
         for (unsigned again = 0; again < 2; again++) {
@@ -484,12 +500,12 @@ static void try_simd(uint8_t prefix, unsigned map, uint8_t opcode, bool mem, boo
             code[n++] = opcode;
             code[n++] = mem ? reg << 3 | 7 : 0xc0 | reg << 3 | (rnd() & 7 & (rnd() % 2 ? 1 : 7));
             code[n++] = rnd();
-            try_insn(code, false, unmasked, 12);
+            try_insn(code, false, how, 12);
         }
     }
 }
 
-static void all_simd(bool mem, bool unmasked)
+static void all_simd(bool mem, enum how how)
 {
     static const uint8_t prefixes[] = { 0, 0x66, 0xf3, 0xf2 }, maps[] = { 0, 0x38, 0x3a };
 
@@ -499,36 +515,36 @@ static void all_simd(bool mem, bool unmasked)
              op += maps[m] || (op != 0x37 && op != 0x39) ? 1 : 2) /* 0F38 and 0F3A are maps */
             for (unsigned p = 0; p < 4; p++)
                 for (unsigned again = 0; again < (maps[m] == 0x3a ? 6 : 1); again++)
-                    try_simd(prefixes[p], maps[m], op, mem, unmasked);
+                    try_simd(prefixes[p], maps[m], op, mem, how);
 }
 
 TEST(simd_registers)
 {
-    all_simd(false, false);
+    all_simd(false, MASKED);
 }
 
 TEST(simd_memory)
 {
-    all_simd(true, false);
+    all_simd(true, MASKED);
 }
 
 TEST(simd_unmasked)
 {
-    all_simd(false, true);
-    all_simd(true, true);
+    all_simd(false, UNMASKED);
+    all_simd(true, UNMASKED);
 }
 
-TEST(x87_registers)
+static void all_x87_registers(enum how how)
 {
     begin();
     for (unsigned op = 0xd8; op < 0xe0; op++)
         for (unsigned rm = 0xc0; rm < 0x100; rm++) {
             uint8_t code[24] = { op, rm };
-            try_insn(code, true, false, 60);
+            try_insn(code, true, how, how == PENDING ? 2 : 60);
         }
 }
 
-TEST(x87_memory)
+static void all_x87_memory(enum how how)
 {
     begin();
     for (unsigned op = 0xd8; op < 0xe0; op++)
@@ -537,8 +553,29 @@ TEST(x87_memory)
             bool env = (op == 0xd9 || op == 0xdd) && (reg == 4 || reg == 6);
             bool slow = env || (op == 0xdb && reg == 7) || (op == 0xdf && reg == 6);
             if (!slow)
-                try_insn(code, true, false, 100);
+                try_insn(code, true, how, how == PENDING ? 2 : 100);
         }
+}
+
+TEST(x87_registers)
+{
+    all_x87_registers(MASKED);
+}
+
+TEST(x87_memory)
+{
+    all_x87_memory(MASKED);
+}
+
+TEST(x87_pending)
+{
+    uint8_t fwait[24] = { 0x9b };
+
+    all_x87_registers(PENDING);
+    all_x87_memory(PENDING);
+    try_insn(fwait, true, MASKED, 10);
+    try_insn(fwait, true, PENDING, 10);
+    all_simd(false, PENDING);
 }
 
 /* Nothing was left out by accident. */
