@@ -93,6 +93,9 @@ TEST(bzimage_lies)
     st_le32(f + 0x230, 3);
     CHECK(!bzimage_parse(f, IMAGE, &k, &err));
     make_bzimage(f);
+    st_le32(f + 0x1f4, 0x10000); /* says it is 1 MiB */
+    CHECK(!bzimage_parse(f, IMAGE, &k, &err));
+    make_bzimage(f);
     st_le64(f + 0x258, UINT64_MAX - 100);
     CHECK(!bzimage_parse(f, IMAGE, &k, &err));
 }

@@ -11,6 +11,7 @@
 #include "base/reader.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* Offsets in the file and in the zero page. */
@@ -19,6 +20,7 @@ enum {
     ZP_E820_COUNT = 0x1e8,
     HDR = 0x1f1,
     HDR_SETUP_SECTS = 0x1f1,
+    HDR_SYSSIZE = 0x1f4,
     HDR_BOOT_FLAG = 0x1fe,
     HDR_JUMP_LEN = 0x201,
     HDR_MAGIC = 0x202,
@@ -45,6 +47,7 @@ enum {
     XLF_KERNEL_64 = 0x01,
     LOADER_UNDEFINED = 0xff,
     SECTOR = 512,
+    PARAGRAPH = 16,
 };
 #define HDR_MAGIC_VALUE UINT32_C(0x53726448) /* "HdrS" */
 
@@ -124,6 +127,13 @@ bool bzimage_parse(const void *data, size_t len, struct bzimage *ret, struct err
     if (len - k.payload_off > INT32_MAX)
         return fail(err, EFBIG, "the kernel is larger than 2 GiB");
     k.payload_size = len - k.payload_off;
+    /* What the header says is rounded up; signatures may follow. */
+    uint64_t want = k.version >= 0x204 ? (uint64_t)get32(page, HDR_SYSSIZE) * PARAGRAPH : 0;
+    if (want > (uint64_t)k.payload_size + 2 * PARAGRAPH) {
+        (void)fail(err, ENOEXEC, "the file is cut off: %u of %" PRIu64 " bytes", k.payload_size,
+                   want);
+        return fail_hint(err, "fetch or copy it again");
+    }
     read_fields(&k, page);
     if (k.relocatable && !is_pow2(k.alignment))
         return fail(err, ENOEXEC, "its alignment %#x is not a power of two", k.alignment);

@@ -106,28 +106,56 @@ static bool entry_is_loaded(const struct elf_kernel *k)
     return false;
 }
 
-static bool read_segments(const uint8_t *data, size_t len, bool is64, struct elf_kernel *k,
-                          struct error *err)
+/* Where the program headers are. */
+struct table {
+    uint64_t offset;
+    unsigned entry_size, count;
+    bool is64;
+};
+
+static bool read_header(const uint8_t *data, size_t len, bool is64, struct table *t,
+                        struct error *err)
 {
     struct reader r = reader(data, len);
+    uint64_t end;
     rd_seek(&r, is64 ? 0x20 : 0x1c);
-    uint64_t phoff = is64 ? rd_le64(&r) : rd_le32(&r);
+    *t = (struct table){ .offset = is64 ? rd_le64(&r) : rd_le32(&r), .is64 = is64 };
     rd_seek(&r, is64 ? 0x36 : 0x2a);
-    unsigned entsize = rd_le16(&r), count = rd_le16(&r);
-    if (!rd_ok(&r) || count == 0 || count > PHDRS_MAX || entsize < (is64 ? 56 : 32))
+    t->entry_size = rd_le16(&r);
+    t->count = rd_le16(&r);
+    if (!rd_ok(&r) || t->count == 0 || t->count > PHDRS_MAX || t->entry_size < (is64 ? 56 : 32) ||
+        !checked_add(t->offset, (uint64_t)t->count * t->entry_size, &end) || end > len)
         return fail(err, ENOEXEC, "an ELF file without usable program headers");
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t at;
-        if (!checked_add(phoff, (uint64_t)i * entsize, &at))
-            return fail(err, ENOEXEC, "program headers lie outside the file");
-        rd_seek(&r, at);
-        struct phdr p = read_phdr(&r, is64);
-        if (!rd_ok(&r))
-            return fail(err, ENOEXEC, "program headers lie outside the file");
-        if (p.type == PT_LOAD && !add_segment(k, &p, len, err))
-            return false;
+    return true;
+}
+
+static struct phdr phdr_at(const uint8_t *data, const struct table *t, unsigned i)
+{
+    struct reader r = reader(data + t->offset + (uint64_t)i * t->entry_size, t->entry_size);
+    return read_phdr(&r, t->is64);
+}
+
+static bool find_pvh(const uint8_t *data, size_t len, const struct table *t, struct elf_kernel *k,
+                     struct error *err)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        struct phdr p = phdr_at(data, t, i);
         if (p.type == PT_NOTE && p.offset <= len && p.filesz <= len - p.offset)
             find_entry(data + p.offset, p.filesz, k);
+    }
+    if (k->pvh_entry)
+        return true;
+    (void)fail(err, ENOEXEC, "not a bzImage or PVH ELF kernel: an ELF file without a PVH entry");
+    return fail_hint(err, "use the bzImage, or build the kernel with CONFIG_PVH=y");
+}
+
+static bool read_segments(const uint8_t *data, size_t len, const struct table *t,
+                          struct elf_kernel *k, struct error *err)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        struct phdr p = phdr_at(data, t, i);
+        if (p.type == PT_LOAD && !add_segment(k, &p, len, err))
+            return false;
     }
     return true;
 }
@@ -136,6 +164,7 @@ bool elf_parse(const void *data, size_t len, struct elf_kernel *ret, struct erro
 {
     struct reader r = reader(data, len);
     struct elf_kernel k = { 0 };
+    struct table t;
     rd_skip(&r, 4);
     uint8_t class = rd_u8(&r), endian = rd_u8(&r);
     rd_seek(&r, 18);
@@ -145,12 +174,9 @@ bool elf_parse(const void *data, size_t len, struct elf_kernel *ret, struct erro
     if (endian != DATA_LE || (class != CLASS_32 && class != CLASS_64) ||
         (machine != EM_386 && machine != EM_X86_64))
         return fail(err, ENOEXEC, "an ELF file for another processor (machine %u)", machine);
-    if (!read_segments(data, len, class == CLASS_64, &k, err))
+    if (!read_header(data, len, class == CLASS_64, &t, err) || !find_pvh(data, len, &t, &k, err) ||
+        !read_segments(data, len, &t, &k, err))
         return false;
-    if (!k.pvh_entry) {
-        (void)fail(err, ENOEXEC, "an ELF kernel without a PVH entry point");
-        return fail_hint(err, "use the bzImage, or build the kernel with CONFIG_PVH=y");
-    }
     if (!entry_is_loaded(&k))
         return fail(err, ENOEXEC, "its PVH entry %#x is outside all segments", k.pvh_entry);
     *ret = k;
