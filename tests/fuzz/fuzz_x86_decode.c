@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libFuzzer target: any bytes through the x86 decoder in all three modes, against capstone, and at every
- * truncation: a prefix of an instruction is MORE, never another instruction.
+ * libFuzzer target: any bytes through the x86 decoder in all three modes, against capstone, and at
+ * every truncation: a prefix of an instruction is MORE, never another instruction.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,9 +39,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             continue;
         check(full.len >= 1 && full.len <= 15, "length out of range");
         for (unsigned n = 0; n < full.len; n++) {
-            uint8_t *exact = malloc(n + !n);    /* so that ASan sees a byte too many */
+            uint8_t *exact = malloc(n + !n); /* so that ASan sees a byte too many */
             memcpy(exact, code, n);
-            check(x86_decode(&part, exact, n, 16 << m, ~UINT64_C(0)) == X86_DECODE_MORE, "truncated, yet not MORE");
+            check(x86_decode(&part, exact, n, 16 << m, ~UINT64_C(0)) == X86_DECODE_MORE,
+                  "truncated, yet not MORE");
             free(exact);
         }
     }

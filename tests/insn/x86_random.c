@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Random x86 instructions on random states, on the host processor and in a guest; registers, flags, memory, FPU and SSE state must
- * agree, and so must the exception. 64-bit and 32-bit (compatibility) code; both engines.
+ * Random x86 instructions on random states, on the host processor and in a guest; registers, flags,
+ * memory, FPU and SSE state must agree, and so must the exception. 64-bit and 32-bit
+ * (compatibility) code; both engines.
  *
- *   x86_random [-n STATES] [-s SEED] [-b 64|32] [-a tcg|interp] [-k]      default: 4000 of each of the four kinds, seed 1
+ *   x86_random [-n STATES] [-s SEED] [-b 64|32] [-a tcg|interp] [-k]      default: 4000 of each of
+ * the four kinds, seed 1
  *
- * The same bytes run in both worlds: batches of cases, each a stub that loads a state, executes one instruction and saves the state,
- * at the same addresses natively and in the guest, whose page tables map memory one to one. x86_random_case.c chooses cases.
+ * The same bytes run in both worlds: batches of cases, each a stub that loads a state, executes one
+ * instruction and saves the state, at the same addresses natively and in the guest, whose page
+ * tables map memory one to one. x86_random_case.c chooses cases.
  */
 #include "x86_random.h"
 
@@ -23,26 +26,41 @@
 #include "guest/x86/x86.h"
 #include "loop/loop.h"
 
-enum { BATCH = 256, STOP_PORT = 0x501, GUEST_RAM = 0x10800000, SEL_CODE64 = 0x10, SEL_CODE32 = 0x20 };
+enum {
+    BATCH = 256,
+    STOP_PORT = 0x501,
+    GUEST_RAM = 0x10800000,
+    SEL_CODE64 = 0x10,
+    SEL_CODE32 = 0x20
+};
 
 /* Places in the guest, and the same natively (mapped there at start). */
 enum {
-    CODE = AREA, CODE_SIZE = 0x100000,
-    SYS = AREA + 0x100000,          /* page tables 0..0x6fff (GDT last), IDT, TSS, handlers */
-    IDT = SYS + 0x8000, TSS = SYS + 0x9000, HANDLERS = SYS + 0xa000, IST_TOP = SYS + 0x10000,
-    VARS = SYS + 0x10000,           /* struct vars */
+    CODE = AREA,
+    CODE_SIZE = 0x100000,
+    SYS = AREA + 0x100000, /* page tables 0..0x6fff (GDT last), IDT, TSS, handlers */
+    IDT = SYS + 0x8000,
+    TSS = SYS + 0x9000,
+    HANDLERS = SYS + 0xa000,
+    IST_TOP = SYS + 0x10000,
+    VARS = SYS + 0x10000, /* struct vars */
     DATA = AREA + 0x200000,
     AREA_SIZE = 0x200000 + BATCH * sizeof(struct case_data),
 };
 
-struct vars { uint64_t resume, host_rsp, vector, done; uint8_t far_ptr[16]; };
+struct vars {
+    uint64_t resume, host_rsp, vector, done;
+    uint8_t far_ptr[16];
+};
 
 static struct case_data *const data = (struct case_data *)(uintptr_t)DATA;
 static struct vars *const vars = (struct vars *)(uintptr_t)VARS;
 
 /* ---- assembling the stubs ---- */
 
-struct code { uint8_t *start, *p; };
+struct code {
+    uint8_t *start, *p;
+};
 
 static void bytes(struct code *c, const char *hex)
 {
@@ -59,7 +77,8 @@ static void imm32(struct code *c, uintptr_t v)
     c->p += 4;
 }
 
-/* opcode with ModRM /reg and an absolute 32-bit address: by SIB in 64-bit code, plain in 32-bit code */
+/* opcode with ModRM /reg and an absolute 32-bit address: by SIB in 64-bit code, plain in 32-bit
+ * code */
 static void op_abs(struct code *c, unsigned bits, const char *opcode, unsigned reg, const void *at)
 {
     bytes(c, opcode);
@@ -93,19 +112,21 @@ static void to_bits(struct code *c, unsigned from, unsigned selector, unsigned n
     }
 }
 
-/* The stub of one case; falls through to the next. The far pointer lies in the case's data, for each has its own. */
+/* The stub of one case; falls through to the next. The far pointer lies in the case's data, for
+ * each has its own. */
 static void emit_case(struct code *c, struct case_data *d, bool native)
 {
     unsigned regs = d->bits == 64 ? 16 : 8;
 
-    op_abs(c, 64, "0f ae", 1, d->fx_in);                    /* fxrstor */
+    op_abs(c, 64, "0f ae", 1, d->fx_in); /* fxrstor */
     mov_reg(c, 64, true, 0, &d->resume_value);
     mov_reg(c, 64, false, 0, &vars->resume);
-    bytes(c, "48 c7"), c->p[0] = 0x04, c->p[1] = 0x25, c->p += 2, imm32(c, (uintptr_t)&vars->vector), imm32(c, NO_VECTOR);
-    op_abs(c, 64, "ff", 6, &d->flags_in);                   /* push, popf */
+    bytes(c, "48 c7"), c->p[0] = 0x04, c->p[1] = 0x25, c->p += 2,
+                       imm32(c, (uintptr_t)&vars->vector), imm32(c, NO_VECTOR);
+    op_abs(c, 64, "ff", 6, &d->flags_in); /* push, popf */
     bytes(c, "9d");
     if (d->bits == 32) {
-        op_abs(c, 64, "ff", 5, d->far_ptr);                 /* ljmp */
+        op_abs(c, 64, "ff", 5, d->far_ptr); /* ljmp */
         st_le32(d->far_ptr, (uint32_t)(uintptr_t)c->p);
         st_le16(d->far_ptr + 4, native ? 0x23 : SEL_CODE32);
     }
@@ -120,10 +141,10 @@ static void emit_case(struct code *c, struct case_data *d, bool native)
     if (d->bits == 32)
         to_bits(c, 32, native ? 0x33 : SEL_CODE64, 0);
     mov_reg(c, 64, true, 4, &vars->host_rsp);
-    bytes(c, "9c");                                         /* pushf, pop */
+    bytes(c, "9c"); /* pushf, pop */
     op_abs(c, 64, "8f", 0, &d->flags_out);
     bytes(c, "fc");
-    op_abs(c, 64, "0f ae", 0, d->fx_out);                   /* fxsave */
+    op_abs(c, 64, "0f ae", 0, d->fx_out); /* fxsave */
     mov_reg(c, 64, true, 0, &vars->vector);
     mov_reg(c, 64, false, 0, &d->vector);
 }
@@ -133,7 +154,8 @@ static void emit_case(struct code *c, struct case_data *d, bool native)
 static sigjmp_buf native_out;
 static volatile uintptr_t native_insn;
 
-/* A fault at the instruction itself goes on at the saving code, with the vector noted; anything else is our bug. */
+/* A fault at the instruction itself goes on at the saving code, with the vector noted; anything
+ * else is our bug. */
 static void on_signal(int sig, siginfo_t *si, void *context)
 {
     ucontext_t *u = context;
@@ -148,11 +170,12 @@ static void native_init(void)
 {
     static uint8_t stack[1 << 16];
     const stack_t alt = { .ss_sp = stack, .ss_size = sizeof(stack) };
-    struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+    struct sigaction sa = { .sa_sigaction = on_signal,
+                            .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
     const int signals[] = { SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP };
 
-    if (mmap((void *)(uintptr_t)AREA, AREA_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
-        MAP_FAILED) {
+    if (mmap((void *)(uintptr_t)AREA, AREA_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED) {
         perror("x86_random: memory for the native side");
         exit(1);
     }
@@ -161,14 +184,15 @@ static void native_init(void)
         sigaction(signals[n], &sa, NULL);
 }
 
-/* Runs the case natively, alone. False: it cannot be used (it faulted elsewhere, or with what we do not compare). */
+/* Runs the case natively, alone. False: it cannot be used (it faulted elsewhere, or with what we do
+ * not compare). */
 static bool run_native(struct case_data *d)
 {
     struct code c = { (uint8_t *)(uintptr_t)CODE, (uint8_t *)(uintptr_t)CODE };
 
-    bytes(&c, "53 55 41 54 41 55 41 56 41 57");             /* push rbx rbp r12-r15 */
+    bytes(&c, "53 55 41 54 41 55 41 56 41 57"); /* push rbx rbp r12-r15 */
     if (d->bits == 32)
-        bytes(&c, "b8 2b 00 00 00 8e d8 8e c0");            /* data segments for compatibility mode */
+        bytes(&c, "b8 2b 00 00 00 8e d8 8e c0"); /* data segments for compatibility mode */
     mov_reg(&c, 64, false, 4, &vars->host_rsp);
     emit_case(&c, d, true);
     bytes(&c, "41 5f 41 5e 41 5d 41 5c 5d 5b c3");
@@ -187,7 +211,7 @@ struct rig {
     struct mem *mem, *ports;
     struct mem_region ram, stop;
     struct cpu *cpu;
-    uint8_t *host;              /* guest address 0 */
+    uint8_t *host; /* guest address 0 */
 };
 
 static uint64_t stop_read(void *opaque, uint64_t off, unsigned size)
@@ -220,7 +244,8 @@ static void rig_init(struct rig *r, const char *accel)
 
     memset(r, 0, sizeof(*r));
     if (!(r->loop = loop_new(&err)) || !(r->mem = mem_new(r->loop, "memory", 0, GUEST_RAM, &err)) ||
-        !(r->ports = mem_new(r->loop, "io", 0x10000, 0, &err)) || !mem_ram_alloc(r->mem, GUEST_RAM, &gra, &err))
+        !(r->ports = mem_new(r->loop, "io", 0x10000, 0, &err)) ||
+        !mem_ram_alloc(r->mem, GUEST_RAM, &gra, &err))
         die(&err);
     mem_region_init_ram(&r->ram, "ram", gra, GUEST_RAM);
     mem_map(r->mem, 0, &r->ram, 0);
@@ -253,7 +278,8 @@ static void rig_finish(struct rig *r)
     loop_free(r->loop);
 }
 
-/* Exception handlers: note the vector, return to the saving code with the faulting state's registers and flags. */
+/* Exception handlers: note the vector, return to the saving code with the faulting state's
+ * registers and flags. */
 static void write_handlers(struct rig *r)
 {
     struct code c = { r->host + HANDLERS, r->host + HANDLERS };
@@ -262,20 +288,23 @@ static void write_handlers(struct rig *r)
         uint64_t at = HANDLERS + (uint64_t)(c.p - c.start);
         uint8_t *gate = r->host + IDT + v * 16;
         st_le32(gate, (uint32_t)((at & 0xffff) | SEL_CODE64 << 16));
-        st_le32(gate + 4, (uint32_t)((at & 0xffff0000) | 0x8e01));  /* interrupt gate, IST 1 */
+        st_le32(gate + 4, (uint32_t)((at & 0xffff0000) | 0x8e01)); /* interrupt gate, IST 1 */
         st_le64(gate + 8, 0);
         if (v == 8 || (v >= 10 && v <= 14) || v == 17)
-            bytes(&c, "48 8d 64 24 08");                    /* drop the error code */
-        bytes(&c, "50 48 c7"), *c.p++ = 0x04, *c.p++ = 0x25, imm32(&c, (uintptr_t)&vars->vector), imm32(&c, v);
+            bytes(&c, "48 8d 64 24 08"); /* drop the error code */
+        bytes(&c, "50 48 c7"), *c.p++ = 0x04, *c.p++ = 0x25, imm32(&c, (uintptr_t)&vars->vector),
+                               imm32(&c, v);
         mov_reg(&c, 64, true, 0, &vars->resume);
-        bytes(&c, "48 89 44 24 08 58 48 cf");               /* mov [rsp+8], rax; pop rax; iretq */
+        bytes(&c, "48 89 44 24 08 58 48 cf"); /* mov [rsp+8], rax; pop rax; iretq */
     }
 }
 
 static void start_state(struct rig *r, unsigned bits)
 {
     struct error err = { 0 };
-    struct x86_boot_state boot = { .kind = X86_BOOT_LONG64, .rip = CODE, .rsp = SYS + 0x18000, .tables = SYS };
+    struct x86_boot_state boot = {
+        .kind = X86_BOOT_LONG64, .rip = CODE, .rsp = SYS + 0x18000, .tables = SYS
+    };
     struct x86_cpu *x = x86_of(r->cpu);
 
     cpu_reset(r->cpu);
@@ -302,7 +331,7 @@ static void run_guest(struct rig *r, const struct case_data *from, unsigned n, u
     mov_reg(&c, 64, false, 4, &vars->host_rsp);
     for (unsigned k = 0; k < n; k++)
         emit_case(&c, &data[k], false);
-    bytes(&c, "ba 01 05 00 00 ee eb fe");                   /* mov edx, STOP_PORT; out; jmp . */
+    bytes(&c, "ba 01 05 00 00 ee eb fe"); /* mov edx, STOP_PORT; out; jmp . */
     assert(c.p - c.start < CODE_SIZE);
     start_state(r, bits);
     memcpy(r->host + CODE, c.start, (size_t)(c.p - c.start));
@@ -328,21 +357,26 @@ static bool same_result(const struct case_data *a, const struct case_data *b)
     unsigned regs = a->bits == 64 ? 16 : 8;
 
     if (a->vector != b->vector)
-        snprintf(why, sizeof(why), "vector %lld, guest %lld", (long long)a->vector, (long long)b->vector);
+        snprintf(why, sizeof(why), "vector %lld, guest %lld", (long long)a->vector,
+                 (long long)b->vector);
     for (unsigned r = 0; r < regs && !*why; r++)
         if (a->bits == 64 ? a->out[r] != b->out[r] : (uint32_t)a->out[r] != (uint32_t)b->out[r])
-            snprintf(why, sizeof(why), "register %u is %#llx, guest %#llx (was %#llx)", r, (unsigned long long)a->out[r],
-                     (unsigned long long)b->out[r], (unsigned long long)a->in[r]);
+            snprintf(why, sizeof(why), "register %u is %#llx, guest %#llx (was %#llx)", r,
+                     (unsigned long long)a->out[r], (unsigned long long)b->out[r],
+                     (unsigned long long)a->in[r]);
     uint64_t flags = a->flags_out ^ b->flags_out;
     if (!*why && flags & (X86_ARITH | X86_DF) & ~a->undefined)
-        snprintf(why, sizeof(why), "flags %#x, guest %#x (were %#x)", (unsigned)a->flags_out & 0xcd5, (unsigned)b->flags_out & 0xcd5,
+        snprintf(why, sizeof(why), "flags %#x, guest %#x (were %#x)",
+                 (unsigned)a->flags_out & 0xcd5, (unsigned)b->flags_out & 0xcd5,
                  (unsigned)a->flags_in & 0xcd5);
     for (unsigned n = 0; n < FX_COMPARED && !*why; n++)
         if (a->fx_out[n] != b->fx_out[n] && !case_fx_ignored(a, n))
-            snprintf(why, sizeof(why), "FXSAVE byte %u is %02x, guest %02x", n, a->fx_out[n], b->fx_out[n]);
+            snprintf(why, sizeof(why), "FXSAVE byte %u is %02x, guest %02x", n, a->fx_out[n],
+                     b->fx_out[n]);
     for (unsigned n = 0; n < sizeof(a->scratch) && !*why; n++)
         if (a->scratch[n] != b->scratch[n])
-            snprintf(why, sizeof(why), "memory byte %u is %02x, guest %02x", n, a->scratch[n], b->scratch[n]);
+            snprintf(why, sizeof(why), "memory byte %u is %02x, guest %02x", n, a->scratch[n],
+                     b->scratch[n]);
     if (*why)
         print_case(a, why);
     return !*why;
@@ -357,7 +391,7 @@ static unsigned run_batch(struct rig *r, unsigned bits, unsigned want)
 {
     unsigned bad = 0;
 
-    for (unsigned k = 0; k < want; ) {
+    for (unsigned k = 0; k < want;) {
         case_make(&data[k], bits);
         fresh[k] = data[k];
         if (!run_native(&data[k]))
@@ -409,7 +443,8 @@ int main(int argc, char **argv)
         case 'a': accel = optarg; break;
         case 'k': keep_going = true; break;
         default:
-            fprintf(stderr, "usage: x86_random [-n STATES] [-s SEED] [-b 64|32] [-a tcg|interp] [-k]\n");
+            fprintf(stderr,
+                    "usage: x86_random [-n STATES] [-s SEED] [-b 64|32] [-a tcg|interp] [-k]\n");
             return 2;
         }
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Chooses cases for x86_random: random bytes that decode to an instruction we can run in user mode without leaving the stub, with
- * registers such that its memory operands lie in the case's scratch page.
+ * Chooses cases for x86_random: random bytes that decode to an instruction we can run in user mode
+ * without leaving the stub, with registers such that its memory operands lie in the case's scratch
+ * page.
  */
 #include <string.h>
 
@@ -34,12 +35,34 @@ static uint64_t rnd(void)
 
 static uint64_t value(void)
 {
-    static const uint64_t special[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
-                                        0x7fffffffffffffff, 0x8000000000000000, ~UINT64_C(0), ~UINT64_C(1), 31, 32, 63, 64, 8, 16 };
+    static const uint64_t special[] = { 0,
+                                        1,
+                                        2,
+                                        0x7f,
+                                        0x80,
+                                        0xff,
+                                        0x100,
+                                        0x7fff,
+                                        0x8000,
+                                        0xffff,
+                                        0x7fffffff,
+                                        0x80000000,
+                                        0xffffffff,
+                                        0x7fffffffffffffff,
+                                        0x8000000000000000,
+                                        ~UINT64_C(0),
+                                        ~UINT64_C(1),
+                                        31,
+                                        32,
+                                        63,
+                                        64,
+                                        8,
+                                        16 };
     uint64_t r = rnd();
 
     switch (r & 7) {
-    case 0: case 1: return special[(r >> 8) % ARRAY_SIZE(special)];
+    case 0:
+    case 1: return special[(r >> 8) % ARRAY_SIZE(special)];
     case 2: return rnd() & 0xff;
     case 3: return rnd() >> (r >> 8 & 63);
     case 4: return (uint64_t)((int64_t)rnd() >> (r >> 8 & 63));
@@ -49,21 +72,40 @@ static uint64_t value(void)
 
 static uint32_t float32(void)
 {
-    static const uint32_t special[] = { 0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 1, 0x007fffff,
-                                        0x00800000, 0x7f7fffff, 0x4f000000, 0xcf000000, 0x5f000000, 0x40490fdb };
+    static const uint32_t special[] = { 0,          0x80000000, 0x3f800000, 0xbf800000,
+                                        0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001,
+                                        1,          0x007fffff, 0x00800000, 0x7f7fffff,
+                                        0x4f000000, 0xcf000000, 0x5f000000, 0x40490fdb };
     uint64_t r = rnd();
 
-    return r & 1 ? special[(r >> 8) % ARRAY_SIZE(special)] : r & 2 ? (uint32_t)(r >> 32) : (uint32_t)(0x3f000000 + (r >> 40));
+    return r & 1   ? special[(r >> 8) % ARRAY_SIZE(special)]
+           : r & 2 ? (uint32_t)(r >> 32)
+                   : (uint32_t)(0x3f000000 + (r >> 40));
 }
 
 static uint64_t float64(void)
 {
-    static const uint64_t special[] = { 0, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000, 0xfff0000000000000,
-                                        0x7ff8000000000000, 0x7ff0000000000001, 1, 0x000fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff,
-                                        0x41e0000000000000, 0xc1e0000000000000, 0x43e0000000000000, 0x400921fb54442d18 };
+    static const uint64_t special[] = { 0,
+                                        0x8000000000000000,
+                                        0x3ff0000000000000,
+                                        0xbff0000000000000,
+                                        0x7ff0000000000000,
+                                        0xfff0000000000000,
+                                        0x7ff8000000000000,
+                                        0x7ff0000000000001,
+                                        1,
+                                        0x000fffffffffffff,
+                                        0x0010000000000000,
+                                        0x7fefffffffffffff,
+                                        0x41e0000000000000,
+                                        0xc1e0000000000000,
+                                        0x43e0000000000000,
+                                        0x400921fb54442d18 };
     uint64_t r = rnd();
 
-    return r & 1 ? special[(r >> 8) % ARRAY_SIZE(special)] : r & 2 ? rnd() : 0x3fe0000000000000 + (rnd() >> 10);
+    return r & 1   ? special[(r >> 8) % ARRAY_SIZE(special)]
+           : r & 2 ? rnd()
+                   : 0x3fe0000000000000 + (rnd() >> 10);
 }
 
 static void random_vector(uint8_t *p, unsigned size)
@@ -71,7 +113,10 @@ static void random_vector(uint8_t *p, unsigned size)
     uint64_t kind = rnd() & 3;
 
     for (unsigned n = 0; n < size; n += 8) {
-        uint64_t v = kind == 0 ? float64() : kind == 1 ? (uint64_t)float32() << 32 | float32() : kind == 2 ? value() : rnd();
+        uint64_t v = kind == 0   ? float64()
+                     : kind == 1 ? (uint64_t)float32() << 32 | float32()
+                     : kind == 2 ? value()
+                                 : rnd();
         memcpy(p + n, &v, 8);
     }
 }
@@ -90,22 +135,36 @@ static bool in_list(const char *name, const char *const *list)
 static bool excluded(const struct x86_insn *i)
 {
     static const char *const names[] = {
-        "jcc", "jmp", "jmp_ind", "jmp_far", "jmp_far_ind", "call_rel", "call_ind", "call_far", "call_far_ind", "ret", "ret_far", "loop",
-        "loope", "loopne", "jcxz", "int", "int1", "int3", "into", "iret", "syscall", "sysret", "sysenter", "sysexit",
-        "in", "out", "ins", "outs", "cli", "sti", "hlt", "popf", "pushf", "lds", "les", "lss", "lfs", "lgs", "mov_sreg_r", "mov_r_sreg",
-        "push_sreg", "pop_sreg", "sldt", "str", "sgdt", "sidt", "smsw", "lar", "lsl", "verr", "verw", "monitor", "mwait", "clac", "stac", "xgetbv",
-        "rdtsc", "rdtscp", "rdpmc", "rdpid", "cpuid", "rdrand", "rdseed", "rsm", "ud0", "ud1", "ud2",
-        "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase", "swapgs", "xsave", "xrstor", "xsaveopt", "xsavec", "xsaves", "xrstors",
-        "fxsave", "fxrstor", "fldenv", "fnstenv", "fnsave", "frstor",       /* instruction pointers */
-        "clflush", "clflushopt", "clwb", "maskmovq", "maskmovdqu", NULL };
+        "jcc",       "jmp",        "jmp_ind",  "jmp_far",      "jmp_far_ind",
+        "call_rel",  "call_ind",   "call_far", "call_far_ind", "ret",
+        "ret_far",   "loop",       "loope",    "loopne",       "jcxz",
+        "int",       "int1",       "int3",     "into",         "iret",
+        "syscall",   "sysret",     "sysenter", "sysexit",      "in",
+        "out",       "ins",        "outs",     "cli",          "sti",
+        "hlt",       "popf",       "pushf",    "lds",          "les",
+        "lss",       "lfs",        "lgs",      "mov_sreg_r",   "mov_r_sreg",
+        "push_sreg", "pop_sreg",   "sldt",     "str",          "sgdt",
+        "sidt",      "smsw",       "lar",      "lsl",          "verr",
+        "verw",      "monitor",    "mwait",    "clac",         "stac",
+        "xgetbv",    "rdtsc",      "rdtscp",   "rdpmc",        "rdpid",
+        "cpuid",     "rdrand",     "rdseed",   "rsm",          "ud0",
+        "ud1",       "ud2",        "rdfsbase", "rdgsbase",     "wrfsbase",
+        "wrgsbase",  "swapgs",     "xsave",    "xrstor",       "xsaveopt",
+        "xsavec",    "xsaves",     "xrstors",  "fxsave",       "fxrstor",
+        "fldenv",    "fnstenv",    "fnsave",   "frstor", /* instruction pointers */
+        "clflush",   "clflushopt", "clwb",     "maskmovq",     "maskmovdqu",
+        NULL
+    };
 
     return in_list(x86_op_names[i->op], names) || i->attr & X86_A_CPL0;
 }
 
 static void random_bytes(uint8_t *b, unsigned bits)
 {
-    static const uint8_t prefixes[2][10] = { { 0x66, 0xf2, 0xf3, 0x48, 0x41, 0x4f, 0x44, 0xf0, 0x49, 0x67 },
-                                             { 0x66, 0xf2, 0xf3, 0x66, 0xf0, 0x66, 0x66, 0x66, 0xf2, 0x66 } };
+    static const uint8_t prefixes[2][10] = {
+        { 0x66, 0xf2, 0xf3, 0x48, 0x41, 0x4f, 0x44, 0xf0, 0x49, 0x67 },
+        { 0x66, 0xf2, 0xf3, 0x66, 0xf0, 0x66, 0x66, 0x66, 0xf2, 0x66 }
+    };
     uint64_t r = rnd();
     unsigned n = 0;
 
@@ -119,7 +178,7 @@ static void random_bytes(uint8_t *b, unsigned bits)
         b[n++] = 0xd8 | (r >> 24 & 7);
     } else if (r & 8) {
         bool far_map = (r & 0x300000) == 0;
-        if (far_map && r & 0x3000000) {     /* most of those want 66 */
+        if (far_map && r & 0x3000000) { /* most of those want 66 */
             n = 0;
             b[n++] = 0x66;
             if (bits == 64 && r & 0x4000000)
@@ -156,7 +215,9 @@ static bool place_bit_index(const struct x86_insn *i, uint64_t *g)
     if (reg == i->mem.base || reg == i->mem.index)
         return false;
     int64_t index = (int64_t)(rnd() & 4095) - 2048;
-    g[reg] = i->opsize == 8 ? (uint64_t)index : i->opsize == 4 ? (uint32_t)index : (value() & ~UINT64_C(0xffff)) | (uint16_t)index;
+    g[reg] = i->opsize == 8   ? (uint64_t)index
+             : i->opsize == 4 ? (uint32_t)index
+                              : (value() & ~UINT64_C(0xffff)) | (uint16_t)index;
     return true;
 }
 
@@ -170,7 +231,7 @@ static bool place_mem(const struct case_data *d, const struct x86_insn *i, uint6
     if (m->rip_relative || i->seg != X86_NO_REG || m->base == X86_NO_REG || i->addrsize == 2)
         return false;
     if (i->attr & X86_A_ALIGN || i->op == X86_OP_CMPXCHG16B)
-        at &= ~UINT64_C(15);    /* #GP otherwise: not every form has an error we compare */
+        at &= ~UINT64_C(15); /* #GP otherwise: not every form has an error we compare */
     if (m->index != X86_NO_REG) {
         if (m->index == m->base)
             return false;
@@ -179,7 +240,8 @@ static bool place_mem(const struct case_data *d, const struct x86_insn *i, uint6
     uint64_t index = m->index == X86_NO_REG ? 0 : g[m->index] << m->scale;
     g[m->base] = at - (uint64_t)m->disp - index;
     if (i->addrsize == 4)
-        g[m->base] = d->bits == 64 && m->base != X86_RSP ? (uint32_t)g[m->base] | rnd() << 32 : (uint32_t)g[m->base];
+        g[m->base] = d->bits == 64 && m->base != X86_RSP ? (uint32_t)g[m->base] | rnd() << 32
+                                                         : (uint32_t)g[m->base];
     if (i->op == X86_OP_BT || i->op == X86_OP_BTS || i->op == X86_OP_BTR || i->op == X86_OP_BTC)
         return place_bit_index(i, g);
     return true;
@@ -225,13 +287,15 @@ static bool place_operands(struct case_data *d, const struct x86_insn *i)
 /* Let comparisons succeed now and then. */
 static void place_equal(struct case_data *d, const struct x86_insn *i)
 {
-    bool uses_acc = i->mem.base == X86_RAX || i->mem.index == X86_RAX || i->mem.base == X86_RDX || i->mem.index == X86_RDX;
+    bool uses_acc = i->mem.base == X86_RAX || i->mem.index == X86_RAX || i->mem.base == X86_RDX ||
+                    i->mem.index == X86_RDX;
 
     if (rnd() & 1)
         return;
     if (i->op == X86_OP_CMPXCHG && i->opnd[0].kind != X86_K_MEM)
         d->in[X86_RAX] = d->in[i->opnd[0].reg & 7];
-    if ((i->op == X86_OP_CMPXCHG || i->op == X86_OP_CMPXCHG8B || i->op == X86_OP_CMPXCHG16B) && !uses_acc && has_operand(i, X86_K_MEM)) {
+    if ((i->op == X86_OP_CMPXCHG || i->op == X86_OP_CMPXCHG8B || i->op == X86_OP_CMPXCHG16B) &&
+        !uses_acc && has_operand(i, X86_K_MEM)) {
         uint64_t index = i->mem.index == X86_NO_REG ? 0 : d->in[i->mem.index] << i->mem.scale;
         uint64_t at = d->in[i->mem.base] + index + (uint64_t)i->mem.disp;
         uint8_t *p = d->scratch + ((at - (uintptr_t)d->scratch) & (SCRATCH - 32));
@@ -259,15 +323,18 @@ static void random_fpu(struct case_data *d)
     uint64_t r = rnd();
     unsigned top = r & 7, used = r & 8 ? 0xff : (unsigned)(r >> 8) & 0xff;
 
-    put16(d->fx_in + 0, 0x3f | precisions[r >> 16 & 3] | (unsigned)(r >> 18 & 3) << 10);    /* control word: all masked */
+    put16(d->fx_in + 0, 0x3f | precisions[r >> 16 & 3] |
+                            (unsigned)(r >> 18 & 3) << 10); /* control word: all masked */
     put16(d->fx_in + 2, top << 11 | (unsigned)(r >> 20 & 0x4700));
     d->fx_in[4] = (uint8_t)used;
-    put16(d->fx_in + 24, 0x1f80 | (unsigned)(r >> 32 & 3) << 13 | (r & 1 << 6 ? (unsigned)(r >> 34 & 0x3f) : 0));
+    put16(d->fx_in + 24,
+          0x1f80 | (unsigned)(r >> 32 & 3) << 13 | (r & 1 << 6 ? (unsigned)(r >> 34 & 0x3f) : 0));
     for (unsigned n = 0; n < 8; n++) {
         uint8_t *st = d->fx_in + 32 + n * 16;
         uint64_t m = rnd() & 3 ? rnd() | BIT(63) : value() | BIT(63);
         memcpy(st, &m, 8);
-        put16(st + 8, rnd() & 1 ? 0x3fff + (unsigned)(rnd() & 63) - 32 : 0xbfff + (unsigned)(rnd() & 31) - 16);
+        put16(st + 8, rnd() & 1 ? 0x3fff + (unsigned)(rnd() & 63) - 32
+                                : 0xbfff + (unsigned)(rnd() & 31) - 16);
         if ((rnd() & 7) == 0)
             put16(st + 8, 0x7fff);
         if ((rnd() & 7) == 0)
@@ -300,9 +367,11 @@ static uint32_t undefined_flags(const struct case_data *d, const struct x86_insn
         if (i->flags_undefined >> n & 1)
             mask |= bit[n];
     if (i->op == X86_OP_SHLD || i->op == X86_OP_SHRD) {
-        unsigned count = (unsigned)(i->opnd[2].kind == X86_K_IMM ? (uint64_t)i->imm : d->in[X86_RCX]) & (i->opsize == 8 ? 63 : 31);
+        unsigned count =
+            (unsigned)(i->opnd[2].kind == X86_K_IMM ? (uint64_t)i->imm : d->in[X86_RCX]) &
+            (i->opsize == 8 ? 63 : 31);
         if (count >= i->opsize * 8u)
-            mask |= X86_CF | X86_OF;        /* CF only above the size; nobody needs it at the size */
+            mask |= X86_CF | X86_OF; /* CF only above the size; nobody needs it at the size */
     }
     return mask;
 }
@@ -314,7 +383,8 @@ static bool choose(struct case_data *d, unsigned bits, struct x86_insn *ret)
 
     random_bytes(d->insn, bits);
     return x86_decode(ret, d->insn, 15, bits, guest_features) == X86_DECODE_OK &&
-           x86_decode(&full, d->insn, 15, bits, ~UINT64_C(0)) == X86_DECODE_OK && ret->op == full.op && !excluded(ret);
+           x86_decode(&full, d->insn, 15, bits, ~UINT64_C(0)) == X86_DECODE_OK &&
+           ret->op == full.op && !excluded(ret);
 }
 
 void case_make(struct case_data *d, unsigned bits)

@@ -29,9 +29,11 @@ TEST(lengths_and_limits)
     CHECK_EQ(decode(64, "48 8b 84 c8 01 02 03", ALL), X86_DECODE_MORE);
     CHECK_EQ(decode(64, "66 66 66 66 66 66 66 66 66 66 66 66 66 66 90", ALL), X86_DECODE_OK);
     CHECK_EQ(insn.len, 15);
-    CHECK_EQ(decode(64, "66 66 66 66 66 66 66 66 66 66 66 66 66 66 66 90", ALL), X86_DECODE_TOO_LONG);
+    CHECK_EQ(decode(64, "66 66 66 66 66 66 66 66 66 66 66 66 66 66 66 90", ALL),
+             X86_DECODE_TOO_LONG);
     CHECK_EQ(decode(64, "66 66 66 66 66 66 66 66 66 81 00 01 02 03 04", ALL), X86_DECODE_OK);
-    CHECK_EQ(decode(64, "2e 66 66 66 66 66 66 48 81 84 c8 01 02 03 04 05 06 07 08", ALL), X86_DECODE_TOO_LONG);
+    CHECK_EQ(decode(64, "2e 66 66 66 66 66 66 48 81 84 c8 01 02 03 04 05 06 07 08", ALL),
+             X86_DECODE_TOO_LONG);
     CHECK_EQ(decode(64, "0f 0b", ALL), X86_DECODE_OK);
     CHECK_EQ(decode(64, "06", ALL), X86_DECODE_INVALID);
     CHECK_EQ(decode(32, "06", ALL), X86_DECODE_OK);
@@ -39,7 +41,8 @@ TEST(lengths_and_limits)
 
 TEST(memory_operands)
 {
-    CHECK_EQ(decode(64, "4a 8b 84 c8 44 33 22 f1", ALL), X86_DECODE_OK);  /* mov rax, [rax+r9*8-0xeddccbc] */
+    CHECK_EQ(decode(64, "4a 8b 84 c8 44 33 22 f1", ALL),
+             X86_DECODE_OK); /* mov rax, [rax+r9*8-0xeddccbc] */
     CHECK_EQ(insn.op, X86_OP_MOV);
     CHECK_EQ(insn.opsize, 8);
     CHECK_EQ(insn.mem.base, 0);
@@ -47,20 +50,20 @@ TEST(memory_operands)
     CHECK_EQ(insn.mem.scale, 3);
     CHECK_EQ((int32_t)insn.mem.disp, (int32_t)0xf1223344);
     CHECK(insn.mem.disp < 0);
-    CHECK_EQ(decode(64, "64 89 0d 04 00 00 00", ALL), X86_DECODE_OK);     /* mov fs:[rip+4], ecx */
+    CHECK_EQ(decode(64, "64 89 0d 04 00 00 00", ALL), X86_DECODE_OK); /* mov fs:[rip+4], ecx */
     CHECK(insn.mem.rip_relative);
     CHECK_EQ(insn.mem.seg, 4);
     CHECK_EQ(insn.opnd[1].reg, 1);
-    CHECK_EQ(decode(64, "2e 8b 45 f8", ALL), X86_DECODE_OK);              /* CS override counts for nothing */
+    CHECK_EQ(decode(64, "2e 8b 45 f8", ALL), X86_DECODE_OK); /* CS override counts for nothing */
     CHECK_EQ(insn.seg, X86_NO_REG);
     CHECK_EQ(insn.mem.seg, 2);
-    CHECK_EQ(decode(16, "8b 82 34 12", ALL), X86_DECODE_OK);              /* mov ax, [bp+si+0x1234] */
+    CHECK_EQ(decode(16, "8b 82 34 12", ALL), X86_DECODE_OK); /* mov ax, [bp+si+0x1234] */
     CHECK_EQ(insn.addrsize, 2);
     CHECK_EQ(insn.mem.base, 5);
     CHECK_EQ(insn.mem.index, 6);
     CHECK_EQ(insn.mem.seg, 2);
     CHECK_EQ(insn.mem.disp, 0x1234);
-    CHECK_EQ(decode(16, "67 66 8b 04 24", ALL), X86_DECODE_OK);           /* mov eax, [esp] */
+    CHECK_EQ(decode(16, "67 66 8b 04 24", ALL), X86_DECODE_OK); /* mov eax, [esp] */
     CHECK_EQ(insn.addrsize, 4);
     CHECK_EQ(insn.opsize, 4);
     CHECK_EQ(insn.mem.index, X86_NO_REG);
@@ -74,13 +77,14 @@ TEST(memory_operands)
 
 TEST(operand_kinds)
 {
-    CHECK_EQ(decode(64, "88 e0", ALL), X86_DECODE_OK);                    /* mov al, ah */
+    CHECK_EQ(decode(64, "88 e0", ALL), X86_DECODE_OK); /* mov al, ah */
     CHECK_EQ(insn.opnd[1].kind, X86_K_GPRH);
     CHECK_EQ(insn.opnd[1].reg, 0);
-    CHECK_EQ(decode(64, "40 88 e0", ALL), X86_DECODE_OK);                 /* mov al, spl */
+    CHECK_EQ(decode(64, "40 88 e0", ALL), X86_DECODE_OK); /* mov al, spl */
     CHECK_EQ(insn.opnd[1].kind, X86_K_GPR);
     CHECK_EQ(insn.opnd[1].reg, 4);
-    CHECK_EQ(decode(64, "48 66 01 c3", ALL), X86_DECODE_OK);              /* REX before a prefix does not count */
+    CHECK_EQ(decode(64, "48 66 01 c3", ALL),
+             X86_DECODE_OK); /* REX before a prefix does not count */
     CHECK_EQ(insn.opsize, 2);
     CHECK_EQ(decode(64, "48 b8 88 77 66 55 44 33 22 f1", ALL), X86_DECODE_OK);
     CHECK_EQ(insn.imm, (int64_t)0xf122334455667788);
@@ -98,23 +102,23 @@ TEST(operand_kinds)
     CHECK_EQ(insn.op, X86_OP_MOVDQA);
     CHECK_EQ(insn.opnd[1].reg, 9);
     CHECK(insn.attr & X86_A_ALIGN);
-    CHECK_EQ(decode(64, "0f 20 1b", ALL), X86_DECODE_OK);                 /* mod is ignored: mov rbx, cr3 */
+    CHECK_EQ(decode(64, "0f 20 1b", ALL), X86_DECODE_OK); /* mod is ignored: mov rbx, cr3 */
     CHECK_EQ(insn.opnd[0].kind, X86_K_GPR);
     CHECK_EQ(insn.opnd[0].size, 8);
     CHECK_EQ(insn.len, 3);
-    CHECK_EQ(decode(64, "0f 22 c8", ALL), X86_DECODE_INVALID);            /* CR1 */
-    CHECK_EQ(decode(32, "8e c8", ALL), X86_DECODE_INVALID);               /* mov cs, ax */
-    CHECK_EQ(decode(64, "48 6d", ALL), X86_DECODE_OK);                    /* insd */
+    CHECK_EQ(decode(64, "0f 22 c8", ALL), X86_DECODE_INVALID); /* CR1 */
+    CHECK_EQ(decode(32, "8e c8", ALL), X86_DECODE_INVALID);    /* mov cs, ax */
+    CHECK_EQ(decode(64, "48 6d", ALL), X86_DECODE_OK);         /* insd */
     CHECK_EQ(insn.opsize, 4);
     CHECK_EQ(decode(64, "f3 66 a5", ALL), X86_DECODE_OK);
     CHECK_EQ(insn.opsize, 2);
     CHECK_EQ(insn.rep, 0xf3);
-    CHECK_EQ(decode(64, "ff 30", ALL), X86_DECODE_OK);                    /* push qword [rax] */
+    CHECK_EQ(decode(64, "ff 30", ALL), X86_DECODE_OK); /* push qword [rax] */
     CHECK_EQ(insn.opsize, 8);
     CHECK_EQ(decode(64, "d9 c3", ALL), X86_DECODE_OK);
     CHECK_EQ(insn.opnd[0].kind, X86_K_ST);
     CHECK_EQ(insn.opnd[0].reg, 3);
-    CHECK_EQ(decode(64, "f3 0f 1e fa", ALL), X86_DECODE_OK);              /* endbr64 */
+    CHECK_EQ(decode(64, "f3 0f 1e fa", ALL), X86_DECODE_OK); /* endbr64 */
     CHECK_EQ(insn.op, X86_OP_NOP);
 }
 
@@ -122,9 +126,9 @@ TEST(lock)
 {
     CHECK_EQ(decode(64, "f0 48 01 08", ALL), X86_DECODE_OK);
     CHECK(insn.lock);
-    CHECK_EQ(decode(64, "f0 48 01 c8", ALL), X86_DECODE_INVALID);         /* register destination */
+    CHECK_EQ(decode(64, "f0 48 01 c8", ALL), X86_DECODE_INVALID); /* register destination */
     CHECK_EQ(decode(64, "f0 48 03 08", ALL), X86_DECODE_INVALID);
-    CHECK_EQ(decode(64, "f0 48 39 08", ALL), X86_DECODE_INVALID);         /* cmp */
+    CHECK_EQ(decode(64, "f0 48 39 08", ALL), X86_DECODE_INVALID); /* cmp */
     CHECK_EQ(decode(64, "f0 0f b1 08", ALL), X86_DECODE_OK);
     CHECK_EQ(decode(64, "f0 48 0f c7 08", ALL), X86_DECODE_OK);
     CHECK_EQ(insn.op, X86_OP_CMPXCHG16B);
@@ -138,8 +142,9 @@ TEST(features)
     CHECK_EQ(decode(64, "f3 0f bc c1", 0), X86_DECODE_OK);
     CHECK_EQ(insn.op, X86_OP_BSF);
     CHECK_EQ(decode(64, "f3 0f b8 c1", 0), X86_DECODE_INVALID);
-    CHECK_EQ(decode(64, "66 0f 38 dc c1", ALL & ~(UINT64_C(1) << X86_IFEAT_AES)), X86_DECODE_INVALID);
-    CHECK_EQ(decode(64, "c5 f8 58 c1", ALL), X86_DECODE_INVALID);         /* AVX: not yet */
+    CHECK_EQ(decode(64, "66 0f 38 dc c1", ALL & ~(UINT64_C(1) << X86_IFEAT_AES)),
+             X86_DECODE_INVALID);
+    CHECK_EQ(decode(64, "c5 f8 58 c1", ALL), X86_DECODE_INVALID); /* AVX: not yet */
     CHECK_EQ(decode(32, "c5 08", ALL), X86_DECODE_OK);
     CHECK_EQ(insn.op, X86_OP_LDS);
 }
@@ -195,7 +200,11 @@ TEST(against_capstone)
 
     for (unsigned mode_bits = 16; mode_bits <= 64; mode_bits *= 2) {
         csh handle;
-        if (cs_open(CS_ARCH_X86, mode_bits == 16 ? CS_MODE_16 : mode_bits == 32 ? CS_MODE_32 : CS_MODE_64, &handle) != CS_ERR_OK) {
+        if (cs_open(CS_ARCH_X86,
+                    mode_bits == 16   ? CS_MODE_16
+                    : mode_bits == 32 ? CS_MODE_32
+                                      : CS_MODE_64,
+                    &handle) != CS_ERR_OK) {
             TEST_FAIL("cs_open");
             return;
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Instruction decoder: prefixes, a walk through the generated tables to the instruction's form, then
- * ModRM, displacement and immediates as the form asks. See decode.h; Intel SDM volume 2 chapter 2.
+ * Instruction decoder: prefixes, a walk through the generated tables to the instruction's form,
+ * then ModRM, displacement and immediates as the form asks. See decode.h; Intel SDM volume 2
+ * chapter 2.
  */
 #include "guest/x86/decode.h"
 
@@ -22,7 +23,7 @@ struct cursor {
     uint8_t vvvv, vex_l;
     bool vex;
     uint8_t vex_pp;
-    enum x86_decode_result shortage;    /* what running out of bytes means */
+    enum x86_decode_result shortage; /* what running out of bytes means */
 };
 
 static bool need(const struct cursor *c, size_t n)
@@ -55,19 +56,21 @@ static bool read_prefixes(struct cursor *c)
         case 0x66: i->opsize_prefix = true; break;
         case 0x67: c->addr_prefix = true; break;
         case 0xf0: i->lock = true; break;
-        case 0xf2: case 0xf3: i->rep = b; break;
+        case 0xf2:
+        case 0xf3: i->rep = b; break;
         default:
             if (!c->long_mode || (b & 0xf0) != 0x40)
                 return true;
             i->rex = b;
             continue;
         }
-        i->rex = 0;             /* only a REX directly before the opcode counts */
+        i->rex = 0; /* only a REX directly before the opcode counts */
     }
     return false;
 }
 
-/* C4, C5 as VEX: c->p is on the first byte. False: not enough bytes. Sets map to COUNT when invalid. */
+/* C4, C5 as VEX: c->p is on the first byte. False: not enough bytes. Sets map to COUNT when
+ * invalid. */
 static bool read_vex(struct cursor *c)
 {
     struct x86_insn *i = c->i;
@@ -106,7 +109,7 @@ static bool read_opcode(struct cursor *c)
         if (c->long_mode || c->p[1] >= 0xc0) {
             if (b != 0x62)
                 return read_vex(c);
-            c->map = X86_MAP_COUNT;     /* EVEX */
+            c->map = X86_MAP_COUNT; /* EVEX */
             return true;
         }
     }
@@ -190,7 +193,8 @@ static void set_sizes(struct cursor *c, unsigned attr)
 static unsigned size_bytes(const struct x86_insn *i, uint8_t code)
 {
     switch (code) {
-    case X86_S_V: case X86_S_IMM8S: return i->opsize;
+    case X86_S_V:
+    case X86_S_IMM8S: return i->opsize;
     case X86_S_Z: return MIN(i->opsize, 4);
     case X86_S_Y: return i->rex & 8 ? 8 : 4;
     case X86_S_G: return i->mode_bits == 64 ? 8 : 4;
@@ -220,7 +224,9 @@ static bool read_mem16(struct cursor *c, unsigned mod, unsigned rm)
 {
     enum { BX = 3, BP = 5, SI = 6, DI = 7 };
     static const uint8_t base[8] = { BX, BX, BP, BP, SI, DI, BP, BX };
-    static const uint8_t index[8] = { SI, DI, SI, DI, X86_NO_REG, X86_NO_REG, X86_NO_REG, X86_NO_REG };
+    static const uint8_t index[8] = {
+        SI, DI, SI, DI, X86_NO_REG, X86_NO_REG, X86_NO_REG, X86_NO_REG
+    };
     struct x86_mem *m = &c->i->mem;
 
     if (mod == 0 && rm == 6)
@@ -286,21 +292,14 @@ static bool set_reg(struct x86_insn *i, struct x86_operand *o, const struct x86_
     o->kind = f->kind;
     o->reg = reg;
     switch (f->kind) {
-    case X86_K_GPR:
-        set_gpr(i, o, reg);
-        return true;
-    case X86_K_XMM:
-        return true;
+    case X86_K_GPR: set_gpr(i, o, reg); return true;
+    case X86_K_XMM: return true;
     case X86_K_SEG:
         o->reg = low;
         return low < SEG_COUNT && !(low == SEG_CS && i->op == X86_OP_MOV_SREG_R);
-    case X86_K_CR:
-        return reg == 0 || reg == 2 || reg == 3 || reg == 4 || reg == 8;
-    case X86_K_DR:
-        return reg < 8;
-    default:                    /* MMX, ST: the extension bit is ignored */
-        o->reg = low;
-        return true;
+    case X86_K_CR: return reg == 0 || reg == 2 || reg == 3 || reg == 4 || reg == 8;
+    case X86_K_DR: return reg < 8;
+    default: /* MMX, ST: the extension bit is ignored */ o->reg = low; return true;
     }
 }
 
@@ -319,7 +318,8 @@ static bool read_imm(struct cursor *c, unsigned n, bool sign, int64_t *ret_value
     return true;
 }
 
-static bool read_immediate_operand(struct cursor *c, struct x86_operand *o, const struct x86_form_operand *f, bool second)
+static bool read_immediate_operand(struct cursor *c, struct x86_operand *o,
+                                   const struct x86_form_operand *f, bool second)
 {
     struct x86_insn *i = c->i;
     int64_t v;
@@ -327,9 +327,7 @@ static bool read_immediate_operand(struct cursor *c, struct x86_operand *o, cons
     o->kind = X86_K_IMM;
     switch (f->rsize) {
     case X86_S_IMM8S: return read_imm(c, 1, true, &i->imm);
-    case X86_S_Z:
-        o->size = i->opsize;
-        return read_imm(c, MIN(i->opsize, 4), true, &i->imm);
+    case X86_S_Z: o->size = i->opsize; return read_imm(c, MIN(i->opsize, 4), true, &i->imm);
     case X86_S_V: return read_imm(c, i->opsize, false, &i->imm);
     }
     if (!read_imm(c, f->rsize, false, &v))
@@ -354,7 +352,8 @@ static bool read_far(struct cursor *c)
 }
 
 /* Fill one operand. OK, INVALID, or the shortage. */
-static enum x86_decode_result set_operand(struct cursor *c, const struct x86_form_operand *f, unsigned n)
+static enum x86_decode_result set_operand(struct cursor *c, const struct x86_form_operand *f,
+                                          unsigned n)
 {
     struct x86_insn *i = c->i;
     struct x86_operand *o = &i->opnd[n];
@@ -363,9 +362,7 @@ static enum x86_decode_result set_operand(struct cursor *c, const struct x86_for
     o->kind = f->kind;
     o->size = size_bytes(i, f->rsize);
     switch (f->loc) {
-    case X86_L_REG:
-        ok = set_reg(i, o, f, i->modrm >> 3 & 7, i->rex >> 2 & 1);
-        break;
+    case X86_L_REG: ok = set_reg(i, o, f, i->modrm >> 3 & 7, i->rex >> 2 & 1); break;
     case X86_L_RM:
         if (i->modrm >= 0xc0) {
             ok = set_reg(i, o, f, i->modrm & 7, i->rex & 1);
@@ -374,26 +371,22 @@ static enum x86_decode_result set_operand(struct cursor *c, const struct x86_for
             o->size = size_bytes(i, f->msize);
         }
         break;
-    case X86_L_RMREG:
-        ok = set_reg(i, o, f, i->modrm & 7, i->rex & 1);
-        break;
-    case X86_L_OPC:
-        ok = set_reg(i, o, f, i->opcode & 7, i->rex & 1);
-        break;
-    case X86_L_VVVV:
-        ok = set_reg(i, o, f, c->vvvv & 7, c->vvvv >> 3);
-        break;
-    case X86_L_FIXED:
-        o->reg = f->fixed;
-        break;
+    case X86_L_RMREG: ok = set_reg(i, o, f, i->modrm & 7, i->rex & 1); break;
+    case X86_L_OPC: ok = set_reg(i, o, f, i->opcode & 7, i->rex & 1); break;
+    case X86_L_VVVV: ok = set_reg(i, o, f, c->vvvv & 7, c->vvvv >> 3); break;
+    case X86_L_FIXED: o->reg = f->fixed; break;
     case X86_L_ONE:
         o->kind = X86_K_IMM;
         i->imm = 1;
         break;
     case X86_L_SRC: o->kind = X86_K_SRC; break;
     case X86_L_DST: o->kind = X86_K_DST; break;
-    case X86_L_IMM: bytes = read_immediate_operand(c, o, f, n && i->opnd[n - 1].kind == X86_K_IMM); break;
-    case X86_L_REL: bytes = read_imm(c, f->rsize == 1 ? 1 : MIN(i->opsize, 4), true, &i->imm); break;
+    case X86_L_IMM:
+        bytes = read_immediate_operand(c, o, f, n && i->opnd[n - 1].kind == X86_K_IMM);
+        break;
+    case X86_L_REL:
+        bytes = read_imm(c, f->rsize == 1 ? 1 : MIN(i->opsize, 4), true, &i->imm);
+        break;
     case X86_L_FAR: bytes = read_far(c); break;
     case X86_L_MOFFS:
         o->kind = X86_K_MEM;
@@ -416,7 +409,8 @@ static enum x86_decode_result decode_form(struct cursor *c, const struct x86_for
     i->flags_written = f->flags_written;
     i->flags_undefined = f->flags_undefined;
     set_sizes(c, f->attr);
-    if (f->attr & X86_A_MODRM && !read_modrm(c, f->nops && (f->opnd[0].loc == X86_L_RMREG || f->opnd[1].loc == X86_L_RMREG)))
+    if (f->attr & X86_A_MODRM &&
+        !read_modrm(c, f->nops && (f->opnd[0].loc == X86_L_RMREG || f->opnd[1].loc == X86_L_RMREG)))
         return c->shortage;
     if (f->attr & X86_A_BYTE)
         i->opsize = 1;
@@ -435,11 +429,15 @@ static enum x86_decode_result decode_form(struct cursor *c, const struct x86_for
     return X86_DECODE_OK;
 }
 
-enum x86_decode_result x86_decode(struct x86_insn *insn, const uint8_t *p, size_t n, unsigned mode_bits,
-                                  uint64_t features)
+enum x86_decode_result x86_decode(struct x86_insn *insn, const uint8_t *p, size_t n,
+                                  unsigned mode_bits, uint64_t features)
 {
     struct cursor c = {
-        .i = insn, .start = p, .p = p, .end = p + MIN(n, (size_t)X86_INSN_MAX), .long_mode = mode_bits == 64,
+        .i = insn,
+        .start = p,
+        .p = p,
+        .end = p + MIN(n, (size_t)X86_INSN_MAX),
+        .long_mode = mode_bits == 64,
         .shortage = n >= X86_INSN_MAX ? X86_DECODE_TOO_LONG : X86_DECODE_MORE,
     };
     const struct x86_form *form = NULL;

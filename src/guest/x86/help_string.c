@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * REP MOVS, STOS, LODS, CMPS, SCAS. They work in pieces: up to the end of a page through host pointers where memory is plain RAM and
- * the direction is up, element by element elsewhere. rCX, rSI and rDI are brought up to date after each piece, before anything
- * that may fault: a fault shows the elements done so far. vCPU thread.
+ * REP MOVS, STOS, LODS, CMPS, SCAS. They work in pieces: up to the end of a page through host
+ * pointers where memory is plain RAM and the direction is up, element by element elsewhere. rCX,
+ * rSI and rDI are brought up to date after each piece, before anything that may fault: a fault
+ * shows the elements done so far. vCPU thread.
  */
 #include "guest/x86/help_string.h"
 
@@ -14,7 +15,7 @@
 struct string_op {
     struct x86_cpu *x;
     unsigned what, size;
-    uint64_t mask;              /* of offsets and the count */
+    uint64_t mask; /* of offsets and the count */
     int64_t step;
 };
 
@@ -23,7 +24,11 @@ static struct string_op string_begin(struct x86_cpu *x, uint64_t what)
     unsigned size = 1u << (what & STRING_SIZE), addr_bits = 8u << (what >> STRING_ADDR_SHIFT & 3);
 
     return (struct string_op){
-        .x = x, .what = (unsigned)what, .size = size, .mask = BITS(addr_bits - 1, 0), .step = x->df ? -(int64_t)size : (int64_t)size,
+        .x = x,
+        .what = (unsigned)what,
+        .size = size,
+        .mask = BITS(addr_bits - 1, 0),
+        .step = x->df ? -(int64_t)size : (int64_t)size,
     };
 }
 
@@ -73,11 +78,13 @@ static uint64_t piece_limit(const struct string_op *s, uint64_t off)
 
     if (s->step < 0 || s->what & STRING_ONE || checked || s->x->c.mode & X86_MODE_AC)
         return 0;
-    return (s->mask - off) / s->size;   /* leaves the last element before the wrap to the slow way */
+    return (s->mask - off) / s->size; /* leaves the last element before the wrap to the slow way */
 }
 
-/* Host pointer for up to *n elements at seg:off; *n shrinks to what lies on the page. NULL: element by element. */
-static uint8_t *piece(const struct string_op *s, unsigned seg, uint64_t off, enum cpu_access access, uint64_t *n)
+/* Host pointer for up to *n elements at seg:off; *n shrinks to what lies on the page. NULL: element
+ * by element. */
+static uint8_t *piece(const struct string_op *s, unsigned seg, uint64_t off, enum cpu_access access,
+                      uint64_t *n)
 {
     unsigned len = 0;
     uint64_t limit = piece_limit(s, off);
@@ -85,7 +92,8 @@ static uint8_t *piece(const struct string_op *s, unsigned seg, uint64_t off, enu
     *n = MIN(*n, limit);
     if (!*n)
         return NULL;
-    uint8_t *p = cpu_host_ptr(&s->x->c, element(s, seg, off, access), access, s->x->c.mmu_index, &len);
+    uint8_t *p =
+        cpu_host_ptr(&s->x->c, element(s, seg, off, access), access, s->x->c.mmu_index, &len);
     *n = MIN(*n, (uint64_t)(len / s->size));
     return *n ? p : NULL;
 }
@@ -116,14 +124,15 @@ static bool must_stop(const struct string_op *s)
     return s->what & STRING_ONE || cpu_exit_pending(&s->x->c);
 }
 
-/* Upwards, element by element as far as it shows: an overlapping destination above the source repeats it. */
+/* Upwards, element by element as far as it shows: an overlapping destination above the source
+ * repeats it. */
 static void copy_up(uint8_t *d, const uint8_t *s, size_t bytes, unsigned size)
 {
     if (d <= s || d >= s + bytes) {
         memmove(d, s, bytes);
         return;
     }
-    if ((size_t)(d - s) < size) {       /* elements overlap themselves */
+    if ((size_t)(d - s) < size) { /* elements overlap themselves */
         for (size_t n = 0; n < bytes; n += size)
             memmove(d + n, s + n, size);
         return;
@@ -219,8 +228,10 @@ static bool compared(const struct string_op *s, uint64_t a, uint64_t b)
     return (a == b) == !!(s->what & STRING_REPNE);
 }
 
-/* Elements of a and b (stride 0: one value) up to and including the one that ends the repetition; at most n. */
-static uint64_t scan(const struct string_op *s, const uint8_t *a, unsigned stride, const uint8_t *b, uint64_t n)
+/* Elements of a and b (stride 0: one value) up to and including the one that ends the repetition;
+ * at most n. */
+static uint64_t scan(const struct string_op *s, const uint8_t *a, unsigned stride, const uint8_t *b,
+                     uint64_t n)
 {
     bool until_equal = s->what & STRING_REPNE;
 

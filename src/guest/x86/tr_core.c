@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The x86 translator's core: the loop that fetches, decodes and dispatches (x86_translate), registers and
- * operands, leaving a region, exceptions raised by translated code. Memory is in tr_mem.c, flags in tr_flags.c.
+ * The x86 translator's core: the loop that fetches, decodes and dispatches (x86_translate),
+ * registers and operands, leaving a region, exceptions raised by translated code. Memory is in
+ * tr_mem.c, flags in tr_flags.c.
  */
 #include "guest/x86/tr_core.h"
 
 #include "guest/x86/x86_tr.h"
 
-enum { IR_ROOM_PER_INSN = 1000 };   /* a region ends when less is left; the longest instruction (PUSHA) takes 200 */
+enum {
+    IR_ROOM_PER_INSN = 1000
+}; /* a region ends when less is left; the longest instruction (PUSHA) takes 200 */
 
 /* ---- registers ---- */
 
@@ -31,7 +34,8 @@ void tr_set_reg(struct tr *t, unsigned size, unsigned reg, ir_val v)
     if (size >= 4)
         ir_put(t->b, slot, ir_zext(t->b, IR_I64, v));
     else
-        ir_put(t->b, slot, ir_deposit(t->b, ir_get(t->b, slot), ir_zext(t->b, IR_I64, v), 0, size * 8));
+        ir_put(t->b, slot,
+               ir_deposit(t->b, ir_get(t->b, slot), ir_zext(t->b, IR_I64, v), 0, size * 8));
 }
 
 ir_val tr_reg8(struct tr *t, const struct x86_operand *o)
@@ -48,21 +52,14 @@ ir_val tr_get(struct tr *t, const struct x86_insn *i, unsigned n)
     const struct x86_operand *o = &i->opnd[n];
 
     switch (o->kind) {
-    case X86_K_GPR:
-        return tr_reg(t, o->size, o->reg);
-    case X86_K_GPRH:
-        return tr_reg8(t, o);
+    case X86_K_GPR: return tr_reg(t, o->size, o->reg);
+    case X86_K_GPRH: return tr_reg8(t, o);
     case X86_K_MEM:
         return tr_load(t, tr_type(o->size), tr_addr(t, i, o->size, CPU_READ), tr_log2(o->size));
-    case X86_K_IMM:
-        return ir_const(t->b, tr_type(o->size), i->imm);
-    case X86_K_IMM2:
-        return ir_const(t->b, tr_type(o->size), i->imm2);
-    case X86_K_MMX:
-        return ir_get(t->b, X86_SLOT_ST + o->reg);
-    default:
-        assert(!"an integer operand");
-        return IR_NO_VAL;
+    case X86_K_IMM: return ir_const(t->b, tr_type(o->size), i->imm);
+    case X86_K_IMM2: return ir_const(t->b, tr_type(o->size), i->imm2);
+    case X86_K_MMX: return ir_get(t->b, X86_SLOT_ST + o->reg);
+    default: assert(!"an integer operand"); return IR_NO_VAL;
     }
 }
 
@@ -78,17 +75,14 @@ void tr_set(struct tr *t, const struct x86_insn *i, unsigned n, ir_val v)
     const struct x86_operand *o = &i->opnd[n];
 
     switch (o->kind) {
-    case X86_K_GPR:
-        tr_set_reg(t, o->size, o->reg, v);
-        break;
+    case X86_K_GPR: tr_set_reg(t, o->size, o->reg, v); break;
     case X86_K_GPRH:
-        ir_put(t->b, X86_SLOT_GPR + o->reg, ir_deposit(t->b, ir_get(t->b, X86_SLOT_GPR + o->reg), ir_zext(t->b, IR_I64, v), 8, 8));
+        ir_put(
+            t->b, X86_SLOT_GPR + o->reg,
+            ir_deposit(t->b, ir_get(t->b, X86_SLOT_GPR + o->reg), ir_zext(t->b, IR_I64, v), 8, 8));
         break;
-    case X86_K_MEM:
-        tr_store(t, tr_addr(t, i, o->size, CPU_WRITE), v, tr_log2(o->size));
-        break;
-    default:
-        assert(!"an integer destination");
+    case X86_K_MEM: tr_store(t, tr_addr(t, i, o->size, CPU_WRITE), v, tr_log2(o->size)); break;
+    default: assert(!"an integer destination");
     }
 }
 
@@ -96,7 +90,9 @@ ir_val tr_rmw_begin(struct tr *t, const struct x86_insn *i, unsigned n, struct t
 {
     const struct x86_operand *o = &i->opnd[n];
 
-    *m = (struct tr_rmw){ .mem = o->kind == X86_K_MEM, .slow = t->req->slow, .size = o->size, .n = n };
+    *m = (struct tr_rmw){
+        .mem = o->kind == X86_K_MEM, .slow = t->req->slow, .size = o->size, .n = n
+    };
     if (!m->mem)
         return tr_get(t, i, n);
     m->addr = tr_addr(t, i, o->size, CPU_WRITE);
@@ -120,7 +116,8 @@ void tr_rmw_end(struct tr *t, const struct x86_insn *i, const struct tr_rmw *m, 
 
 static bool has_error_code(unsigned vector)
 {
-    return vector == X86_DF_VEC || (vector >= X86_TS && vector <= X86_PF_VEC) || vector == X86_AC_VEC;
+    return vector == X86_DF_VEC || (vector >= X86_TS && vector <= X86_PF_VEC) ||
+           vector == X86_AC_VEC;
 }
 
 static void do_raise(struct x86_cpu *x, uint64_t vector, uint64_t error)
@@ -137,12 +134,13 @@ static void do_raise_if(struct x86_cpu *x, uint64_t yes, uint64_t vector)
 }
 
 static const struct helper h_raise = { "x86_raise", (helper_fn *)do_raise, "- i32 i32", 0 };
-static const struct helper h_raise_if = { "x86_raise_if", (helper_fn *)do_raise_if, "- i32 i32", 0 };
+static const struct helper h_raise_if = { "x86_raise_if", (helper_fn *)do_raise_if, "- i32 i32",
+                                          0 };
 
 void tr_raise_error(struct tr *t, int vector, uint32_t error)
 {
     tr_call(t, &h_raise, tr_c32(t, vector), tr_c32(t, (int32_t)error), IR_NO_VAL, IR_NO_VAL);
-    ir_exit_loop(t->b, IR_REASON_NEXT);     /* not reached */
+    ir_exit_loop(t->b, IR_REASON_NEXT); /* not reached */
     t->done = true;
 }
 
@@ -153,7 +151,8 @@ void tr_raise(struct tr *t, int vector)
 
 void tr_raise_if(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, int vector)
 {
-    tr_call(t, &h_raise_if, ir_setcond(t->b, IR_I32, cond, a, b), tr_c32(t, vector), IR_NO_VAL, IR_NO_VAL);
+    tr_call(t, &h_raise_if, ir_setcond(t->b, IR_I32, cond, a, b), tr_c32(t, vector), IR_NO_VAL,
+            IR_NO_VAL);
 }
 
 ir_val tr_call(struct tr *t, const struct helper *h, ir_val a, ir_val b, ir_val c, ir_val d)
@@ -208,7 +207,8 @@ static void do_single_step(struct x86_cpu *x, uint64_t next)
     x86_raise(x, X86_DB);
 }
 
-static const struct helper h_single_step = { "x86_single_step", (helper_fn *)do_single_step, "- i64", 0 };
+static const struct helper h_single_step = { "x86_single_step", (helper_fn *)do_single_step,
+                                             "- i64", 0 };
 
 /* Under TF every way out of the instruction goes through #DB. True when that was emitted. */
 static bool single_step(struct tr *t, ir_val next)
@@ -218,7 +218,7 @@ static bool single_step(struct tr *t, ir_val next)
         return false;
     ir_put(t->b, X86_SLOT_RIP, next);
     tr_call(t, &h_single_step, next, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
-    ir_exit_loop(t->b, IR_REASON_NEXT);     /* not reached */
+    ir_exit_loop(t->b, IR_REASON_NEXT); /* not reached */
     return true;
 }
 
@@ -275,7 +275,7 @@ enum { FETCH_CHUNK = 256 };
 struct fetcher {
     struct cpu *cpu;
     struct tr *t;
-    uint8_t buf[FETCH_CHUNK + X86_INSN_MAX];    /* from linear `start` */
+    uint8_t buf[FETCH_CHUNK + X86_INSN_MAX]; /* from linear `start` */
     gva_t start;
     unsigned have;
 };
@@ -287,7 +287,8 @@ static gva_t linear_of(const struct tr *t, gva_t pc)
     return t->code == 64 ? linear : (uint32_t)linear;
 }
 
-/* Instruction breakpoints are on: the check before each instruction. RF lets one instruction through. */
+/* Instruction breakpoints are on: the check before each instruction. RF lets one instruction
+ * through. */
 static void do_check_break(struct x86_cpu *x, uint64_t linear)
 {
     if (x->eflags & X86_RF) {
@@ -307,10 +308,11 @@ static void do_check_break(struct x86_cpu *x, uint64_t linear)
     }
 }
 
-static const struct helper h_check_break = { "x86_check_break", (helper_fn *)do_check_break, "- i64", 0 };
+static const struct helper h_check_break = { "x86_check_break", (helper_fn *)do_check_break,
+                                             "- i64", 0 };
 
-/* The model's features as the decoder wants them. Those that only make #UD are all "there" and tested afterwards, by
- * has_feature(); what changes the meaning of the bytes must be right here. */
+/* The model's features as the decoder wants them. Those that only make #UD are all "there" and
+ * tested afterwards, by has_feature(); what changes the meaning of the bytes must be right here. */
 static uint64_t decode_features(const struct x86_cpu *x)
 {
     static const uint8_t meaning[] = { X86_IFEAT_LZCNT, X86_IFEAT_TZCNT };
@@ -332,9 +334,11 @@ static bool fetch_chunk(struct fetcher *f, gva_t linear)
     return f->have != 0;
 }
 
-/* Decode at t->pc, fetching more when the instruction reaches over the bytes at hand. *ret_cross: it needs the next page, and
- * was not decoded because it is not the region's first instruction. MORE: the fetch faulted. */
-static enum x86_decode_result decode_at(struct fetcher *f, struct x86_insn *insn, uint64_t features, bool first, bool *ret_cross)
+/* Decode at t->pc, fetching more when the instruction reaches over the bytes at hand. *ret_cross:
+ * it needs the next page, and was not decoded because it is not the region's first instruction.
+ * MORE: the fetch faulted. */
+static enum x86_decode_result decode_at(struct fetcher *f, struct x86_insn *insn, uint64_t features,
+                                        bool first, bool *ret_cross)
 {
     struct tr *t = f->t;
     gva_t linear = linear_of(t, t->pc);
@@ -358,7 +362,8 @@ static enum x86_decode_result decode_at(struct fetcher *f, struct x86_insn *insn
     if (!first)
         return X86_DECODE_MORE;
     gva_t next = f->start + f->have;
-    unsigned more = cpu_fetch(f->cpu, t->code == 64 ? next : (uint32_t)next, f->buf + f->have, X86_INSN_MAX);
+    unsigned more =
+        cpu_fetch(f->cpu, t->code == 64 ? next : (uint32_t)next, f->buf + f->have, X86_INSN_MAX);
     f->have += more;
     return more ? x86_decode(insn, f->buf + at, f->have - at, t->code, features) : X86_DECODE_MORE;
 }
@@ -368,8 +373,8 @@ static bool may_run(struct tr *t, const struct x86_insn *i)
 {
     bool real = !(t->mode & X86_MODE_PE) || t->mode & X86_MODE_VM;
 
-    if ((i->feature && !x86_has(t->x, x86_insn_feature_cpuid[i->feature])) || (i->attr & X86_A_PROT && real) ||
-        (i->attr & X86_A_VEX && real)) {
+    if ((i->feature && !x86_has(t->x, x86_insn_feature_cpuid[i->feature])) ||
+        (i->attr & X86_A_PROT && real) || (i->attr & X86_A_VEX && real)) {
         tr_raise(t, X86_UD);
         return false;
     }
@@ -383,7 +388,8 @@ static bool may_run(struct tr *t, const struct x86_insn *i)
 static void translate_one(struct tr *t, const struct x86_insn *i)
 {
     if (t->mode & X86_MODE_BREAK)
-        tr_call(t, &h_check_break, tr_c64(t, (int64_t)linear_of(t, t->pc)), IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
+        tr_call(t, &h_check_break, tr_c64(t, (int64_t)linear_of(t, t->pc)), IR_NO_VAL, IR_NO_VAL,
+                IR_NO_VAL);
     if (may_run(t, i) && !x86_tr_fns[i->op](t, i) && !t->done)
         tr_raise(t, X86_UD);
 }
@@ -391,7 +397,8 @@ static void translate_one(struct tr *t, const struct x86_insn *i)
 /* The end of a region that ran out of room rather than of instructions. */
 static bool region_full(const struct tr *t, unsigned count)
 {
-    return count >= t->req->max_insns || ir_room(t->b) < IR_ROOM_PER_INSN || t->mode & (X86_MODE_TF | X86_MODE_BREAK) ||
+    return count >= t->req->max_insns || ir_room(t->b) < IR_ROOM_PER_INSN ||
+           t->mode & (X86_MODE_TF | X86_MODE_BREAK) ||
            (linear_of(t, t->pc) ^ linear_of(t, t->req->pc)) >> 12;
 }
 
@@ -400,8 +407,15 @@ static void init_tr(struct tr *t, struct cpu *cpu, struct ir *ir, struct transla
     unsigned code = req->mode & X86_MODE_CODE;
 
     *t = (struct tr){
-        .b = ir, .x = x86_of(cpu), .req = req, .mode = req->mode, .pc = req->pc, .cc = X86_CC_DYNAMIC,
-        .code = code == X86_MODE_CODE64 ? 64 : code == X86_MODE_CODE32 ? 32 : 16,
+        .b = ir,
+        .x = x86_of(cpu),
+        .req = req,
+        .mode = req->mode,
+        .pc = req->pc,
+        .cc = X86_CC_DYNAMIC,
+        .code = code == X86_MODE_CODE64   ? 64
+                : code == X86_MODE_CODE32 ? 32
+                                          : 16,
     };
     t->stack_bits = t->code == 64 ? 64 : req->mode & X86_MODE_SS32 ? 32 : 16;
 }
@@ -432,7 +446,8 @@ void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
             tr_jump(&t, t.pc);
             break;
         }
-        if (r == X86_DECODE_MORE) {         /* the fetch faulted; only a region's first instruction gets here */
+        if (r ==
+            X86_DECODE_MORE) { /* the fetch faulted; only a region's first instruction gets here */
             req->fault = true;
             return;
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Lazy flags in the translator: an instruction notes its operands and what it did (tr_cc); a reader turns that
- * into one compare where it can (tr_condition), else asks x86_cc_flags(). cc.c has the rules in C.
+ * Lazy flags in the translator: an instruction notes its operands and what it did (tr_cc); a reader
+ * turns that into one compare where it can (tr_condition), else asks x86_cc_flags(). cc.c has the
+ * rules in C.
  */
 #include "guest/x86/tr_core.h"
 
@@ -10,7 +11,8 @@ static uint64_t do_cc_flags(struct x86_cpu *x, uint64_t op, uint64_t a, uint64_t
     return x86_cc_flags((uint32_t)op, a, b, c);
 }
 
-static const struct helper h_cc_flags = { "x86_cc_flags", (helper_fn *)do_cc_flags, "i32 i32 i64 i64 i64", HELPER_PURE };
+static const struct helper h_cc_flags = { "x86_cc_flags", (helper_fn *)do_cc_flags,
+                                          "i32 i32 i64 i64 i64", HELPER_PURE };
 
 /* ---- writing ---- */
 
@@ -47,12 +49,13 @@ void tr_cc_carry(struct tr *t, ir_val cf)
 
 /* ---- reading ---- */
 
-/* CF without looking into the image, when its value is at hand: made in this IR block, by tr_cc_carry. */
+/* CF without looking into the image, when its value is at hand: made in this IR block, by
+ * tr_cc_carry. */
 static ir_val known_carry(const struct tr *t)
 {
     if (t->cc != X86_CC_EFLAGS || !t->cf_val)
         return IR_NO_VAL;
-    for (unsigned n = t->b->count; --n > t->cf_val; )
+    for (unsigned n = t->b->count; --n > t->cf_val;)
         if (ir_op_info[t->b->insn[n].op].flags & IR_FLAG_BB)
             return IR_NO_VAL;
     return t->cf_val;
@@ -67,8 +70,8 @@ ir_val tr_cc_compute(struct tr *t)
 {
     if (t->cc == X86_CC_EFLAGS)
         return cc_slot(t, X86_SLOT_CC_A, IR_I32);
-    return tr_call(t, &h_cc_flags, ir_get(t->b, X86_SLOT_CC_OP), ir_get(t->b, X86_SLOT_CC_A), ir_get(t->b, X86_SLOT_CC_B),
-                   ir_get(t->b, X86_SLOT_CC_C));
+    return tr_call(t, &h_cc_flags, ir_get(t->b, X86_SLOT_CC_OP), ir_get(t->b, X86_SLOT_CC_A),
+                   ir_get(t->b, X86_SLOT_CC_B), ir_get(t->b, X86_SLOT_CC_C));
 }
 
 static enum x86_cc cc_kind(const struct tr *t)
@@ -105,28 +108,30 @@ ir_val tr_cf(struct tr *t, enum ir_type type)
 
     switch (cc_kind(t)) {
     case X86_CC_ADD:
-        return ir_setcond(t->b, type, IR_LTU, cc_slot(t, X86_SLOT_CC_A, ct), cc_slot(t, X86_SLOT_CC_B, ct));
+        return ir_setcond(t->b, type, IR_LTU, cc_slot(t, X86_SLOT_CC_A, ct),
+                          cc_slot(t, X86_SLOT_CC_B, ct));
     case X86_CC_SUB:
-        return ir_setcond(t->b, type, IR_LTU, cc_slot(t, X86_SLOT_CC_A, ct), cc_slot(t, X86_SLOT_CC_B, ct));
+        return ir_setcond(t->b, type, IR_LTU, cc_slot(t, X86_SLOT_CC_A, ct),
+                          cc_slot(t, X86_SLOT_CC_B, ct));
     case X86_CC_ADC:
         a = cc_slot(t, X86_SLOT_CC_A, ct);
         b = cc_slot(t, X86_SLOT_CC_B, ct);
         c = ir_get(t->b, X86_SLOT_CC_C);
-        return as_type(t, type, carry_out(t, ct, ir_add(t->b, ir_add(t->b, a, b), ir_trunc(t->b, ct, c)), a, c));
+        return as_type(
+            t, type,
+            carry_out(t, ct, ir_add(t->b, ir_add(t->b, a, b), ir_trunc(t->b, ct, c)), a, c));
     case X86_CC_SBB:
         a = cc_slot(t, X86_SLOT_CC_A, ct);
         b = cc_slot(t, X86_SLOT_CC_B, ct);
         return as_type(t, type, carry_out(t, ct, a, b, ir_get(t->b, X86_SLOT_CC_C)));
-    case X86_CC_LOGIC:
-        return ir_const(t->b, type, 0);
-    case X86_CC_INC: case X86_CC_DEC:
-        return as_type(t, type, ir_get(t->b, X86_SLOT_CC_B));
+    case X86_CC_LOGIC: return ir_const(t->b, type, 0);
+    case X86_CC_INC:
+    case X86_CC_DEC: return as_type(t, type, ir_get(t->b, X86_SLOT_CC_B));
     case X86_CC_SHL:
-        return as_type(t, type, ir_extract(t->b, ir_get(t->b, X86_SLOT_CC_B), ir_type_bits[ct] - 1, 1));
-    case X86_CC_SHR:
-        return as_type(t, type, ir_extract(t->b, ir_get(t->b, X86_SLOT_CC_B), 0, 1));
-    case X86_CC_MUL:
-        return ir_setcondi(t->b, type, IR_NE, ir_get(t->b, X86_SLOT_CC_B), 0);
+        return as_type(t, type,
+                       ir_extract(t->b, ir_get(t->b, X86_SLOT_CC_B), ir_type_bits[ct] - 1, 1));
+    case X86_CC_SHR: return as_type(t, type, ir_extract(t->b, ir_get(t->b, X86_SLOT_CC_B), 0, 1));
+    case X86_CC_MUL: return ir_setcondi(t->b, type, IR_NE, ir_get(t->b, X86_SLOT_CC_B), 0);
     default:
         if (known_carry(t))
             return as_type(t, type, t->cf_val);
@@ -135,7 +140,10 @@ ir_val tr_cf(struct tr *t, enum ir_type type)
 }
 
 /* A condition in the making: a <cond> b. */
-struct compare { enum ir_cond cond; ir_val a, b; };
+struct compare {
+    enum ir_cond cond;
+    ir_val a, b;
+};
 
 static struct compare compare_zero(struct tr *t, enum ir_cond cond, ir_val a)
 {
@@ -145,9 +153,10 @@ static struct compare compare_zero(struct tr *t, enum ir_cond cond, ir_val a)
 /* From the flags as an image: any condition (without its negation), by cc >> 1. */
 static struct compare from_image(struct tr *t, unsigned what, ir_val f)
 {
-    static const uint16_t masks[8] = { X86_OF, X86_CF, X86_ZF, X86_CF | X86_ZF, X86_SF, X86_PF, X86_SF, X86_SF | X86_ZF };
+    static const uint16_t masks[8] = { X86_OF, X86_CF, X86_ZF, X86_CF | X86_ZF,
+                                       X86_SF, X86_PF, X86_SF, X86_SF | X86_ZF };
 
-    if (what >= 6) {            /* L, LE: SF != OF. OF >> 4 lies on SF. */
+    if (what >= 6) { /* L, LE: SF != OF. OF >> 4 lies on SF. */
         ir_val differ = ir_andi(t->b, ir_xor(t->b, ir_shri(t->b, f, 4), f), X86_SF);
         f = what == 6 ? differ : ir_or(t->b, differ, ir_andi(t->b, f, X86_ZF));
     }
@@ -176,7 +185,9 @@ static bool from_result(struct tr *t, unsigned what, ir_val r, struct compare *r
 /* After a subtraction a - b. */
 static bool from_sub(struct tr *t, unsigned what, ir_val a, ir_val b, struct compare *ret)
 {
-    static const uint8_t conds[8] = { [1] = IR_LTU, [2] = IR_EQ, [3] = IR_LEU, [6] = IR_LTS, [7] = IR_LES };
+    static const uint8_t conds[8] = {
+        [1] = IR_LTU, [2] = IR_EQ, [3] = IR_LEU, [6] = IR_LTS, [7] = IR_LES
+    };
 
     if (what == 0)
         return false;
@@ -190,7 +201,8 @@ static bool from_sub(struct tr *t, unsigned what, ir_val a, ir_val b, struct com
 static bool from_logic(struct tr *t, unsigned what, ir_val r, struct compare *ret)
 {
     switch (what) {
-    case 0: case 1: *ret = compare_zero(t, IR_LTU, r); return true;    /* never */
+    case 0:
+    case 1: *ret = compare_zero(t, IR_LTU, r); return true; /* never */
     case 3: *ret = compare_zero(t, IR_EQ, r); return true;
     case 6: *ret = compare_zero(t, IR_LTS, r); return true;
     case 7: *ret = compare_zero(t, IR_LES, r); return true;
@@ -216,11 +228,11 @@ static bool from_known(struct tr *t, unsigned what, struct compare *ret)
         return from_sub(t, what, a, cc_slot(t, X86_SLOT_CC_B, ct), ret);
     if (kind == X86_CC_LOGIC)
         return from_logic(t, what, a, ret);
-    if (what == 1) {            /* CF */
+    if (what == 1) { /* CF */
         *ret = compare_zero(t, IR_NE, tr_cf(t, IR_I32));
         return true;
     }
-    if (kind == X86_CC_DEC && what >= 6)        /* a is x - 1: as after CMP x, 1 */
+    if (kind == X86_CC_DEC && what >= 6) /* a is x - 1: as after CMP x, 1 */
         return from_sub(t, what, ir_addi(t->b, a, 1), ir_const(t->b, ct, 1), ret);
     if (kind == X86_CC_ADC) {
         ir_val sum = ir_add(t->b, a, cc_slot(t, X86_SLOT_CC_B, ct));
@@ -236,8 +248,9 @@ static bool from_known(struct tr *t, unsigned what, struct compare *ret)
 static enum ir_cond negate(enum ir_cond c)
 {
     static const uint8_t opposite[IR_COND_COUNT] = {
-        [IR_EQ] = IR_NE, [IR_NE] = IR_EQ, [IR_LTU] = IR_GEU, [IR_GEU] = IR_LTU, [IR_LTS] = IR_GES, [IR_GES] = IR_LTS,
-        [IR_LEU] = IR_GTU, [IR_GTU] = IR_LEU, [IR_LES] = IR_GTS, [IR_GTS] = IR_LES, [IR_TST] = IR_TSTN, [IR_TSTN] = IR_TST,
+        [IR_EQ] = IR_NE,   [IR_NE] = IR_EQ,   [IR_LTU] = IR_GEU,  [IR_GEU] = IR_LTU,
+        [IR_LTS] = IR_GES, [IR_GES] = IR_LTS, [IR_LEU] = IR_GTU,  [IR_GTU] = IR_LEU,
+        [IR_LES] = IR_GTS, [IR_GTS] = IR_LES, [IR_TST] = IR_TSTN, [IR_TSTN] = IR_TST,
     };
     return (enum ir_cond)opposite[c];
 }

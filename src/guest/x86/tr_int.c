@@ -42,7 +42,8 @@ bool tr_lea(struct tr *t, const struct x86_insn *i)
 /* AL = [seg:rBX + AL] */
 bool tr_xlat(struct tr *t, const struct x86_insn *i)
 {
-    ir_val ea = ir_add(t->b, ir_get(t->b, X86_SLOT_GPR + X86_RBX), ir_zext(t->b, IR_I64, tr_reg(t, 1, X86_RAX)));
+    ir_val ea = ir_add(t->b, ir_get(t->b, X86_SLOT_GPR + X86_RBX),
+                       ir_zext(t->b, IR_I64, tr_reg(t, 1, X86_RAX)));
 
     if (i->addrsize != 8)
         ea = ir_andi(t->b, ea, i->addrsize == 4 ? UINT32_MAX : UINT16_MAX);
@@ -62,7 +63,8 @@ bool tr_cbw(struct tr *t, const struct x86_insn *i)
 /* CWD, CDQ, CQO */
 bool tr_cwd(struct tr *t, const struct x86_insn *i)
 {
-    tr_set_reg(t, i->opsize, X86_RDX, ir_sari(t->b, tr_reg(t, i->opsize, X86_RAX), i->opsize * 8 - 1));
+    tr_set_reg(t, i->opsize, X86_RDX,
+               ir_sari(t->b, tr_reg(t, i->opsize, X86_RAX), i->opsize * 8 - 1));
     return true;
 }
 
@@ -101,7 +103,7 @@ bool tr_pop(struct tr *t, const struct x86_insn *i)
 
     if (i->opnd[0].kind == X86_K_MEM) {
         struct x86_insn moved = *i;
-        if (i->mem.base == X86_RSP)         /* the address is computed after the pop */
+        if (i->mem.base == X86_RSP) /* the address is computed after the pop */
             moved.mem.disp += i->opsize;
         tr_set(t, &moved, 0, v);
         tr_add_sp(t, i->opsize);
@@ -129,15 +131,18 @@ bool tr_popa(struct tr *t, const struct x86_insn *i)
     ir_val v[8];
 
     for (unsigned n = 0; n < 8; n++)
-        v[n] = tr_load(t, tr_type(i->opsize), tr_stack_addr(t, (int32_t)n * i->opsize, i->opsize, CPU_READ), tr_log2(i->opsize));
+        v[n] = tr_load(t, tr_type(i->opsize),
+                       tr_stack_addr(t, (int32_t)n * i->opsize, i->opsize, CPU_READ),
+                       tr_log2(i->opsize));
     for (unsigned n = 0; n < 8; n++)
-        if (7 - n != X86_RSP)               /* the stored ESP is skipped */
+        if (7 - n != X86_RSP) /* the stored ESP is skipped */
             tr_set_reg(t, i->opsize, 7 - n, v[n]);
     tr_add_sp(t, 8 * i->opsize);
     return true;
 }
 
-/* ENTER size, level: the frames of the outer levels are copied from the old rBP down. (SDM volume 2, ENTER.) */
+/* ENTER size, level: the frames of the outer levels are copied from the old rBP down. (SDM volume
+ * 2, ENTER.) */
 bool tr_enter(struct tr *t, const struct x86_insn *i)
 {
     int32_t size = i->opsize, level = i->imm2 & 31, pushed = size;
@@ -146,12 +151,14 @@ bool tr_enter(struct tr *t, const struct x86_insn *i)
     ir_val sp = tr_reg(t, stack_size, X86_RSP);
     ir_val frame = ir_addi(t->b, sp, -size);
 
-    tr_store(t, tr_stack_addr(t, -size, i->opsize, CPU_WRITE), tr_reg(t, i->opsize, X86_RBP), log2_size);
+    tr_store(t, tr_stack_addr(t, -size, i->opsize, CPU_WRITE), tr_reg(t, i->opsize, X86_RBP),
+             log2_size);
     for (int32_t n = 1; n < level; n++) {
         ir_val from = ir_addi(t->b, bp, -size * n);
         if (t->stack_bits != 64)
             from = ir_andi(t->b, from, t->stack_bits == 32 ? UINT32_MAX : UINT16_MAX);
-        ir_val v = tr_load(t, tr_type(i->opsize), tr_seg_addr(t, X86_SS, from, i->opsize, CPU_READ), log2_size);
+        ir_val v = tr_load(t, tr_type(i->opsize), tr_seg_addr(t, X86_SS, from, i->opsize, CPU_READ),
+                           log2_size);
         pushed += size;
         tr_store(t, tr_stack_addr(t, -pushed, i->opsize, CPU_WRITE), v, log2_size);
     }
@@ -164,7 +171,8 @@ bool tr_enter(struct tr *t, const struct x86_insn *i)
     ir_val top = tr_stack_addr(t, -pushed - (int32_t)i->imm, i->opsize, CPU_WRITE);
     if (!t->req->slow)
         ir_xlate(t->b, top, 0, 0 | IR_MEM_WRITE);
-    tr_set_reg(t, i->opsize, X86_RBP, ir_trunc(t->b, tr_type(i->opsize), ir_zext(t->b, IR_I64, frame)));
+    tr_set_reg(t, i->opsize, X86_RBP,
+               ir_trunc(t->b, tr_type(i->opsize), ir_zext(t->b, IR_I64, frame)));
     tr_add_sp(t, -pushed - (int32_t)i->imm);
     return true;
 }

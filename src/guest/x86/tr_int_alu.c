@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Integer arithmetic and logic: ADD to XADD, multiplication and division. Flags are noted lazily (tr_cc).
- * Undefined flags: those that fall out of the lazy form; see docs/devel/howto/instruction.md.
+ * Integer arithmetic and logic: ADD to XADD, multiplication and division. Flags are noted lazily
+ * (tr_cc). Undefined flags: those that fall out of the lazy form; see
+ * docs/devel/howto/instruction.md.
  */
 #include "guest/x86/tr_core.h"
 #include "guest/x86/x86_tr.h"
@@ -13,7 +14,8 @@ static bool same_register(const struct x86_insn *i)
 {
     const struct x86_operand *a = &i->opnd[0], *b = &i->opnd[1];
 
-    return (a->kind == X86_K_GPR || a->kind == X86_K_GPRH) && a->kind == b->kind && a->reg == b->reg;
+    return (a->kind == X86_K_GPR || a->kind == X86_K_GPRH) && a->kind == b->kind &&
+           a->reg == b->reg;
 }
 
 /* a op b for a two-operand instruction; cin: carry in, in the operands' type. */
@@ -30,7 +32,8 @@ static ir_val alu_result(struct tr *t, unsigned op, ir_val a, ir_val b, ir_val c
     }
 }
 
-static void alu_flags(struct tr *t, unsigned op, unsigned size, ir_val a, ir_val b, ir_val cin, ir_val r)
+static void alu_flags(struct tr *t, unsigned op, unsigned size, ir_val a, ir_val b, ir_val cin,
+                      ir_val r)
 {
     switch (op) {
     case X86_OP_ADD: tr_cc(t, X86_CC_ADD, size, r, b, IR_NO_VAL); break;
@@ -47,13 +50,14 @@ static ir_val alu_atomic(struct tr *t, const struct x86_insn *i, ir_val b, ir_va
     ir_val addr = tr_addr(t, i, i->opsize, CPU_WRITE);
 
     switch (i->op) {
-    case X86_OP_ADD: return ir_atomic(t->b, IR_AT_ADD, addr, b, IR_NO_VAL);
-    case X86_OP_ADC: return ir_atomic(t->b, IR_AT_ADD, addr, ir_add(t->b, b, cin), IR_NO_VAL);
-    case X86_OP_SUB: return ir_atomic(t->b, IR_AT_ADD, addr, ir_neg(t->b, b), IR_NO_VAL);
-    case X86_OP_SBB: return ir_atomic(t->b, IR_AT_ADD, addr, ir_neg(t->b, ir_add(t->b, b, cin)), IR_NO_VAL);
-    case X86_OP_AND: return ir_atomic(t->b, IR_AT_AND, addr, b, IR_NO_VAL);
-    case X86_OP_OR: return ir_atomic(t->b, IR_AT_OR, addr, b, IR_NO_VAL);
-    default: return ir_atomic(t->b, IR_AT_XOR, addr, b, IR_NO_VAL);
+    case X86_OP_ADD: return tr_atomic(t, IR_AT_ADD, addr, b, IR_NO_VAL);
+    case X86_OP_ADC: return tr_atomic(t, IR_AT_ADD, addr, ir_add(t->b, b, cin), IR_NO_VAL);
+    case X86_OP_SUB: return tr_atomic(t, IR_AT_ADD, addr, ir_neg(t->b, b), IR_NO_VAL);
+    case X86_OP_SBB:
+        return tr_atomic(t, IR_AT_ADD, addr, ir_neg(t->b, ir_add(t->b, b, cin)), IR_NO_VAL);
+    case X86_OP_AND: return tr_atomic(t, IR_AT_AND, addr, b, IR_NO_VAL);
+    case X86_OP_OR: return tr_atomic(t, IR_AT_OR, addr, b, IR_NO_VAL);
+    default: return tr_atomic(t, IR_AT_XOR, addr, b, IR_NO_VAL);
     }
 }
 
@@ -88,13 +92,34 @@ static bool alu_or_zero(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-bool tr_add(struct tr *t, const struct x86_insn *i) { return alu(t, i); }
-bool tr_adc(struct tr *t, const struct x86_insn *i) { return alu(t, i); }
-bool tr_sbb(struct tr *t, const struct x86_insn *i) { return alu(t, i); }
-bool tr_and(struct tr *t, const struct x86_insn *i) { return alu(t, i); }
-bool tr_or(struct tr *t, const struct x86_insn *i) { return alu(t, i); }
-bool tr_sub(struct tr *t, const struct x86_insn *i) { return alu_or_zero(t, i); }
-bool tr_xor(struct tr *t, const struct x86_insn *i) { return alu_or_zero(t, i); }
+bool tr_add(struct tr *t, const struct x86_insn *i)
+{
+    return alu(t, i);
+}
+bool tr_adc(struct tr *t, const struct x86_insn *i)
+{
+    return alu(t, i);
+}
+bool tr_sbb(struct tr *t, const struct x86_insn *i)
+{
+    return alu(t, i);
+}
+bool tr_and(struct tr *t, const struct x86_insn *i)
+{
+    return alu(t, i);
+}
+bool tr_or(struct tr *t, const struct x86_insn *i)
+{
+    return alu(t, i);
+}
+bool tr_sub(struct tr *t, const struct x86_insn *i)
+{
+    return alu_or_zero(t, i);
+}
+bool tr_xor(struct tr *t, const struct x86_insn *i)
+{
+    return alu_or_zero(t, i);
+}
 
 bool tr_cmp(struct tr *t, const struct x86_insn *i)
 {
@@ -124,7 +149,8 @@ static bool inc_dec(struct tr *t, const struct x86_insn *i, enum x86_cc cc, int 
     ir_val r;
 
     if (i->lock) {
-        ir_val old = ir_atomic(t->b, IR_AT_ADD, tr_addr(t, i, i->opsize, CPU_WRITE), ir_const(t->b, type, step), IR_NO_VAL);
+        ir_val old = tr_atomic(t, IR_AT_ADD, tr_addr(t, i, i->opsize, CPU_WRITE),
+                               ir_const(t->b, type, step), IR_NO_VAL);
         r = ir_addi(t->b, old, step);
     } else {
         r = ir_addi(t->b, tr_rmw_begin(t, i, 0, &m), step);
@@ -144,7 +170,8 @@ bool tr_dec(struct tr *t, const struct x86_insn *i)
     return inc_dec(t, i, X86_CC_DEC, -1);
 }
 
-/* LOCK NEG: compare and swap until nobody came between. The flags are noted each time round: values do not outlive the branch. */
+/* LOCK NEG: compare and swap until nobody came between. The flags are noted each time round: values
+ * do not outlive the branch. */
 static void neg_atomic(struct tr *t, const struct x86_insn *i)
 {
     unsigned again = ir_new_label(t->b);
@@ -152,7 +179,7 @@ static void neg_atomic(struct tr *t, const struct x86_insn *i)
     ir_label(t->b, again);
     ir_val addr = tr_addr(t, i, i->opsize, CPU_WRITE);
     ir_val expected = tr_load(t, tr_type(i->opsize), addr, tr_log2(i->opsize));
-    ir_val old = ir_atomic(t->b, IR_AT_CAS, addr, expected, ir_neg(t->b, expected));
+    ir_val old = tr_atomic(t, IR_AT_CAS, addr, expected, ir_neg(t->b, expected));
     tr_cc(t, X86_CC_SUB, i->opsize, ir_const(t->b, tr_type(i->opsize), 0), old, IR_NO_VAL);
     ir_brcond(t->b, IR_NE, old, expected, again);
 }
@@ -176,7 +203,8 @@ bool tr_not(struct tr *t, const struct x86_insn *i)
     struct tr_rmw m;
 
     if (i->lock) {
-        ir_atomic(t->b, IR_AT_XOR, tr_addr(t, i, i->opsize, CPU_WRITE), ir_const(t->b, tr_type(i->opsize), -1), IR_NO_VAL);
+        tr_atomic(t, IR_AT_XOR, tr_addr(t, i, i->opsize, CPU_WRITE),
+                  ir_const(t->b, tr_type(i->opsize), -1), IR_NO_VAL);
         return true;
     }
     ir_val v = tr_rmw_begin(t, i, 0, &m);
@@ -190,8 +218,9 @@ bool tr_xchg(struct tr *t, const struct x86_insn *i)
 {
     ir_val b = tr_get(t, i, 1);
 
-    if (i->opnd[0].kind == X86_K_MEM) {         /* atomic with and without LOCK */
-        tr_set(t, i, 1, ir_atomic(t->b, IR_AT_XCHG, tr_addr(t, i, i->opsize, CPU_WRITE), b, IR_NO_VAL));
+    if (i->opnd[0].kind == X86_K_MEM) { /* atomic with and without LOCK */
+        tr_set(t, i, 1,
+               tr_atomic(t, IR_AT_XCHG, tr_addr(t, i, i->opsize, CPU_WRITE), b, IR_NO_VAL));
         return true;
     }
     ir_val a = tr_get(t, i, 0);
@@ -209,9 +238,9 @@ bool tr_xadd(struct tr *t, const struct x86_insn *i)
         a = tr_get(t, i, 0);
         sum = ir_add(t->b, a, b);
         tr_set(t, i, 1, a);
-        tr_set(t, i, 0, sum);                   /* last: it wins when both are one register */
+        tr_set(t, i, 0, sum); /* last: it wins when both are one register */
     } else if (i->lock) {
-        a = ir_atomic(t->b, IR_AT_ADD, tr_addr(t, i, i->opsize, CPU_WRITE), b, IR_NO_VAL);
+        a = tr_atomic(t, IR_AT_ADD, tr_addr(t, i, i->opsize, CPU_WRITE), b, IR_NO_VAL);
         sum = ir_add(t->b, a, b);
         tr_set(t, i, 1, a);
     } else {
@@ -242,7 +271,7 @@ bool tr_cmpxchg(struct tr *t, const struct x86_insn *i)
     struct tr_rmw m;
 
     if (i->lock) {
-        old = ir_atomic(t->b, IR_AT_CAS, tr_addr(t, i, i->opsize, CPU_WRITE), acc, b);
+        old = tr_atomic(t, IR_AT_CAS, tr_addr(t, i, i->opsize, CPU_WRITE), acc, b);
         set_reg_unless(t, acc, old, i->opsize, X86_RAX, old);
     } else if (o->kind == X86_K_MEM) {
         old = tr_rmw_begin(t, i, 0, &m);
@@ -251,9 +280,10 @@ bool tr_cmpxchg(struct tr *t, const struct x86_insn *i)
     } else {
         old = tr_get(t, i, 0);
         set_reg_unless(t, acc, old, i->opsize, X86_RAX, old);
-        if (o->kind == X86_K_GPR && i->opsize == 4)     /* unequal: not even the upper half changes */
-            ir_put(t->b, X86_SLOT_GPR + o->reg, ir_select(t->b, IR_EQ, acc, old, ir_zext(t->b, IR_I64, b),
-                                                          ir_get(t->b, X86_SLOT_GPR + o->reg)));
+        if (o->kind == X86_K_GPR && i->opsize == 4) /* unequal: not even the upper half changes */
+            ir_put(t->b, X86_SLOT_GPR + o->reg,
+                   ir_select(t->b, IR_EQ, acc, old, ir_zext(t->b, IR_I64, b),
+                             ir_get(t->b, X86_SLOT_GPR + o->reg)));
         else
             tr_set(t, i, 0, ir_select(t->b, IR_EQ, acc, old, b, tr_get(t, i, 0)));
     }
@@ -264,7 +294,8 @@ bool tr_cmpxchg(struct tr *t, const struct x86_insn *i)
 /* lo:hi of two 32-bit registers. */
 static ir_val pair32(struct tr *t, unsigned lo, unsigned hi)
 {
-    return ir_deposit(t->b, ir_zext(t->b, IR_I64, tr_reg(t, 4, lo)), ir_get(t->b, X86_SLOT_GPR + hi), 32, 32);
+    return ir_deposit(t->b, ir_zext(t->b, IR_I64, tr_reg(t, 4, lo)),
+                      ir_get(t->b, X86_SLOT_GPR + hi), 32, 32);
 }
 
 /* ZF alone changes. */
@@ -278,7 +309,8 @@ static void set_zf(struct tr *t, ir_val zf)
 bool tr_cmpxchg8b(struct tr *t, const struct x86_insn *i)
 {
     ir_val acc = pair32(t, X86_RAX, X86_RDX);
-    ir_val old = ir_atomic(t->b, IR_AT_CAS, tr_addr(t, i, 8, CPU_WRITE), acc, pair32(t, X86_RBX, X86_RCX));
+    ir_val old =
+        tr_atomic(t, IR_AT_CAS, tr_addr(t, i, 8, CPU_WRITE), acc, pair32(t, X86_RBX, X86_RCX));
 
     set_zf(t, ir_setcond(t->b, IR_I32, IR_EQ, old, acc));
     set_reg_unless(t, acc, old, 8, X86_RAX, ir_extract(t->b, old, 0, 32));
@@ -293,7 +325,8 @@ bool tr_cmpxchg8b(struct tr *t, const struct x86_insn *i)
 #endif
 
 /* The old value of *p, which becomes fresh if it was want. */
-CAS16_TARGET static unsigned __int128 cas16(unsigned __int128 *p, unsigned __int128 want, unsigned __int128 fresh)
+CAS16_TARGET static unsigned __int128 cas16(unsigned __int128 *p, unsigned __int128 want,
+                                            unsigned __int128 fresh)
 {
     return __sync_val_compare_and_swap(p, want, fresh);
 }
@@ -311,7 +344,7 @@ static uint64_t do_cmpxchg16b(struct x86_cpu *x, uint64_t va)
     unsigned __int128 fresh = (unsigned __int128)r[X86_RCX] << 64 | r[X86_RBX], old;
     if (p) {
         old = cas16(p, want, fresh);
-    } else {                    /* device memory or a page with translated code: not atomic, but seen */
+    } else { /* device memory or a page with translated code: not atomic, but seen */
         cpu_load_bytes(&x->c, va, mem, 16, x->c.mmu_index);
         old = (unsigned __int128)mem[1] << 64 | mem[0];
         if (old == want)
@@ -322,11 +355,13 @@ static uint64_t do_cmpxchg16b(struct x86_cpu *x, uint64_t va)
     return old == want;
 }
 
-static const struct helper h_cmpxchg16b = { "x86_cmpxchg16b", (helper_fn *)do_cmpxchg16b, "i32 i64", 0 };
+static const struct helper h_cmpxchg16b = { "x86_cmpxchg16b", (helper_fn *)do_cmpxchg16b, "i32 i64",
+                                            0 };
 
 bool tr_cmpxchg16b(struct tr *t, const struct x86_insn *i)
 {
-    set_zf(t, tr_call(t, &h_cmpxchg16b, tr_addr(t, i, 16, CPU_WRITE), IR_NO_VAL, IR_NO_VAL, IR_NO_VAL));
+    set_zf(t, tr_call(t, &h_cmpxchg16b, tr_addr(t, i, 16, CPU_WRITE), IR_NO_VAL, IR_NO_VAL,
+                      IR_NO_VAL));
     return true;
 }
 
@@ -337,7 +372,8 @@ static ir_val extend(struct tr *t, enum ir_type to, ir_val v, bool is_signed)
     return is_signed ? ir_sext(t->b, to, v) : ir_zext(t->b, to, v);
 }
 
-/* rDX:rAX (AX for bytes) = rAX * operand. CF and OF: the upper half is more than the lower half's extension. */
+/* rDX:rAX (AX for bytes) = rAX * operand. CF and OF: the upper half is more than the lower half's
+ * extension. */
 static bool mul_wide(struct tr *t, const struct x86_insn *i, bool is_signed)
 {
     unsigned size = i->opsize, bits = size * 8;
@@ -359,7 +395,9 @@ static bool mul_wide(struct tr *t, const struct x86_insn *i, bool is_signed)
         tr_set_reg(t, size, X86_RAX, lo);
         tr_set_reg(t, size, X86_RDX, hi);
     }
-    ir_val over = is_signed ? ir_xor(t->b, ir_sext(t->b, IR_I64, hi), ir_sari(t->b, ir_sext(t->b, IR_I64, lo), 63)) : hi;
+    ir_val over = is_signed ? ir_xor(t->b, ir_sext(t->b, IR_I64, hi),
+                                     ir_sari(t->b, ir_sext(t->b, IR_I64, lo), 63))
+                            : hi;
     tr_cc(t, X86_CC_MUL, size, lo, over, IR_NO_VAL);
     return true;
 }
@@ -401,9 +439,7 @@ static void set_div_result(struct x86_cpu *x, unsigned size, uint64_t q, uint64_
     uint64_t *a = &x->gpr[X86_RAX], *d = &x->gpr[X86_RDX];
 
     switch (size) {
-    case 1:
-        *a = (*a & ~UINT64_C(0xffff)) | (uint8_t)q | (r & 0xff) << 8;
-        break;
+    case 1: *a = (*a & ~UINT64_C(0xffff)) | (uint8_t)q | (r & 0xff) << 8; break;
     case 2:
         *a = (*a & ~UINT64_C(0xffff)) | (uint16_t)q;
         *d = (*d & ~UINT64_C(0xffff)) | (uint16_t)r;
@@ -412,9 +448,7 @@ static void set_div_result(struct x86_cpu *x, unsigned size, uint64_t q, uint64_
         *a = (uint32_t)q;
         *d = (uint32_t)r;
         break;
-    default:
-        *a = q;
-        *d = r;
+    default: *a = q; *d = r;
     }
 }
 
@@ -445,7 +479,8 @@ static void do_div(struct x86_cpu *x, uint64_t divisor, uint64_t size)
 static void do_idiv(struct x86_cpu *x, uint64_t divisor, uint64_t size)
 {
     unsigned bytes = (unsigned)size & 15, bits = bytes * 8, unused = 128 - 2 * bits;
-    __int128 n = unused ? (__int128)(dividend(x, bytes) << unused) >> unused : (__int128)dividend(x, bytes);
+    __int128 n =
+        unused ? (__int128)(dividend(x, bytes) << unused) >> unused : (__int128)dividend(x, bytes);
     __int128 d = (int64_t)sext(divisor, bits);
 
     if (!d || (d == -1 && (unsigned __int128)n == (unsigned __int128)1 << 127))
@@ -467,8 +502,9 @@ static void div_slow(struct tr *t, const struct x86_insn *i, bool is_signed)
 }
 
 /*
- * 32- and 64-bit divisions by a register are done inline when the dividend is no wider than the divisor: rDX is 0 (DIV) or the
- * sign of rAX (IDIV), and the divisor is neither 0 nor (IDIV) -1. Everything else, and #DE, is the helper's.
+ * 32- and 64-bit divisions by a register are done inline when the dividend is no wider than the
+ * divisor: rDX is 0 (DIV) or the sign of rAX (IDIV), and the divisor is neither 0 nor (IDIV) -1.
+ * Everything else, and #DE, is the helper's.
  */
 static bool divide(struct tr *t, const struct x86_insn *i, bool is_signed)
 {
@@ -480,9 +516,10 @@ static bool divide(struct tr *t, const struct x86_insn *i, bool is_signed)
         return true;
     }
     unsigned slow = ir_new_label(t->b), end = ir_new_label(t->b);
-    ir_val sign = is_signed ? ir_sari(t->b, tr_reg(t, size, X86_RAX), size * 8 - 1) : ir_const(t->b, type, 0);
+    ir_val sign =
+        is_signed ? ir_sari(t->b, tr_reg(t, size, X86_RAX), size * 8 - 1) : ir_const(t->b, type, 0);
     ir_brcond(t->b, IR_NE, tr_reg(t, size, X86_RDX), sign, slow);
-    if (is_signed)              /* divisor + 1 <= 1: it is -1 or 0 */
+    if (is_signed) /* divisor + 1 <= 1: it is -1 or 0 */
         ir_brcondi(t->b, IR_LEU, ir_addi(t->b, tr_get(t, i, 0), 1), 1, slow);
     else
         ir_brcondi(t->b, IR_EQ, tr_get(t, i, 0), 0, slow);

@@ -5,8 +5,8 @@
 
 /* ---- BT BTS BTR BTC ---- */
 
-/* Register bit offset with a memory operand: the bit string reaches beyond the operand, in both directions. The offset in bytes
- * from the operand's address, i64. */
+/* Register bit offset with a memory operand: the bit string reaches beyond the operand, in both
+ * directions. The offset in bytes from the operand's address, i64. */
 static ir_val bit_string_offset(struct tr *t, const struct x86_insn *i, ir_val index)
 {
     unsigned log2_bits = tr_log2(i->opsize) + 3;
@@ -15,7 +15,8 @@ static ir_val bit_string_offset(struct tr *t, const struct x86_insn *i, ir_val i
     return ir_shli(t->b, units, tr_log2(i->opsize));
 }
 
-static ir_val bit_address(struct tr *t, const struct x86_insn *i, ir_val index, enum cpu_access access)
+static ir_val bit_address(struct tr *t, const struct x86_insn *i, ir_val index,
+                          enum cpu_access access)
 {
     ir_val ea = tr_ea(t, i);
 
@@ -39,9 +40,9 @@ static ir_val bit_changed(struct tr *t, unsigned op, ir_val v, ir_val mask)
 static ir_val bit_atomic(struct tr *t, unsigned op, ir_val addr, ir_val mask)
 {
     switch (op) {
-    case X86_OP_BTS: return ir_atomic(t->b, IR_AT_OR, addr, mask, IR_NO_VAL);
-    case X86_OP_BTR: return ir_atomic(t->b, IR_AT_AND, addr, ir_not(t->b, mask), IR_NO_VAL);
-    default: return ir_atomic(t->b, IR_AT_XOR, addr, mask, IR_NO_VAL);
+    case X86_OP_BTS: return tr_atomic(t, IR_AT_OR, addr, mask, IR_NO_VAL);
+    case X86_OP_BTR: return tr_atomic(t, IR_AT_AND, addr, ir_not(t->b, mask), IR_NO_VAL);
+    default: return tr_atomic(t, IR_AT_XOR, addr, mask, IR_NO_VAL);
     }
 }
 
@@ -86,9 +87,11 @@ static bool bit_test(struct tr *t, const struct x86_insn *i)
     bool is_const = i->opnd[1].kind == X86_K_IMM;
     unsigned width = i->opsize * 8, n = (unsigned)i->imm & (width - 1);
     ir_val index = is_const ? IR_NO_VAL : tr_get(t, i, 1);
-    ir_val pos = is_const ? ir_const(t->b, IR_I8, n) : ir_andi(t->b, ir_trunc(t->b, IR_I8, index), width - 1);
+    ir_val pos = is_const ? ir_const(t->b, IR_I8, n)
+                          : ir_andi(t->b, ir_trunc(t->b, IR_I8, index), width - 1);
     ir_val one = ir_const(t->b, type < IR_I32 ? IR_I32 : type, 1);
-    ir_val mask = is_const ? ir_const(t->b, type, (int64_t)BIT(n)) : ir_trunc(t->b, type, ir_shl(t->b, one, pos));
+    ir_val mask = is_const ? ir_const(t->b, type, (int64_t)BIT(n))
+                           : ir_trunc(t->b, type, ir_shl(t->b, one, pos));
     ir_val v = at_least_32(t, bit_operand(t, i, index, mask));
     ir_val bit = is_const ? ir_extract(t->b, v, n, 1) : ir_andi(t->b, ir_shr(t->b, v, pos), 1);
 
@@ -96,14 +99,27 @@ static bool bit_test(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-bool tr_bt(struct tr *t, const struct x86_insn *i) { return bit_test(t, i); }
-bool tr_bts(struct tr *t, const struct x86_insn *i) { return bit_test(t, i); }
-bool tr_btr(struct tr *t, const struct x86_insn *i) { return bit_test(t, i); }
-bool tr_btc(struct tr *t, const struct x86_insn *i) { return bit_test(t, i); }
+bool tr_bt(struct tr *t, const struct x86_insn *i)
+{
+    return bit_test(t, i);
+}
+bool tr_bts(struct tr *t, const struct x86_insn *i)
+{
+    return bit_test(t, i);
+}
+bool tr_btr(struct tr *t, const struct x86_insn *i)
+{
+    return bit_test(t, i);
+}
+bool tr_btc(struct tr *t, const struct x86_insn *i)
+{
+    return bit_test(t, i);
+}
 
 /* ---- BSF BSR TZCNT LZCNT POPCNT ---- */
 
-/* Destination unchanged, all 64 bits, when the source is 0. ZF says so; the other flags (undefined) are those of TEST src, src. */
+/* Destination unchanged, all 64 bits, when the source is 0. ZF says so; the other flags (undefined)
+ * are those of TEST src, src. */
 static void set_scan_result(struct tr *t, const struct x86_insn *i, ir_val src, ir_val r)
 {
     unsigned slot = X86_SLOT_GPR + i->opnd[0].reg;
@@ -111,7 +127,8 @@ static void set_scan_result(struct tr *t, const struct x86_insn *i, ir_val src, 
 
     if (i->opsize == 2)
         wide = ir_deposit(t->b, whole, wide, 0, 16);
-    ir_put(t->b, slot, ir_select(t->b, IR_EQ, src, ir_const(t->b, ir_type_of(t->b, src), 0), whole, wide));
+    ir_put(t->b, slot,
+           ir_select(t->b, IR_EQ, src, ir_const(t->b, ir_type_of(t->b, src), 0), whole, wide));
     tr_cc(t, X86_CC_LOGIC, i->opsize, src, IR_NO_VAL, IR_NO_VAL);
 }
 
@@ -175,7 +192,7 @@ bool tr_popcnt(struct tr *t, const struct x86_insn *i)
 
 bool tr_bswap(struct tr *t, const struct x86_insn *i)
 {
-    if (i->opsize == 2)         /* undefined; processors clear it */
+    if (i->opsize == 2) /* undefined; processors clear it */
         tr_set(t, i, 0, ir_const(t->b, IR_I16, 0));
     else
         tr_set(t, i, 0, ir_op1(t->b, IR_BSWAP, tr_get(t, i, 0)));
@@ -203,14 +220,16 @@ static uint64_t do_crc32(struct x86_cpu *x, uint64_t crc, uint64_t data, uint64_
     return c;
 }
 
-static const struct helper h_crc32 = { "x86_crc32", (helper_fn *)do_crc32, "i32 i32 i64 i32", HELPER_PURE };
+static const struct helper h_crc32 = { "x86_crc32", (helper_fn *)do_crc32, "i32 i32 i64 i32",
+                                       HELPER_PURE };
 
 bool tr_crc32(struct tr *t, const struct x86_insn *i)
 {
     ir_val data = ir_zext(t->b, IR_I64, tr_get(t, i, 1));
     ir_val crc = tr_reg(t, 4, i->opnd[0].reg);
 
-    tr_set_reg(t, 4, i->opnd[0].reg, tr_call(t, &h_crc32, crc, data, tr_c32(t, i->opnd[1].size), IR_NO_VAL));
+    tr_set_reg(t, 4, i->opnd[0].reg,
+               tr_call(t, &h_crc32, crc, data, tr_c32(t, i->opnd[1].size), IR_NO_VAL));
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Decimal arithmetic, BOUND, ARPL, hints, fences, cache lines, random numbers, undefined opcodes. */
+/* Decimal arithmetic, BOUND, ARPL, hints, fences, cache lines, random numbers, undefined opcodes.
+ */
 #include <sys/random.h>
 
 #include "guest/x86/tr_core.h"
@@ -91,11 +92,26 @@ static bool decimal(struct tr *t, const struct helper *h, ir_val arg)
     return true;
 }
 
-bool tr_daa(struct tr *t, const struct x86_insn *i) { return decimal(t, &h_daa, tr_cc_compute(t)); }
-bool tr_das(struct tr *t, const struct x86_insn *i) { return decimal(t, &h_das, tr_cc_compute(t)); }
-bool tr_aaa(struct tr *t, const struct x86_insn *i) { return decimal(t, &h_aaa, tr_cc_compute(t)); }
-bool tr_aas(struct tr *t, const struct x86_insn *i) { return decimal(t, &h_aas, tr_cc_compute(t)); }
-bool tr_aad(struct tr *t, const struct x86_insn *i) { return decimal(t, &h_aad, tr_c32(t, i->imm)); }
+bool tr_daa(struct tr *t, const struct x86_insn *i)
+{
+    return decimal(t, &h_daa, tr_cc_compute(t));
+}
+bool tr_das(struct tr *t, const struct x86_insn *i)
+{
+    return decimal(t, &h_das, tr_cc_compute(t));
+}
+bool tr_aaa(struct tr *t, const struct x86_insn *i)
+{
+    return decimal(t, &h_aaa, tr_cc_compute(t));
+}
+bool tr_aas(struct tr *t, const struct x86_insn *i)
+{
+    return decimal(t, &h_aas, tr_cc_compute(t));
+}
+bool tr_aad(struct tr *t, const struct x86_insn *i)
+{
+    return decimal(t, &h_aad, tr_c32(t, i->imm));
+}
 
 bool tr_aam(struct tr *t, const struct x86_insn *i)
 {
@@ -113,7 +129,8 @@ bool tr_bound(struct tr *t, const struct x86_insn *i)
     ir_val addr = tr_addr(t, i, 2 * i->opsize, CPU_READ), index = tr_get(t, i, 0);
     ir_val lower = tr_load(t, type, addr, tr_log2(i->opsize));
     ir_val upper = tr_load(t, type, ir_addi(t->b, addr, i->opsize), tr_log2(i->opsize));
-    ir_val outside = ir_or(t->b, ir_setcond(t->b, IR_I32, IR_LTS, index, lower), ir_setcond(t->b, IR_I32, IR_GTS, index, upper));
+    ir_val outside = ir_or(t->b, ir_setcond(t->b, IR_I32, IR_LTS, index, lower),
+                           ir_setcond(t->b, IR_I32, IR_GTS, index, upper));
 
     tr_raise_if(t, IR_NE, outside, tr_c32(t, 0), X86_BR);
     return true;
@@ -136,15 +153,30 @@ bool tr_arpl(struct tr *t, const struct x86_insn *i)
 
 /* ---- hints, fences, cache lines ---- */
 
-bool tr_nop(struct tr *t, const struct x86_insn *i) { return true; }
-bool tr_prefetch(struct tr *t, const struct x86_insn *i) { return true; }
+bool tr_nop(struct tr *t, const struct x86_insn *i)
+{
+    return true;
+}
+bool tr_prefetch(struct tr *t, const struct x86_insn *i)
+{
+    return true;
+}
 
 /* A guest that spins lets go of the processor at the next loop edge anyway. */
-bool tr_pause(struct tr *t, const struct x86_insn *i) { return true; }
+bool tr_pause(struct tr *t, const struct x86_insn *i)
+{
+    return true;
+}
 
 /* Loads are not reordered with loads, nor stores with stores, on the hosts we have. */
-bool tr_lfence(struct tr *t, const struct x86_insn *i) { return true; }
-bool tr_sfence(struct tr *t, const struct x86_insn *i) { return true; }
+bool tr_lfence(struct tr *t, const struct x86_insn *i)
+{
+    return true;
+}
+bool tr_sfence(struct tr *t, const struct x86_insn *i)
+{
+    return true;
+}
 
 bool tr_mfence(struct tr *t, const struct x86_insn *i)
 {
@@ -159,15 +191,33 @@ static bool touch_line(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-bool tr_clflush(struct tr *t, const struct x86_insn *i) { return touch_line(t, i); }
-bool tr_clflushopt(struct tr *t, const struct x86_insn *i) { return touch_line(t, i); }
-bool tr_clwb(struct tr *t, const struct x86_insn *i) { return touch_line(t, i); }
+bool tr_clflush(struct tr *t, const struct x86_insn *i)
+{
+    return touch_line(t, i);
+}
+bool tr_clflushopt(struct tr *t, const struct x86_insn *i)
+{
+    return touch_line(t, i);
+}
+bool tr_clwb(struct tr *t, const struct x86_insn *i)
+{
+    return touch_line(t, i);
+}
 
 /* ---- undefined on purpose ---- */
 
-bool tr_ud0(struct tr *t, const struct x86_insn *i) { return false; }
-bool tr_ud1(struct tr *t, const struct x86_insn *i) { return false; }
-bool tr_ud2(struct tr *t, const struct x86_insn *i) { return false; }
+bool tr_ud0(struct tr *t, const struct x86_insn *i)
+{
+    return false;
+}
+bool tr_ud1(struct tr *t, const struct x86_insn *i)
+{
+    return false;
+}
+bool tr_ud2(struct tr *t, const struct x86_insn *i)
+{
+    return false;
+}
 
 /* ---- random numbers ---- */
 
@@ -180,7 +230,8 @@ static uint64_t do_random(struct x86_cpu *x)
     return v;
 }
 
-static const struct helper h_random = { "x86_random", (helper_fn *)do_random, "i64", HELPER_NO_RAISE };
+static const struct helper h_random = { "x86_random", (helper_fn *)do_random, "i64",
+                                        HELPER_NO_RAISE };
 
 /* CF: a number was there; the other flags are 0. */
 static bool random_number(struct tr *t, const struct x86_insn *i)
@@ -192,5 +243,11 @@ static bool random_number(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-bool tr_rdrand(struct tr *t, const struct x86_insn *i) { return random_number(t, i); }
-bool tr_rdseed(struct tr *t, const struct x86_insn *i) { return random_number(t, i); }
+bool tr_rdrand(struct tr *t, const struct x86_insn *i)
+{
+    return random_number(t, i);
+}
+bool tr_rdseed(struct tr *t, const struct x86_insn *i)
+{
+    return random_number(t, i);
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shifts and rotates. A count is masked to 5 bits (6 with 64-bit operands); with a masked count of 0 no flag changes, which for a
- * count in CL is a choice made at run time: the lazy flags are selected between old and new.
+ * Shifts and rotates. A count is masked to 5 bits (6 with 64-bit operands); with a masked count of
+ * 0 no flag changes, which for a count in CL is a choice made at run time: the lazy flags are
+ * selected between old and new.
  */
 #include "guest/x86/tr_core.h"
 #include "guest/x86/x86_tr.h"
@@ -9,8 +10,8 @@
 /* The count operand: a constant, or CL's masked value. */
 struct count {
     bool is_const;
-    unsigned n;         /* constant */
-    ir_val v;           /* i8, masked; also set for a constant */
+    unsigned n; /* constant */
+    ir_val v;   /* i8, masked; also set for a constant */
 };
 
 static struct count get_count(struct tr *t, const struct x86_insn *i, unsigned opnd)
@@ -37,7 +38,8 @@ static ir_val widen(struct tr *t, ir_val v)
 }
 
 /* Note flags, or keep all of them when the count is 0. a, b: as for tr_cc, c unused. */
-static void cc_if_count(struct tr *t, const struct count *count, enum x86_cc op, unsigned size, ir_val a, ir_val b)
+static void cc_if_count(struct tr *t, const struct count *count, enum x86_cc op, unsigned size,
+                        ir_val a, ir_val b)
 {
     if (count->is_const) {
         if (count->n)
@@ -46,15 +48,19 @@ static void cc_if_count(struct tr *t, const struct count *count, enum x86_cc op,
     }
     ir_val zero = ir_const(t->b, IR_I8, 0);
     ir_val n = tr_c32(t, op == X86_CC_EFLAGS ? op : op + tr_log2(size));
-    ir_put(t->b, X86_SLOT_CC_A, ir_select(t->b, IR_EQ, count->v, zero, ir_get(t->b, X86_SLOT_CC_A), widen(t, a)));
+    ir_put(t->b, X86_SLOT_CC_A,
+           ir_select(t->b, IR_EQ, count->v, zero, ir_get(t->b, X86_SLOT_CC_A), widen(t, a)));
     if (b)
-        ir_put(t->b, X86_SLOT_CC_B, ir_select(t->b, IR_EQ, count->v, zero, ir_get(t->b, X86_SLOT_CC_B), widen(t, b)));
-    ir_put(t->b, X86_SLOT_CC_OP, ir_select(t->b, IR_EQ, count->v, zero, ir_get(t->b, X86_SLOT_CC_OP), n));
+        ir_put(t->b, X86_SLOT_CC_B,
+               ir_select(t->b, IR_EQ, count->v, zero, ir_get(t->b, X86_SLOT_CC_B), widen(t, b)));
+    ir_put(t->b, X86_SLOT_CC_OP,
+           ir_select(t->b, IR_EQ, count->v, zero, ir_get(t->b, X86_SLOT_CC_OP), n));
     t->cc = X86_CC_DYNAMIC;
     t->cf_val = IR_NO_VAL;
 }
 
-/* v of the operand's size in the type that shifts work in: counts up to 31 are legal for bytes and words, too. */
+/* v of the operand's size in the type that shifts work in: counts up to 31 are legal for bytes and
+ * words, too. */
 static ir_val to_shift_type(struct tr *t, ir_val v, bool is_signed)
 {
     if (ir_type_of(t->b, v) >= IR_I32)
@@ -74,13 +80,23 @@ static bool shift(struct tr *t, const struct x86_insn *i, enum ir_op op)
 
     r = ir_trunc(t->b, type, r);
     tr_rmw_end(t, i, &m, r);
-    cc_if_count(t, &c, op == IR_SHL ? X86_CC_SHL : X86_CC_SHR, i->opsize, r, ir_trunc(t->b, type, last));
+    cc_if_count(t, &c, op == IR_SHL ? X86_CC_SHL : X86_CC_SHR, i->opsize, r,
+                ir_trunc(t->b, type, last));
     return true;
 }
 
-bool tr_shl(struct tr *t, const struct x86_insn *i) { return shift(t, i, IR_SHL); }
-bool tr_shr(struct tr *t, const struct x86_insn *i) { return shift(t, i, IR_SHR); }
-bool tr_sar(struct tr *t, const struct x86_insn *i) { return shift(t, i, IR_SAR); }
+bool tr_shl(struct tr *t, const struct x86_insn *i)
+{
+    return shift(t, i, IR_SHL);
+}
+bool tr_shr(struct tr *t, const struct x86_insn *i)
+{
+    return shift(t, i, IR_SHR);
+}
+bool tr_sar(struct tr *t, const struct x86_insn *i)
+{
+    return shift(t, i, IR_SAR);
+}
 
 /* ---- double shifts ---- */
 
@@ -107,8 +123,8 @@ static void double_shift16(struct tr *t, const struct x86_insn *i, bool left, co
     cc_if_count(t, c, left ? X86_CC_SHL : X86_CC_SHR, 2, r, ir_trunc(t->b, IR_I16, last));
 }
 
-/* a shifted by n with the bits of b following, n in 0 .. width-1. The other shift is by width - n, done in two steps: 1, then
- * width - 1 - n, which is ~n within the width. */
+/* a shifted by n with the bits of b following, n in 0 .. width-1. The other shift is by width - n,
+ * done in two steps: 1, then width - 1 - n, which is ~n within the width. */
 static ir_val funnel(struct tr *t, ir_val a, ir_val b, ir_val n, bool left, unsigned width)
 {
     ir_val rest = ir_xori(t->b, n, width - 1);
@@ -137,14 +153,21 @@ static bool double_shift(struct tr *t, const struct x86_insn *i, bool left)
     return true;
 }
 
-bool tr_shld(struct tr *t, const struct x86_insn *i) { return double_shift(t, i, true); }
-bool tr_shrd(struct tr *t, const struct x86_insn *i) { return double_shift(t, i, false); }
+bool tr_shld(struct tr *t, const struct x86_insn *i)
+{
+    return double_shift(t, i, true);
+}
+bool tr_shrd(struct tr *t, const struct x86_insn *i)
+{
+    return double_shift(t, i, false);
+}
 
 /* ---- rotates ---- */
 
-/* After a rotate that gave r: CF is cf (i32 0 or 1), OF the top bit ^ CF (left) or the two top bits' difference (right); the other
- * flags keep their values. Only if the count was not 0. */
-static void rotate_flags(struct tr *t, const struct count *c, unsigned size, ir_val r, ir_val cf, bool left)
+/* After a rotate that gave r: CF is cf (i32 0 or 1), OF the top bit ^ CF (left) or the two top
+ * bits' difference (right); the other flags keep their values. Only if the count was not 0. */
+static void rotate_flags(struct tr *t, const struct count *c, unsigned size, ir_val r, ir_val cf,
+                         bool left)
 {
     unsigned top = size * 8 - 1;
 
@@ -163,7 +186,8 @@ static void rotate_flags(struct tr *t, const struct count *c, unsigned size, ir_
 }
 
 /* The rotate itself with a count of any size. */
-static ir_val rotate_value(struct tr *t, ir_val v, const struct count *c, unsigned size, enum ir_op op)
+static ir_val rotate_value(struct tr *t, ir_val v, const struct count *c, unsigned size,
+                           enum ir_op op)
 {
     unsigned width = size * 8;
 
@@ -178,19 +202,30 @@ static bool rotate(struct tr *t, const struct x86_insn *i, bool left)
     struct tr_rmw m;
     ir_val v = tr_rmw_begin(t, i, 0, &m);
     ir_val r = rotate_value(t, v, &c, i->opsize, left ? IR_ROL : IR_ROR);
-    ir_val cf = ir_trunc(t->b, IR_I32, ir_extract(t->b, widen(t, r), left ? 0 : i->opsize * 8 - 1, 1));
+    ir_val cf =
+        ir_trunc(t->b, IR_I32, ir_extract(t->b, widen(t, r), left ? 0 : i->opsize * 8 - 1, 1));
 
     tr_rmw_end(t, i, &m, r);
     rotate_flags(t, &c, i->opsize, r, cf, left);
     return true;
 }
 
-bool tr_rol(struct tr *t, const struct x86_insn *i) { return rotate(t, i, true); }
-bool tr_ror(struct tr *t, const struct x86_insn *i) { return rotate(t, i, false); }
+bool tr_rol(struct tr *t, const struct x86_insn *i)
+{
+    return rotate(t, i, true);
+}
+bool tr_ror(struct tr *t, const struct x86_insn *i)
+{
+    return rotate(t, i, false);
+}
 
 /* ---- rotates through carry ---- */
 
-enum { RC_SIZE = 15, RC_LEFT = 16, RC_CARRY = 32 };     /* how the helpers' last argument is made; the count lies above */
+enum {
+    RC_SIZE = 15,
+    RC_LEFT = 16,
+    RC_CARRY = 32
+}; /* how the helpers' last argument is made; the count lies above */
 
 /* The (width+1)-bit rotate of cf:v. Returns v, sets *cf. */
 static uint64_t rotate_carry(uint64_t v, unsigned what, unsigned *cf)
@@ -205,7 +240,8 @@ static uint64_t rotate_carry(uint64_t v, unsigned what, unsigned *cf)
     return (uint64_t)x & BITS(width - 1, 0);
 }
 
-static uint64_t do_rotate_carry(struct x86_cpu *x, uint64_t v, uint64_t cf, uint64_t what, uint64_t count)
+static uint64_t do_rotate_carry(struct x86_cpu *x, uint64_t v, uint64_t cf, uint64_t what,
+                                uint64_t count)
 {
     unsigned carry = (unsigned)cf & 1;
     uint64_t r = rotate_carry(v, ((uint32_t)what & 63) | (unsigned)(count & 63) << 8, &carry);
@@ -213,10 +249,12 @@ static uint64_t do_rotate_carry(struct x86_cpu *x, uint64_t v, uint64_t cf, uint
     return what & RC_CARRY ? carry : r;
 }
 
-static const struct helper h_rotate_carry = { "x86_rotate_carry", (helper_fn *)do_rotate_carry, "i64 i64 i32 i32 i32", HELPER_PURE };
+static const struct helper h_rotate_carry = { "x86_rotate_carry", (helper_fn *)do_rotate_carry,
+                                              "i64 i64 i32 i32 i32", HELPER_PURE };
 
 /* By 1, inline. */
-static ir_val rotate_carry_1(struct tr *t, ir_val v, ir_val cf, unsigned size, bool left, ir_val *ret_cf)
+static ir_val rotate_carry_1(struct tr *t, ir_val v, ir_val cf, unsigned size, bool left,
+                             ir_val *ret_cf)
 {
     unsigned top = size * 8 - 1;
     ir_val wide = widen(t, v), carry = widen(t, cf);
@@ -240,7 +278,8 @@ static bool rotate_through(struct tr *t, const struct x86_insn *i, bool left)
         unsigned what = i->opsize | (left ? RC_LEFT : 0);
         ir_val wide = widen(t, v), n = ir_zext(t->b, IR_I32, c.v);
         r = tr_call(t, &h_rotate_carry, wide, cf, tr_c32(t, what), n);
-        new_cf = ir_trunc(t->b, IR_I32, tr_call(t, &h_rotate_carry, wide, cf, tr_c32(t, what | RC_CARRY), n));
+        new_cf = ir_trunc(t->b, IR_I32,
+                          tr_call(t, &h_rotate_carry, wide, cf, tr_c32(t, what | RC_CARRY), n));
     }
     r = ir_trunc(t->b, tr_type(i->opsize), r);
     tr_rmw_end(t, i, &m, r);
@@ -248,5 +287,11 @@ static bool rotate_through(struct tr *t, const struct x86_insn *i, bool left)
     return true;
 }
 
-bool tr_rcl(struct tr *t, const struct x86_insn *i) { return rotate_through(t, i, true); }
-bool tr_rcr(struct tr *t, const struct x86_insn *i) { return rotate_through(t, i, false); }
+bool tr_rcl(struct tr *t, const struct x86_insn *i)
+{
+    return rotate_through(t, i, true);
+}
+bool tr_rcr(struct tr *t, const struct x86_insn *i)
+{
+    return rotate_through(t, i, false);
+}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory operands of the x86 translator: effective and linear addresses, segment checks, loads and stores, the stack.
- * While no segment is out of the ordinary (X86_MODE_LIMITS clear) no check is emitted; with it every access goes through
- * do_check_seg(). (Intel SDM volume 1 section 3.7, volume 3 chapter 5.)
+ * Memory operands of the x86 translator: effective and linear addresses, segment checks, loads and
+ * stores, the stack. While no segment is out of the ordinary (X86_MODE_LIMITS clear) no check is
+ * emitted; with it every access goes through do_check_seg(). (Intel SDM volume 1 section 3.7,
+ * volume 3 chapter 5.)
  */
 #include "guest/x86/tr_core.h"
 
@@ -18,7 +19,7 @@ static ir_val sum_address(struct tr *t, const struct x86_mem *m, unsigned size)
         return ir_const(t->b, tr_type(size), m->disp);
     if (!index)
         return ir_addi(t->b, base, m->disp);
-    if (m->disp != (int32_t)m->disp)        /* POP [rsp+x] moves the displacement */
+    if (m->disp != (int32_t)m->disp) /* POP [rsp+x] moves the displacement */
         return ir_addi(t->b, ir_lea(t->b, base, index, m->scale, 0), m->disp);
     return ir_lea(t->b, base, index, m->scale, (int32_t)m->disp);
 }
@@ -32,12 +33,9 @@ ir_val tr_ea(struct tr *t, const struct x86_insn *i)
         return tr_c64(t, (int64_t)(i->addrsize == 4 ? (uint32_t)ea : ea));
     }
     switch (i->addrsize) {
-    case 8:
-        return sum_address(t, m, 8);
-    case 4:
-        return ir_zext(t->b, IR_I64, sum_address(t, m, 4));
-    default:
-        return ir_zext(t->b, IR_I64, ir_andi(t->b, sum_address(t, m, 4), 0xffff));
+    case 8: return sum_address(t, m, 8);
+    case 4: return ir_zext(t->b, IR_I64, sum_address(t, m, 4));
+    default: return ir_zext(t->b, IR_I64, ir_andi(t->b, sum_address(t, m, 4), 0xffff));
     }
 }
 
@@ -62,8 +60,10 @@ ir_val tr_seg(struct tr *t, unsigned seg, ir_val ea)
     return ir_zext(t->b, IR_I64, ir_trunc(t->b, IR_I32, ea));
 }
 
-/* May [ea, ea+size) of segment s be accessed so? Real mode has no types: its segments are readable and writable. */
-static bool segment_allows(const struct x86_cpu *x, const struct x86_seg *s, uint64_t ea, unsigned size, bool write)
+/* May [ea, ea+size) of segment s be accessed so? Real mode has no types: its segments are readable
+ * and writable. */
+static bool segment_allows(const struct x86_cpu *x, const struct x86_seg *s, uint64_t ea,
+                           unsigned size, bool write)
 {
     bool real = !(x->cr0 & X86_CR0_PE) || x->eflags & X86_VM;
     uint64_t last = ea + size - 1;
@@ -71,7 +71,7 @@ static bool segment_allows(const struct x86_cpu *x, const struct x86_seg *s, uin
     if (s->null)
         return false;
     if (!real && s->flags & X86_SEG_CODE && (write || !(s->flags & X86_SEG_W)))
-        return false;           /* code: bit 1 means readable, and it is never writable */
+        return false; /* code: bit 1 means readable, and it is never writable */
     if (!real && write && !(s->flags & X86_SEG_W))
         return false;
     if (!(s->flags & X86_SEG_CODE) && s->flags & X86_SEG_E && !real) {
@@ -87,19 +87,29 @@ void x86_check_seg(struct x86_cpu *x, unsigned seg, uint64_t ea, unsigned size, 
         x86_raise_error(x, seg == X86_SS ? X86_SS_VEC : X86_GP, 0);
 }
 
-enum { CHECK_SEG = 7, CHECK_WRITE = 8, CHECK_SIZE_SHIFT = 4 };  /* how do_check_seg's last argument is made */
+enum {
+    CHECK_SEG = 7,
+    CHECK_WRITE = 8,
+    CHECK_SIZE_SHIFT = 4
+}; /* how do_check_seg's last argument is made */
 
 static void do_check_seg(struct x86_cpu *x, uint64_t ea, uint64_t what)
 {
     x86_check_seg(x, what & CHECK_SEG, ea, (uint32_t)what >> CHECK_SIZE_SHIFT, what & CHECK_WRITE);
 }
 
-static const struct helper h_check_seg = { "x86_check_seg", (helper_fn *)do_check_seg, "- i64 i32", 0 };
+static const struct helper h_check_seg = { "x86_check_seg", (helper_fn *)do_check_seg, "- i64 i32",
+                                           0 };
 
 ir_val tr_seg_addr(struct tr *t, unsigned seg, ir_val ea, unsigned size, enum cpu_access access)
 {
-    if (t->code != 64 && t->mode & X86_MODE_LIMITS) {
-        unsigned what = seg | (access == CPU_WRITE ? CHECK_WRITE : 0) | MAX(size, 1u) << CHECK_SIZE_SHIFT;
+    /* a code segment is never writable, however flat (real mode has no types) */
+    bool write_cs =
+        seg == X86_CS && access == CPU_WRITE && t->mode & X86_MODE_PE && !(t->mode & X86_MODE_VM);
+
+    if (t->code != 64 && (t->mode & X86_MODE_LIMITS || write_cs)) {
+        unsigned what =
+            seg | (access == CPU_WRITE ? CHECK_WRITE : 0) | MAX(size, 1u) << CHECK_SIZE_SHIFT;
         tr_call(t, &h_check_seg, ea, tr_c32(t, (int32_t)what), IR_NO_VAL, IR_NO_VAL);
     }
     return tr_seg(t, seg, ea);
@@ -112,10 +122,12 @@ ir_val tr_addr(struct tr *t, const struct x86_insn *i, unsigned size, enum cpu_a
 
 /* ---- access ---- */
 
-/* Under alignment checking (CR0.AM, EFLAGS.AC, CPL 3) every access of 2 to 8 bytes must be aligned. */
+/* Under alignment checking (CR0.AM, EFLAGS.AC, CPL 3) every access of 2 to 8 bytes must be aligned.
+ */
 static unsigned mem_flags(const struct tr *t, unsigned size_log2)
 {
-    return size_log2 | (t->mode & X86_MODE_AC && size_log2 >= 1 && size_log2 <= 3 ? IR_MEM_ALIGN : 0);
+    return size_log2 |
+           (t->mode & X86_MODE_AC && size_log2 >= 1 && size_log2 <= 3 ? IR_MEM_ALIGN : 0);
 }
 
 ir_val tr_load(struct tr *t, enum ir_type type, ir_val linear, unsigned size_log2)
@@ -126,6 +138,27 @@ ir_val tr_load(struct tr *t, enum ir_type type, ir_val linear, unsigned size_log
 void tr_store(struct tr *t, ir_val linear, ir_val v, unsigned size_log2)
 {
     ir_st(t->b, linear, 0, v, mem_flags(t, size_log2));
+}
+
+ir_val tr_atomic(struct tr *t, enum ir_op op, ir_val addr, ir_val b, ir_val c)
+{
+    enum ir_type type = ir_type_of(t->b, b);
+    unsigned log2 = tr_log2(ir_type_bits[type] / 8);
+    ir_val old, v;
+
+    if (!t->req->slow)
+        return ir_atomic(t->b, op, addr, b, c);
+    old = tr_load(t, type, addr, log2);
+    switch (op) {
+    case IR_AT_XCHG: v = b; break;
+    case IR_AT_ADD: v = ir_add(t->b, old, b); break;
+    case IR_AT_AND: v = ir_and(t->b, old, b); break;
+    case IR_AT_OR: v = ir_or(t->b, old, b); break;
+    case IR_AT_XOR: v = ir_xor(t->b, old, b); break;
+    default: v = ir_select(t->b, IR_EQ, old, b, c, old); break;
+    }
+    tr_store(t, addr, v, log2);
+    return old;
 }
 
 /* ---- stack ---- */

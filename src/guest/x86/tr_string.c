@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MOVS, STOS, LODS, CMPS, SCAS. One element is translated inline; with REP a helper (help_string.c) does as much as it can and says
- * whether it finished; if not, the region leaves with the pc on the instruction, so that interrupts are taken between elements.
- * INS and OUTS are in tr_sys*.c.
+ * MOVS, STOS, LODS, CMPS, SCAS. One element is translated inline; with REP a helper (help_string.c)
+ * does as much as it can and says whether it finished; if not, the region leaves with the pc on the
+ * instruction, so that interrupts are taken between elements. INS and OUTS are in tr_sys*.c.
  */
 #include "guest/x86/help_string.h"
 #include "guest/x86/tr_core.h"
 #include "guest/x86/x86_tr.h"
 
 /* Linear address of [seg:reg], reg cut to the address size. */
-static ir_val string_addr(struct tr *t, const struct x86_insn *i, unsigned seg, unsigned reg, enum cpu_access access)
+static ir_val string_addr(struct tr *t, const struct x86_insn *i, unsigned seg, unsigned reg,
+                          enum cpu_access access)
 {
-    return tr_seg_addr(t, seg, ir_zext(t->b, IR_I64, tr_reg(t, i->addrsize, reg)), i->opsize, access);
+    return tr_seg_addr(t, seg, ir_zext(t->b, IR_I64, tr_reg(t, i->addrsize, reg)), i->opsize,
+                       access);
 }
 
 static ir_val source_addr(struct tr *t, const struct x86_insn *i)
@@ -38,10 +40,12 @@ static void advance(struct tr *t, const struct x86_insn *i, unsigned reg)
 static bool repeat(struct tr *t, const struct x86_insn *i, const struct helper *h)
 {
     unsigned done = ir_new_label(t->b);
-    uint32_t what = tr_log2(i->opsize) | tr_log2(i->addrsize) << STRING_ADDR_SHIFT | (uint32_t)i->mem.seg << STRING_SEG_SHIFT |
-                    (i->rep == 0xf2 ? STRING_REPNE : 0) | (t->mode & X86_MODE_TF ? STRING_ONE : 0) | (t->code == 64 ? STRING_CODE64 : 0);
+    uint32_t what = tr_log2(i->opsize) | tr_log2(i->addrsize) << STRING_ADDR_SHIFT |
+                    (uint32_t)i->mem.seg << STRING_SEG_SHIFT | (i->rep == 0xf2 ? STRING_REPNE : 0) |
+                    (t->mode & X86_MODE_TF ? STRING_ONE : 0) | (t->code == 64 ? STRING_CODE64 : 0);
 
-    ir_brcondi(t->b, IR_NE, tr_call(t, h, tr_c32(t, (int32_t)what), IR_NO_VAL, IR_NO_VAL, IR_NO_VAL), 0, done);
+    ir_brcondi(t->b, IR_NE,
+               tr_call(t, h, tr_c32(t, (int32_t)what), IR_NO_VAL, IR_NO_VAL, IR_NO_VAL), 0, done);
     if (t->mode & X86_MODE_TF) {
         tr_jump(t, t->pc);
     } else {
@@ -77,7 +81,8 @@ bool tr_lods(struct tr *t, const struct x86_insn *i)
 {
     if (i->rep)
         return repeat(t, i, &x86_h_rep_lods);
-    tr_set_reg(t, i->opsize, X86_RAX, tr_load(t, tr_type(i->opsize), source_addr(t, i), tr_log2(i->opsize)));
+    tr_set_reg(t, i->opsize, X86_RAX,
+               tr_load(t, tr_type(i->opsize), source_addr(t, i), tr_log2(i->opsize)));
     advance(t, i, X86_RSI);
     return true;
 }
