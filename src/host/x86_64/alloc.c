@@ -11,6 +11,9 @@
 
 void alloc_label(struct cg *c)
 {
+    for (unsigned r = 0; r < REG_COUNT; r++)
+        for (unsigned v = c->head[r]; v; v = c->val[v].next)
+            c->val[v].loc = LOC_NONE;
     memset(c->head, 0, sizeof(c->head));
     memset(c->spill_used, 0, sizeof(c->spill_used));
     c->pend_count = 0;
