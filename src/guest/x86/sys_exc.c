@@ -4,6 +4,7 @@
  * and what ends a halt. The way through the IDT is in sys_gate.c. SDM volume 3A chapter 6.
  */
 #include "base/log.h"
+#include "guest/x86/decode.h"
 #include "guest/x86/sys.h"
 
 enum { DELIVERING_NONE = -1, DELIVERING_BENIGN = 256 };
@@ -21,6 +22,7 @@ void x86_record(struct x86_cpu *x, int vector, uint32_t error, bool has_error)
     x->exc_has_error = has_error;
     x->exc_software = false;
     x->exc_icebp = false;
+    x->exc_noncanonical = false;
 }
 
 _Noreturn void x86_raise_error(struct x86_cpu *x, int vector, uint32_t error)
@@ -139,11 +141,39 @@ static void prepare_debug(struct x86_cpu *x, struct x86_event *ev)
         ev->rip = x->exc_next_rip;
 }
 
+/* A non-canonical address is #SS(0) when the access went through SS: the walk cannot tell, so the instruction at rip is looked at
+ * again. Stack operations without a memory operand, and operands based on rSP or rBP. */
+static bool through_ss(struct x86_cpu *x)
+{
+    struct x86_insn i;
+    uint8_t buf[X86_INSN_MAX];
+    unsigned n = cpu_fetch(&x->c, x->rip, buf, sizeof(buf));
+    int64_t from_rsp = (int64_t)(x->exc_cr2 - x->gpr[X86_RSP]);
+
+    if (x86_decode(&i, buf, n, 64, ~UINT64_C(0)) != X86_DECODE_OK)
+        return false;
+    for (unsigned k = 0; k < i.nops; k++)
+        if (i.opnd[k].kind == X86_K_MEM && i.mem.seg != X86_SS)
+            return from_rsp >= -16 && from_rsp <= 0 && i.mem.base == X86_NO_REG;
+    return true; /* no memory operand at all: PUSH, POP, RET, LEAVE and the like */
+}
+
+static void fix_non_canonical(struct x86_cpu *x)
+{
+    x->exc_noncanonical = false;
+    if (x86_code64(x) && through_ss(x))
+        x86_record(x, X86_SS_VEC, 0, true);
+    else
+        x86_record(x, X86_GP, 0, true); /* the fetch may have recorded something */
+}
+
 void x86_deliver(struct cpu *cpu)
 {
     struct x86_cpu *x = x86_of(cpu);
     struct x86_event ev;
 
+    if (x->exc_noncanonical)
+        fix_non_canonical(x);
     if (x->exc_vector == X86_PF_VEC && !x->exc_software)
         x->cr2 = x->exc_cr2;
     if (!combine(x)) {

@@ -191,8 +191,10 @@ static bool store_table(struct tr *t, const struct x86_insn *i, unsigned base)
     ir_val at, v = system_field(t, base), limit = system_field(t, base + 1);
 
     at = tr_addr(t, i, size + 2, CPU_WRITE);
-    if (!t->req->slow)
-        ir_xlate(t->b, ir_addi(t->b, at, size + 1), 0, IR_MEM_WRITE); /* both pages, before the first store */
+    if (!t->req->slow) { /* both pages, before the first store */
+        ir_xlate(t->b, at, 0, IR_MEM_WRITE);
+        ir_xlate(t->b, ir_addi(t->b, at, size + 1), 0, IR_MEM_WRITE);
+    }
     tr_store(t, at, ir_trunc(t->b, IR_I16, limit), 1);
     tr_store(t, ir_addi(t->b, at, 2), size == 8 ? v : ir_trunc(t->b, IR_I32, v), size == 8 ? 3 : 2);
     return true;

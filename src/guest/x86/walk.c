@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Page walks: 32-bit, PAE, and 4-level long-mode tables, with NX, WP, SMEP, SMAP, reserved bits, accessed and dirty bits.
- * SDM volume 3A chapter 4. This is the soft TLB's miss path. Non-canonical addresses are reported as #GP(0), also for stack
- * accesses by translated code, where hardware raises #SS(0) (transfers and event delivery check by themselves).
+ * SDM volume 3A chapter 4. This is the soft TLB's miss path. Non-canonical addresses are recorded as #GP(0);
+ * x86_deliver turns that into #SS(0) where the access went through SS.
  */
 #include "base/log.h"
 #include "guest/x86/sys.h"
@@ -258,8 +258,11 @@ bool x86_walk(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, b
     if (!x86_lma(x))
         w.va = (uint32_t)va; /* an access across 4 GiB wraps */
     else if (!x86_canonical(va)) {
-        if (!probe)
+        if (!probe) {
             x86_record(x, X86_GP, 0, true);
+            x->exc_noncanonical = access != CPU_EXEC && x->delivering < 0;
+            x->exc_cr2 = va;
+        }
         return false;
     }
     return walk_paged(&w, probe, ret);

@@ -233,6 +233,7 @@ struct x86_cpu {
     bool exc_has_error;
     bool exc_software;     /* INT n, INT3, INTO: DPL is checked, next_rip is pushed */
     bool exc_icebp;        /* INT1: a trap without DPL check */
+    bool exc_noncanonical;   /* #GP by a non-canonical address: may have to be #SS */
     uint64_t exc_cr2;      /* for #PF */
     uint64_t exc_dr6;      /* for #DB: bits to set */
     uint64_t exc_next_rip; /* software interrupts and traps: the rip to push */
