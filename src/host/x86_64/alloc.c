@@ -647,8 +647,9 @@ void put_slot(struct cg *c, unsigned slot, unsigned v)
         put_pinned(c, r, v);
         return;
     }
-    if (k < c->pend_count ? c->pend[k].val == v : x->home == slot && x->loc != LOC_NONE)
-        return; /* holds it already */
+    if (k < c->pend_count ? c->pend[k].val == v && c->val[c->i].deferred
+                          : x->home == slot && x->loc != LOC_NONE)
+        return; /* holds it already, and no later PUT ends the wait */
     home_lost(c, slot, v);
     pend_drop(c, slot);
     if (c->val[c->i].deferred && c->pend_count < PEND_MAX && c->slots[slot].type <= IR_I64) {
