@@ -16,9 +16,11 @@ void alloc_label(struct cg *c)
             c->val[v].loc = LOC_NONE;
     memset(c->head, 0, sizeof(c->head));
     memset(c->spill_used, 0, sizeof(c->spill_used));
+    memset(c->spill_freed, 0, sizeof(c->spill_freed));
+    c->any_freed = false;
     c->pend_count = 0;
     c->homed_count = 0;
-    c->locked = 0;
+    c->locked = c->released = 0;
     as_flags_lost(&c->as);
 }
 
@@ -56,8 +58,10 @@ static void unbind(struct cg *c, unsigned v)
 
 static void spill_free(struct cg *c, struct val *x)
 {
-    if (x->spill >= 0)
-        c->spill_used[x->spill / 64] &= ~BIT(x->spill % 64);
+    if (x->spill >= 0) { /* reused from the next insn on: this one may still read it */
+        c->spill_freed[x->spill / 64] |= BIT(x->spill % 64);
+        c->any_freed = true;
+    }
     x->spill = -1;
 }
 
@@ -69,6 +73,18 @@ static void release(struct cg *c, unsigned v)
         unbind(c, v);
     spill_free(c, x);
     x->loc = LOC_NONE;
+}
+
+void alloc_insn(struct cg *c)
+{
+    c->locked = c->released = 0;
+    if (!c->any_freed)
+        return;
+    for (unsigned k = 0; k < SPILL_COUNT / 64; k++) {
+        c->spill_used[k] &= ~c->spill_freed[k];
+        c->spill_freed[k] = 0;
+    }
+    c->any_freed = false;
 }
 
 void val_drop(struct cg *c, unsigned v)
@@ -151,23 +167,20 @@ static bool home_add(struct cg *c, unsigned v, unsigned slot)
 /* The slot's memory is about to change: what lives only there is loaded. */
 static void home_lost(struct cg *c, unsigned slot, unsigned except)
 {
-    unsigned n = 0, count = c->homed_count;
-
-    for (unsigned k = 0; k < count; k++) {
+    for (unsigned k = 0; k < c->homed_count; k++) {
         unsigned v = c->homed[k];
         struct val *x = &c->val[v];
 
-        if (x->loc == LOC_NONE || x->home == NOSLOT || (x->last <= c->i && v != except))
+        if (x->home != slot || v == except)
             continue;
-        if (x->home == slot && v != except) {
-            if (x->loc == LOC_SLOT)
-                use_reg(c, v);
+        if (x->loc == LOC_SLOT && x->last > c->i) {
+            use_reg(c, v);
             x->home = NOSLOT;
+            k = UINT32_MAX; /* eviction may have changed the list: again */
             continue;
         }
-        c->homed[n++] = (uint16_t)v;
+        x->home = NOSLOT;
     }
-    c->homed_count = n;
 }
 
 /* ---- eviction ---- */
@@ -303,7 +316,7 @@ static void vacate(struct cg *c, unsigned r, unsigned except)
         next = x->next;
         if (v == except || x->last <= c->i)
             continue;
-        for (uint32_t m = set & ~c->locked; m; m &= m - 1) {
+        for (uint32_t m = set & ~(c->locked | c->released); m; m &= m - 1) {
             unsigned t = (unsigned)__builtin_ctz(m);
 
             if (!c->head[t]) {
@@ -439,8 +452,10 @@ void args_done(struct cg *c)
 
         if (x->last > c->i || x->loc == LOC_NONE)
             continue;
-        if (x->loc == LOC_REG)
+        if (x->loc == LOC_REG) {
             c->locked &= ~(1u << x->reg);
+            c->released |= 1u << x->reg;
+        }
         release(c, n->arg[k]);
     }
 }
@@ -505,6 +520,7 @@ void def_in(struct cg *c, unsigned r, unsigned zbits)
 {
     unsigned h = c->val[c->i].hint;
 
+    c->locked |= 1u << r;
     if (h != NOREG && h != r) {
         vacate(c, h, 0);
         move(c, h, r);

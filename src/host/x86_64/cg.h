@@ -102,7 +102,9 @@ struct cg {
     unsigned val_cap;
     uint16_t head[REG_COUNT]; /* values in a register, 0 ends */
     uint32_t locked;         /* registers the insn in work uses */
-    uint64_t spill_used[SPILL_COUNT / 64];
+    uint32_t released;       /* no longer, but it has not read them yet: may only take the result */
+    uint64_t spill_used[SPILL_COUNT / 64], spill_freed[SPILL_COUNT / 64];
+    bool any_freed;
     struct { uint16_t slot, val; } pend[PEND_MAX];
     unsigned pend_count;
     uint16_t homed[HOME_MAX]; /* values that have a home; may name dead ones */
@@ -169,6 +171,7 @@ static inline unsigned type_size(unsigned type)
 /* ---- alloc.c ---- */
 void alloc_begin(struct cg *c);
 void alloc_label(struct cg *c); /* forgets all values: an IR block begins */
+void alloc_insn(struct cg *c);  /* the next insn begins */
 void scan(struct cg *c);        /* backward: last uses, hints, deferred PUTs, what the region needs */
 bool live_after(const struct cg *c, unsigned v);
 /* The value in some register (loaded, locked for this insn). */

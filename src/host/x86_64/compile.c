@@ -194,7 +194,7 @@ static bool emit_insns(struct cg *c)
             continue;
         if (!room(c))
             return false;
-        c->locked = 0;
+        alloc_insn(c);
         host_op_of(n->op)->emit(c, n);
         args_done(c);
         if (x->last <= c->i && x->loc != LOC_NONE)
