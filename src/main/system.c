@@ -6,6 +6,7 @@
 #include "main/options.h"
 
 #include "base/alloc.h"
+#include "base/bits.h"
 #include "chardev/chardev.h"
 #include "loop/loop.h"
 
@@ -17,22 +18,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
 struct ending {
     struct vm *vm;
     const char *program;
     int fd; /* signalfd */
 };
-
-static void signal_came(void *opaque, unsigned revents)
-{
-    struct ending *e = opaque;
-    struct signalfd_siginfo si;
-    if (read(e->fd, &si, sizeof si) != (ssize_t)sizeof si)
-        return;
-    fprintf(stderr, "%s: terminating on signal %u from pid %u\n", e->program, si.ssi_signo,
-            si.ssi_pid);
-    vm_request_shutdown(e->vm, VM_HOST_SIGNAL);
-}
 
 /* The terminal must not stay in raw mode when we die of a bug. */
 static void fatal_signal(int sig)
@@ -42,16 +34,37 @@ static void fatal_signal(int sig)
     raise(sig);
 }
 
+static sigset_t ending_set(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
+        sigaddset(&set, ending_signals[i]);
+    return set;
+}
+
+/* The first signal asks for a clean end; a second one is not asked twice. */
+static void signal_came(void *opaque, unsigned revents)
+{
+    struct ending *e = opaque;
+    struct signalfd_siginfo si;
+    sigset_t set = ending_set();
+    if (read(e->fd, &si, sizeof si) != (ssize_t)sizeof si)
+        return;
+    fprintf(stderr, "%s: terminating on signal %u from pid %u\n", e->program, si.ssi_signo,
+            si.ssi_pid);
+    for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
+        signal(ending_signals[i], fatal_signal);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    vm_request_shutdown(e->vm, VM_HOST_SIGNAL);
+}
+
 static bool catch_signals(struct ending *e, struct error *err)
 {
     static const int fatal[] = { SIGABRT, SIGBUS, SIGILL, SIGFPE };
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    sigset_t set = ending_set();
     signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(fatal); i++) {
         struct sigaction old;
         if (sigaction(fatal[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
             signal(fatal[i], fatal_signal);
