@@ -310,6 +310,10 @@ void emit_deposit(struct cg *c, const struct ir_insn *n)
     if ((!pos && (len == 8 || len == 16)) || (pos == 8 && len == 8 && n->type >= IR_I32)) {
         r = use_reg(c, b);
         cache(c, a);
+        if (pos && c->val[a].loc == LOC_REG && c->val[a].reg == r) { /* mov ch, cl: both are one */
+            deposit_general(c, n, pos, len);
+            return;
+        }
         d = def_tied(c, a, op_avoid(c, a, rm_reg(r)), zb);
         if (!pos && len == 16) {
             as_op(&c->as, 0x8b | OP_66, d, rm_reg(r));
