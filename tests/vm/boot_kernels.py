@@ -12,7 +12,13 @@ KNOWN = [re.compile(l) for l in
          if l and not l.startswith('#')]
 
 
-def boot(show, flavour):
+# What the kernel says when the host took the processor away while it measured one clock by another. Any
+# emulator's guest says so on a busy machine; a fault of ours would say so every time.
+TIMING = re.compile(r'calibrat|TSC.*(unstable|skew)|clocksource: .*(unstable|skew)|rcu:.*stall|hrtimer: interrupt took')
+TRIES = 4
+
+
+def boot(show, flavour, last):
     with show(Machine(boot_argv(guest_file(flavour)))) as m:
         m.expect(r'Hello from Linux (\S+) on x86_64', 240)
         m.expect(PROMPT)
@@ -21,15 +27,20 @@ def boot(show, flavour):
         warnings = [re.sub(r'^<\d+>(\[ *[\d.]+\] )?', '', l) for l in log.splitlines()
                     if l.startswith('<')]
         new = [w for w in warnings if not any(k.search(w) for k in KNOWN)]
+        if new and not last and all(TIMING.search(w) for w in new):
+            return False
         if new:
             raise Failure(f'{flavour}: warnings that QEMU\'s guest does not have:\n  ' + '\n  '.join(new))
         m.send('poweroff -f\n')
         check(f'{flavour}: exit status', m.wait(60), 0)
+    return True
 
 
 def test(show):
     for flavour in ('cloud', 'amd64'):
-        boot(show, flavour)
+        for n in range(TRIES):
+            if boot(show, flavour, n == TRIES - 1):
+                break
 
 
 main(test)
