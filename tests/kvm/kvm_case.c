@@ -520,7 +520,9 @@ static void gen_system(struct maker *m)
     s->gpr[6] = real_like(m) ? 0x40 : DATA + 0x40;
     switch (rnd(12)) {
     case 0: s->gpr[0] = one_in(2) ? random_selector(m) : G_LDT << 3; EMIT(m, 0x0f, 0x00, 0xd0); break;       /* lldt */
-    case 1: s->gpr[0] = one_in(2) || (m->lma && !case_wild) ? random_selector(m) : G_TSS_B << 3; EMIT(m, 0x0f, 0x00, 0xd8); break;     /* ltr */
+    case 1: /* ltr; in long mode the upper half of these descriptors is another one */
+        s->gpr[0] = m->lma && !case_wild ? (one_in(2) ? G_LDT << 3 : rnd(G_TSS) << 3) : one_in(2) ? random_selector(m) : G_TSS_B << 3;
+        EMIT(m, 0x0f, 0x00, 0xd8); break;     /* ltr */
     case 2: opsize(m); EMIT(m, 0x0f, 0x00, (uint8_t)(0xc0 | rnd(2) << 3)); break;                            /* sldt, str */
     case 3: opsize(m); EMIT(m, 0x0f, 0x01, 0xe0); break;                                                     /* smsw */
     case 4: s->gpr[0] = rnd(16); EMIT(m, 0x0f, 0x01, 0xf0); break;                                           /* lmsw */
@@ -534,8 +536,8 @@ static void gen_system(struct maker *m)
     case 8: { /* mov cr, eax with one bit changed */
         unsigned n = cr[rnd(4)];
         uint64_t old = n == 0 ? s->cr0 : n == 2 ? s->cr2 : n == 3 ? s->cr3 : s->cr4;
-        static const uint8_t cr0_bits[] = { 0, 1, 2, 3, 16, 18, 29, 30, 31, 6 };
-        unsigned bit = n == 0 ? cr0_bits[rnd(ARRAY_SIZE(cr0_bits))] : n == 4 ? 2 + rnd(9) : rnd(n == 3 ? 12 : 64);
+        static const uint8_t cr0_bits[] = { 0, 1, 2, 3, 16, 18, 29, 30, 6, 31 };
+        unsigned bit = n == 0 ? cr0_bits[rnd(ARRAY_SIZE(cr0_bits) - !case_wild)] : n == 4 ? 2 + rnd(9) : rnd(n == 3 ? 12 : 64);
 
         s->gpr[0] = old ^ BIT(bit);
         EMIT(m, 0x0f, 0x22, (uint8_t)(0xc0 | n << 3));

@@ -44,6 +44,8 @@ static void compare_seg(const char *name, const struct seg_state *k, const struc
 
     snprintf(what, sizeof(what), "%s.sel", name);
     check(what, k->sel, o->sel);
+    if (!strcmp(name, "ss") && !(k->sel & 0xfffc) && !(o->sel & 0xfffc))
+        return; /* a null SS of 64-bit code: processors differ in what they keep, and nothing shows it */
     snprintf(what, sizeof(what), "%s.null", name);
     if (!tr)
         check(what, !usable, o->null || !(o->flags & 0x80));
