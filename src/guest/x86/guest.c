@@ -38,6 +38,7 @@ const struct ir_slot x86_slots[X86_SLOT_COUNT] = {
     [X86_SLOT_FTW] = SLOT("ftw", ftw, IR_I8, 0),
     ST(0), ST(1), ST(2), ST(3), ST(4), ST(5), ST(6), ST(7),
     [X86_SLOT_INHIBIT] = SLOT("inhibit", inhibit, IR_I8, 0),
+    [X86_SLOT_EVENTS] = SLOT("events", c.events, IR_I32, 0),
     LIMIT(0, "es"), LIMIT(1, "cs"), LIMIT(2, "ss"), LIMIT(3, "ds"), LIMIT(4, "fs"), LIMIT(5, "gs"),
 };
 

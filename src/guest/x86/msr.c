@@ -55,7 +55,9 @@ static bool find_quiet(const struct x86_cpu *x, uint32_t msr, uint64_t *ret)
 
 static uint64_t scaled(const struct x86_cpu *x)
 {
-    return (uint64_t)((unsigned __int128)(uint64_t)cpu_now_ns(&x->c) * x->tsc_hz / 1000000000u);
+    uint64_t ns = (uint64_t)cpu_now_ns(&x->c), s = ns / 1000000000u;
+
+    return s * x->tsc_hz + (ns - s * 1000000000u) * x->tsc_hz / 1000000000u; /* exact: the product stays below 2^63 */
 }
 
 uint64_t x86_tsc(struct x86_cpu *x)

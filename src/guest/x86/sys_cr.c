@@ -272,6 +272,7 @@ const struct helper x86_h_set_ac = { "x86_set_ac", (helper_fn *)h_set_ac, "- i32
 static void h_hlt(struct x86_cpu *x, uint64_t next)
 {
     x->rip = next;
+    x->inhibit = false;
     cpu_halt(&x->c);
 }
 const struct helper x86_h_hlt = { "x86_hlt", (helper_fn *)h_hlt, "- i64", HELPER_NO_RAISE };

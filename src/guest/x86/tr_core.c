@@ -260,6 +260,27 @@ void tr_jump(struct tr *t, gva_t target)
     ir_exit_jmp(t->b, target, flags);
 }
 
+bool tr_branch_later(struct tr *t, unsigned label, gva_t target)
+{
+    if (t->cc == X86_CC_DYNAMIC || t->sides == ARRAY_SIZE(t->side) || t->req->max_insns == 1 ||
+        t->mode & X86_MODE_TF)
+        return false;
+    t->side[t->sides].label = label;
+    t->side[t->sides].pc = t->pc;
+    t->side[t->sides++].target = target;
+    t->branch_open = true;
+    return true;
+}
+
+static void write_side_exits(struct tr *t)
+{
+    for (unsigned n = 0; n < t->sides; n++) {
+        ir_label(t->b, t->side[n].label);
+        t->pc = t->side[n].pc;
+        tr_jump(t, t->side[n].target);
+    }
+}
+
 void tr_jump_ind(struct tr *t, ir_val target, unsigned kind)
 {
     if (t->code != 64)
@@ -451,7 +472,15 @@ void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
             req->fault = true;
             return;
         }
+        if (t.branch_open && (r != X86_DECODE_OK || !(insn.flags_read & X86_IF_OSZAPC))) {
+            tr_jump(&t, t.pc);
+            break;
+        }
+        t.branch_open = false;
         ir_insn_start(ir, t.pc);
+        if (t.shadow)
+            ir_put(ir, X86_SLOT_INHIBIT, ir_const(ir, IR_I8, 0));
+        t.shadow = false;
         count++;
         unsigned len = r == X86_DECODE_OK ? insn.len : 1;
         req->size = (uint32_t)(t.pc - req->pc) + len;
@@ -463,8 +492,15 @@ void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
         else
             translate_one(&t, &insn);
         t.pc = t.next_pc;
-        if (!t.done && region_full(&t, count))
+        if (!t.done && region_full(&t, count)) {
+            if (t.shadow) { /* the run loop runs the next instruction alone */
+                tr_sync_rip(&t, t.pc);
+                ir_exit_loop(ir, IR_REASON_IRQ);
+                break;
+            }
             tr_jump(&t, t.pc);
+        }
     }
+    write_side_exits(&t);
     ir->guest_size = req->size;
 }

@@ -30,6 +30,16 @@ static bool end_same_mode(struct tr *t)
     return true;
 }
 
+/* The same after a change of mappings: the jump cache's entries carry the address space. */
+static bool end_remapped(struct tr *t)
+{
+    if (t->mode & (X86_MODE_TF | X86_MODE_BREAK) || t->req->max_insns == 1)
+        tr_end_irq(t);
+    else
+        tr_jump_ind(t, tr_c64(t, (int64_t)t->next_pc), IR_IND_JUMP);
+    return true;
+}
+
 /* ---- flags ---- */
 
 bool tr_cli(struct tr *t, const struct x86_insn *i)
@@ -42,24 +52,31 @@ bool tr_cli(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-/* The shadow covers one instruction, if interrupts were off: then the region ends in the run loop, which runs that one alone. */
+/* The shadow covers one instruction, if interrupts were off. The region goes on: nothing polls before the next instruction, at whose
+ * start the shadow ends. Only when an event waits already, the run loop is asked to look; it runs the next instruction alone. */
 bool tr_sti(struct tr *t, const struct x86_insn *i)
 {
+    bool alone = t->req->max_insns == 1 || t->mode & (X86_MODE_TF | X86_MODE_BREAK);
+    unsigned none;
     ir_val old;
-    unsigned was_on;
 
     if (cpl(t) > iopl(t)) {
         tr_raise(t, X86_GP);
         return true;
     }
-    was_on = ir_new_label(t->b);
     old = ir_get(t->b, X86_SLOT_EFLAGS);
-    ir_brcond(t->b, IR_TST, old, tr_c32(t, X86_IF), was_on);
-    ir_put(t->b, X86_SLOT_EFLAGS, ir_ori(t->b, ir_get(t->b, X86_SLOT_EFLAGS), X86_IF));
-    ir_put(t->b, X86_SLOT_INHIBIT, ir_const(t->b, IR_I8, 1));
+    ir_put(t->b, X86_SLOT_EFLAGS, ir_ori(t->b, old, X86_IF));
+    ir_put(t->b, X86_SLOT_INHIBIT, ir_trunc(t->b, IR_I8, ir_xori(t->b, ir_extract(t->b, old, 9, 1), 1)));
+    if (alone) {
+        tr_end_irq(t);
+        return true;
+    }
+    none = ir_new_label(t->b);
+    ir_brcondi(t->b, IR_EQ, ir_get(t->b, X86_SLOT_EVENTS), 0, none);
     tr_end_irq(t);
-    ir_label(t->b, was_on);
-    tr_jump(t, t->next_pc);
+    ir_label(t->b, none);
+    t->done = false;
+    t->shadow = true;
     return true;
 }
 
@@ -94,7 +111,7 @@ static uint32_t popf_mask(const struct tr *t, const struct x86_insn *i)
     return i->opsize == 2 ? mask & 0xffff : mask;
 }
 
-/* Inline when nothing changes that the mode word depends on and IF does not rise; otherwise the helper. */
+/* Inline when nothing changes that the mode word depends on, and IF does not rise while an event waits; otherwise the helper. */
 bool tr_popf(struct tr *t, const struct x86_insn *i)
 {
     enum { MODE_FLAGS = X86_TF | X86_NT | X86_IOPL | X86_AC };
@@ -110,8 +127,11 @@ bool tr_popf(struct tr *t, const struct x86_insn *i)
     f = i->opsize == 8 ? ir_trunc(t->b, IR_I32, f) : ir_zext(t->b, IR_I32, f);
     tr_add_sp(t, i->opsize);
     old = ir_get(t->b, X86_SLOT_EFLAGS);
-    /* IF going down needs no look at interrupts */
-    changed = ir_or(t->b, ir_andi(t->b, ir_xor(t->b, old, f), watched & MODE_FLAGS), ir_andi(t->b, ir_andc(t->b, f, old), watched & X86_IF));
+    changed = ir_andi(t->b, ir_xor(t->b, old, f), watched & MODE_FLAGS);
+    if (watched & X86_IF) {
+        ir_val rises = ir_extract(t->b, ir_andc(t->b, f, old), 9, 1);
+        changed = ir_or(t->b, changed, ir_and(t->b, ir_neg(t->b, rises), ir_get(t->b, X86_SLOT_EVENTS)));
+    }
     ir_val image = ir_andi(t->b, f, mask);
     ir_put(t->b, X86_SLOT_DF, ir_andi(t->b, f, X86_DF));
     tr_cc_flags(t, ir_andi(t->b, f, X86_ARITH));
@@ -180,11 +200,7 @@ bool tr_mov_cr_r(struct tr *t, const struct x86_insn *i)
     if (n != 0 && n != 3 && n != 4 && n != 8)
         return false;
     tr_call(t, &x86_h_write_cr, tr_c32(t, n), v, IR_NO_VAL, IR_NO_VAL);
-    if (n == 8)
-        tr_end_irq(t);
-    else
-        tr_end_next(t);
-    return true;
+    return n == 8 ? true : end_remapped(t);
 }
 
 bool tr_mov_r_dr(struct tr *t, const struct x86_insn *i)
@@ -231,8 +247,7 @@ bool tr_lmsw(struct tr *t, const struct x86_insn *i)
 bool tr_clts(struct tr *t, const struct x86_insn *i)
 {
     call0(t, &x86_h_clts);
-    tr_end_next(t);
-    return true;
+    return end_remapped(t);
 }
 
 /* ---- TLB and caches ---- */
@@ -240,8 +255,7 @@ bool tr_clts(struct tr *t, const struct x86_insn *i)
 bool tr_invlpg(struct tr *t, const struct x86_insn *i)
 {
     call1(t, &x86_h_invlpg, tr_seg(t, i->mem.seg, tr_ea(t, i)));
-    tr_end_next(t);
-    return true;
+    return end_remapped(t);
 }
 
 bool tr_invpcid(struct tr *t, const struct x86_insn *i)
@@ -250,8 +264,7 @@ bool tr_invpcid(struct tr *t, const struct x86_insn *i)
     ir_val va = tr_load(t, IR_I64, ir_addi(t->b, at, 8), 3);
 
     tr_call(t, &x86_h_invpcid, ir_zext(t->b, IR_I64, tr_get(t, i, 0)), pcid, va, IR_NO_VAL);
-    tr_end_next(t);
-    return true;
+    return end_remapped(t);
 }
 
 bool tr_invd(struct tr *t, const struct x86_insn *i) { return true; }
@@ -267,8 +280,7 @@ bool tr_rdmsr(struct tr *t, const struct x86_insn *i)
 
 bool tr_wrmsr(struct tr *t, const struct x86_insn *i)
 {
-    call0(t, &x86_h_wrmsr);
-    tr_end_irq(t);
+    call0(t, &x86_h_wrmsr); /* no MSR is part of the mode word; an interrupt that it causes is seen at the next poll */
     return true;
 }
 

@@ -279,7 +279,8 @@ enum x86_slot {
     X86_SLOT_ST_SE = X86_SLOT_ST + 8,      /* 8 sign/exponents, i16 */
     X86_SLOT_INHIBIT = X86_SLOT_ST_SE + 8, /* i8 */
     X86_SLOT_SEG_LIMIT,                    /* 6, i32 */
-    X86_SLOT_COUNT = X86_SLOT_SEG_LIMIT + 6,
+    X86_SLOT_EVENTS = X86_SLOT_SEG_LIMIT + 6,    /* i32: events that wait; never written by translated code */
+    X86_SLOT_COUNT,
 };
 extern const struct ir_slot x86_slots[X86_SLOT_COUNT];
 extern const struct guest x86_guest;
