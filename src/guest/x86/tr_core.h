@@ -8,6 +8,11 @@
  * be fetched. */
 void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req);
 
+/* A branch to `target` was written as a jump to `label`. True: its exit is written at the region's end
+ * and translation goes on, so that a second reader of the same flags (jcc after jcc) knows what
+ * they follow from. False: the caller writes both exits now. */
+bool tr_branch_later(struct tr *t, unsigned label, gva_t target);
+
 /* Linear address of SS:sp + disp for an access of `size` bytes, where sp is the current stack
  * pointer cut to the stack's size. */
 ir_val tr_stack_addr(struct tr *t, int32_t disp, unsigned size, enum cpu_access access);

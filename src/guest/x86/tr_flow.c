@@ -17,6 +17,8 @@ static void branch(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, gva_t ta
     unsigned taken = ir_new_label(t->b);
 
     ir_brcond(t->b, cond, a, b, taken);
+    if (tr_branch_later(t, taken, target))
+        return;
     tr_jump(t, t->next_pc);
     ir_label(t->b, taken);
     tr_jump(t, target);
