@@ -148,8 +148,8 @@ static void region_begin(struct cg *c)
         c->val_cap = ir->count * 2;
         c->val = xrealloc_array(c->val, c->val_cap, sizeof(*c->val));
     }
-    if (ir->labels > c->label_cap) {
-        c->label_cap = ir->labels * 2;
+    if (ir->labels >= c->label_cap) {
+        c->label_cap = (ir->labels + 1) * 2;
         c->label_at = xrealloc_array(c->label_at, c->label_cap, sizeof(*c->label_at));
     }
     memset(c->label_at, 0xff, ir->labels * sizeof(*c->label_at));
@@ -238,7 +238,8 @@ static bool x64_compile(void *state, const struct ir *ir, uint32_t exit_base, st
     ret->code_size = (uint32_t)(c->as.p - c->start);
     ret->fault_size = c->fault_size;
     ret->fault_table = arena_alloc(arena, c->fault_size + 1, 1);
-    memcpy(ret->fault_table, c->faults, c->fault_size);
+    if (c->fault_size)
+        memcpy(ret->fault_table, c->faults, c->fault_size);
     c->buf->used = (size_t)(c->as.p - c->buf->rw);
     return true;
 }
