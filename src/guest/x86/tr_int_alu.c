@@ -471,6 +471,13 @@ static void do_div(struct x86_cpu *x, uint64_t divisor, uint64_t size)
     unsigned __int128 n = dividend(x, bytes);
     uint64_t d = divisor & BITS(bytes * 8 - 1, 0);
 
+    if (d && !(uint64_t)(n >> 64)) { /* without the library's 128-bit division */
+        uint64_t q = (uint64_t)n / d;
+        if (q > BITS(bytes * 8 - 1, 0))
+            x86_raise(x, X86_DE);
+        set_div_result(x, bytes, q, (uint64_t)n % d);
+        return;
+    }
     if (!d || n / d > BITS(bytes * 8 - 1, 0))
         x86_raise(x, X86_DE);
     set_div_result(x, bytes, (uint64_t)(n / d), (uint64_t)(n % d));
