@@ -358,14 +358,21 @@ bool case_fx_ignored(const struct case_data *d, unsigned n)
 
 /* ---- the case ---- */
 
-static uint32_t undefined_flags(const struct case_data *d, const struct x86_insn *i)
+static uint32_t eflags_of(uint8_t insn_flags)
 {
     static const uint16_t bit[6] = { X86_CF, X86_PF, X86_AF, X86_ZF, X86_SF, X86_OF };
     uint32_t mask = 0;
 
     for (unsigned n = 0; n < 6; n++)
-        if (i->flags_undefined >> n & 1)
+        if (insn_flags >> n & 1)
             mask |= bit[n];
+    return mask;
+}
+
+static uint32_t undefined_flags(const struct case_data *d, const struct x86_insn *i)
+{
+    uint32_t mask = eflags_of(i->flags_undefined);
+
     if (i->op == X86_OP_SHLD || i->op == X86_OP_SHRD) {
         unsigned count =
             (unsigned)(i->opnd[2].kind == X86_K_IMM ? (uint64_t)i->imm : d->in[X86_RCX]) &
@@ -374,6 +381,36 @@ static uint32_t undefined_flags(const struct case_data *d, const struct x86_insn
             mask |= X86_CF | X86_OF; /* CF only above the size; nobody needs it at the size */
     }
     return mask;
+}
+
+/* A second instruction, on registers, that reads flags: what the translator knows about the first
+ * one's shows in it. None when it would read an undefined flag. */
+static void append_reader(struct case_data *d)
+{
+    uint8_t *p = d->insn + d->len, cc = rnd() & 15, reg = (uint8_t)(rnd() % 3),
+            rm = (uint8_t)(rnd() % 3);
+    uint8_t modrm = (uint8_t)(0xc0 | reg << 3 | rm);
+    struct x86_insn i;
+    unsigned n = 0;
+
+    if (d->len > 9)
+        return;
+    switch (rnd() % 9) {
+    case 0: p[n++] = 0x0f, p[n++] = 0x90 | cc, p[n++] = 0xc0 | rm; break;         /* setcc */
+    case 1: p[n++] = 0x0f, p[n++] = 0x40 | cc, p[n++] = modrm; break;             /* cmovcc */
+    case 2: p[n++] = 0x70 | cc, p[n++] = 2, p[n++] = 0x89, p[n++] = modrm; break; /* jcc over mov */
+    case 3: p[n++] = 0x10 | (cc & 1), p[n++] = modrm; break;                      /* adc */
+    case 4: p[n++] = 0x18 | (cc & 1), p[n++] = modrm; break;                      /* sbb */
+    case 5: p[n++] = 0xd0 | (cc & 1), p[n++] = 0xd0 | (cc & 8) | rm; break;       /* rcl, rcr */
+    case 6: p[n++] = 0xfe | (cc & 1), p[n++] = 0xc0 | (cc & 8) | rm; break;       /* inc, dec */
+    case 7: p[n++] = 0xd3, p[n++] = 0xc0 | (cc & 7) << 3 | rm; break;             /* shift by cl */
+    default: p[n++] = 0x0f, p[n++] = 0xa3, p[n++] = modrm; break;                 /* bt */
+    }
+    if (x86_decode(&i, p, n, d->bits, guest_features) != X86_DECODE_OK ||
+        eflags_of(i.flags_read) & d->undefined)
+        return;
+    d->undefined = (d->undefined & ~eflags_of(i.flags_written)) | eflags_of(i.flags_undefined);
+    d->len += (uint8_t)n;
 }
 
 /* Decodes on the guest, and to the same on a processor that has everything. */
@@ -412,6 +449,8 @@ void case_make(struct case_data *d, unsigned bits)
     place_equal(d, &i);
     d->flags_in = 2 | (rnd() & X86_ARITH) | (rnd() & 3 ? 0 : X86_DF);
     d->undefined = undefined_flags(d, &i);
+    if (i.flags_written && rnd() & 1)
+        append_reader(d);
     d->fp = is_fp(&i);
     if (d->fp)
         random_fpu(d);
