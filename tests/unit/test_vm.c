@@ -3,6 +3,7 @@
 #include "tests/unit/test.h"
 
 #include "loop/loop.h"
+#include "mem/mem.h"
 #include "vm/vm.h"
 
 #include <errno.h>
@@ -102,6 +103,66 @@ static void two_machines(const char *accel)
         CHECK(wait_for(m, 2, "No bootable device"));
     for (unsigned i = 0; ok && i < 2; i++)
         shut_down(&m[i]);
+    free(firmware);
+}
+
+static uint8_t sum_at(struct mem *m, uint64_t at, uint32_t len)
+{
+    uint8_t v = 0;
+    while (len--)
+        v += mem_load8(m, at++);
+    return v;
+}
+
+/* Where these bytes stand in the firmware's segment, on 16 bytes; 0: nowhere. */
+static uint32_t find_in_fseg(struct mem *m, const char *bytes)
+{
+    for (uint32_t a = 0xf0000; a < 0x100000; a += 16) {
+        unsigned n = 0;
+        while (bytes[n] && mem_load8(m, a + n) == (uint8_t)bytes[n])
+            n++;
+        if (!bytes[n])
+            return a;
+    }
+    return 0;
+}
+
+/* The firmware placed the tables that fw_cfg handed it, and all pointers and sums are right. */
+static void check_tables(struct vm *vm)
+{
+    struct mem *m = vm_board(vm)->mem;
+    uint32_t rsdp = find_in_fseg(m, "RSD PTR "), smbios = find_in_fseg(m, "_SM_");
+    CHECK(rsdp && smbios);
+    CHECK_EQ(sum_at(m, rsdp, 36), 0);
+    CHECK_EQ(sum_at(m, smbios, mem_load8(m, smbios + 5)), 0);
+    uint64_t xsdt = mem_load64(m, rsdp + 24);
+    uint32_t len = mem_load32(m, xsdt + 4);
+    CHECK_EQ(mem_load32(m, xsdt), 0x54445358);
+    CHECK_EQ(sum_at(m, xsdt, len), 0);
+    for (uint32_t i = 36; i < len && i < 200; i += 8) {
+        uint64_t t = mem_load64(m, xsdt + i);
+        CHECK_EQ(sum_at(m, t, mem_load32(m, t + 4)), 0);
+        if (mem_load32(m, t) != 0x50434146) /* FACP */
+            continue;
+        uint32_t pm = mem_load32(m, t + 56);
+        struct mem *io = vm_board(vm)->ports;
+        CHECK(pm != 0xffc0 && mem_find(io, pm)->region != NULL); /* where the firmware put it */
+        CHECK_EQ(mem_load32(m, mem_load32(m, t + 40)), 0x54445344);
+    }
+}
+
+TEST(firmware_places_the_tables)
+{
+    struct machine m;
+    char *firmware = board_find_firmware(board_firmware_dirs, "bios-256k.bin");
+    if (!firmware || !make(&m, 0, firmware, "interp"))
+        return;
+    CHECK_EQ(pthread_create(&m.thread, NULL, run, &m), 0);
+    CHECK(wait_for(&m, 1, "No bootable device"));
+    loop_lock(vm_loop(m.vm));
+    check_tables(m.vm);
+    loop_unlock(vm_loop(m.vm));
+    shut_down(&m);
     free(firmware);
 }
 
