@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "cpu/engine.h"
 
-enum { HASH_BITS = 16, DEFAULT_CODE_MIB = 256 };
+enum { HASH_BITS = 17, DEFAULT_CODE_MIB = 256 };
 
 /* ---- code memory: one file, two mappings ---- */
 

@@ -18,7 +18,7 @@
 enum {
     TLB_BITS = 12, /* entries per table: 4096 */
     TLB_SIZE = 1 << TLB_BITS,
-    JUMP_BITS = 12,
+    JUMP_BITS = 14,
     JUMP_SIZE = 1 << JUMP_BITS,
     HELPER_MAX = 1024,
     EXEC_PAGE_BITS = 16, /* bits of the filter of pages that the jump cache may know */
