@@ -8,8 +8,8 @@
  * be fetched. */
 void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req);
 
-/* A branch to `target` was written as a jump to `label`. True: its exit is written at the region's end
- * and translation goes on, so that a second reader of the same flags (jcc after jcc) knows what
+/* A branch to `target` was written as a jump to `label`. True: its exit is written at the region's
+ * end and translation goes on, so that a second reader of the same flags (jcc after jcc) knows what
  * they follow from. False: the caller writes both exits now. */
 bool tr_branch_later(struct tr *t, unsigned label, gva_t target);
 
@@ -28,5 +28,6 @@ static inline unsigned tr_log2(unsigned size)
 {
     return (unsigned)__builtin_ctz(size);
 }
-/* ir_atomic; in slow mode (device memory, two pages) a load and a store, as with one processor nobody comes between. */
+/* ir_atomic; in slow mode (device memory, two pages) a load and a store, as with one processor
+ * nobody comes between. */
 ir_val tr_atomic(struct tr *t, enum ir_op op, ir_val addr, ir_val b, ir_val c);
