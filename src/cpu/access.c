@@ -41,6 +41,16 @@ static void copy_small(void *to, const void *from, unsigned size)
     }
 }
 
+/* A watched page: an access that hits is done by an instruction running alone. */
+static void watched(struct cpu *cpu, gva_t va, unsigned size, enum cpu_access access)
+{
+    struct block *now = engine_current_block(cpu->engine);
+    bool alone = now && now->variant != BLOCK_NORMAL;
+
+    if (cpu->guest->watch && cpu->guest->watch(cpu, va, size, access, alone) && now && !alone)
+        cpu_restart_slow(cpu);
+}
+
 /* Within one page. */
 static uint64_t load_one(struct cpu *cpu, const struct host_tlb_entry *en, gva_t va, unsigned size,
                          unsigned mmu)
@@ -48,6 +58,8 @@ static uint64_t load_one(struct cpu *cpu, const struct host_tlb_entry *en, gva_t
     uint64_t v = 0;
     gpa_t gpa;
 
+    if (unlikely(en->exec_tag & TLB_SLOW))
+        watched(cpu, va, size, CPU_READ);
     if (likely(!(en->exec_tag & TLB_IO))) {
         copy_small(&v, (void *)(uintptr_t)(va + en->addend), size);
         return v;
@@ -74,6 +86,8 @@ static void store_one(struct cpu *cpu, struct host_tlb_entry *en, gva_t va, uint
     void *host = (void *)(uintptr_t)(va + en->addend);
     gpa_t gpa;
 
+    if (unlikely(en->write_tag & TLB_SLOW))
+        watched(cpu, va, size, CPU_WRITE);
     if (likely(!(en->write_tag & (TLB_IO | TLB_CODE)))) {
         copy_small(host, &v, size);
         return;
@@ -132,7 +146,7 @@ void cpu_load_bytes(struct cpu *cpu, gva_t va, void *buf, unsigned len, unsigned
         unsigned n = MIN(len, 0x1000u - (unsigned)(va & 0xfff));
         struct host_tlb_entry *en = need(cpu, va, CPU_READ, mmu);
 
-        if (!(en->exec_tag & TLB_IO))
+        if (!(en->exec_tag & (TLB_IO | TLB_SLOW)))
             memcpy(to, (void *)(uintptr_t)(va + en->addend), n);
         else
             for (unsigned i = 0; i < n; i++)
@@ -150,7 +164,7 @@ void cpu_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len, u
         unsigned n = MIN(len, 0x1000u - (unsigned)(va & 0xfff));
         struct host_tlb_entry *en = need(cpu, va, CPU_WRITE, mmu);
 
-        if (!(en->write_tag & (TLB_IO | TLB_CODE)))
+        if (!(en->write_tag & (TLB_IO | TLB_CODE | TLB_SLOW)))
             memcpy((void *)(uintptr_t)(va + en->addend), from, n);
         else
             for (unsigned i = 0; i < n; i++)

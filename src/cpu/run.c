@@ -284,6 +284,8 @@ static void step(struct engine *e)
     if (shadow)
         cpu->guest->shadow_done(cpu);
     e->shadow = false;
+    if (v != BLOCK_NORMAL && cpu->guest->insn_done)
+        cpu->guest->insn_done(cpu);
 }
 
 /* After a jump out of translated code or a helper. */

@@ -329,6 +329,8 @@ const struct guest x86_guest = {
     .linear_pc = linear_pc,
     .one_insn = one_insn,
     .shadow_done = shadow_done,
+    .watch = x86_watch,
+    .insn_done = x86_insn_done,
     .print_state = print_state,
     .print_insns = print_insns,
 };

@@ -152,3 +152,8 @@ struct x86_cpuid x86_cpuid(struct x86_cpu *x, uint32_t leaf, uint32_t sub);
 bool x86_model_init(struct x86_cpu *x, const char *spec, struct error *err) MUST_CHECK;
 uint32_t x86_model_signature(const struct x86_cpu *x); /* CPUID.1:EAX */
 void x86_models_help(FILE *f);
+
+/* ---- data breakpoints (sys_debug.c) ---- */
+bool x86_watched_page(const struct x86_cpu *x, gva_t va); /* does one lie on va's page? */
+bool x86_watch(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access, bool record); /* guest->watch */
+void x86_insn_done(struct cpu *cpu); /* guest->insn_done */

@@ -221,6 +221,7 @@ static void h_write_dr(struct x86_cpu *x, uint64_t n, uint64_t v)
     if (r == 7)
         v = (v & 0xffff2bff) | 0x400;
     x->dr[r] = v;
+    cpu_tlb_flush_all_spaces(&x->c); /* pages with data breakpoints are cached as such */
     cpu_mode_changed(&x->c);
 }
 const struct helper x86_h_write_dr = { "x86_write_dr", (helper_fn *)h_write_dr, "- i32 i64", 0 };

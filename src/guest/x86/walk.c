@@ -252,7 +252,7 @@ bool x86_walk(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, b
                       .smap = mmu == X86_MMU_KERNEL && x->cr4 & X86_CR4_SMAP };
 
     if (!(x->cr0 & X86_CR0_PG)) {
-        *ret = (struct cpu_walk){ .gpa = (x86_lma(x) ? va : (uint32_t)va) & x->a20_mask, .page_size = 4096, .read = true, .write = true, .exec = true };
+        *ret = (struct cpu_walk){ .gpa = (x86_lma(x) ? va : (uint32_t)va) & x->a20_mask, .page_size = 4096, .read = true, .write = true, .exec = true, .slow = x86_watched_page(x, va) };
         return true;
     }
     if (!x86_lma(x))
@@ -265,5 +265,8 @@ bool x86_walk(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, b
         }
         return false;
     }
-    return walk_paged(&w, probe, ret);
+    if (!walk_paged(&w, probe, ret))
+        return false;
+    ret->slow = x86_watched_page(x, va);
+    return true;
 }

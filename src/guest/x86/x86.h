@@ -240,6 +240,7 @@ struct x86_cpu {
     int delivering; /* exception in delivery: for double fault; 256: an interrupt; -1: none */
     bool shutdown;  /* after a triple fault: only a reset or NMI ends it */
     uint8_t cpl;    /* current privilege level */
+    uint8_t watch_hits; /* data breakpoints that the running instruction hit: bits of DR6 */
     bool nmi_blocked;
     bool inhibit; /* interrupt shadow of STI, MOV SS, POP SS */
     /* MSRs and friends */
