@@ -4,11 +4,13 @@
  * and by the guest page they were made from. Only blocks that overlap a write die.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/trace.h"
 #include "cpu/engine.h"
 
 enum { HASH_BITS = 17, DEFAULT_CODE_MIB = 256 };
@@ -277,6 +279,7 @@ void engine_block_kill(struct engine *e, struct block *b)
 {
     struct block **link = &e->hash[hash_of(e, b->gra, b->pc, b->mode, b->aux, b->variant)];
 
+    TRACE(cpu, "block at pc %#" PRIx64 " dies", b->pc);
     while (*link != b)
         link = &(*link)->hash_next;
     *link = b->hash_next;
@@ -327,6 +330,7 @@ bool engine_code_written(struct engine *e, gra_t gra, uint64_t len, const struct
 
 void engine_flush_blocks(struct engine *e)
 {
+    TRACE(cpu, "code cache emptied: %u blocks, %zu bytes", e->block_count, e->code.used);
     for (unsigned i = 0; i < PAGE_HASH; i++)
         for (struct code_page *p = e->pages[i]; p; p = p->next)
             mem_code_clear(e->cpu->mem, p->page);

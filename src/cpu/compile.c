@@ -3,10 +3,12 @@
  * From a guest pc to a block that can run: find it, or translate, optimise, compile and publish it.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "cpu/engine.h"
 
 enum { REGION_INSNS = 64 };
@@ -157,6 +159,8 @@ static struct block *translate(struct engine *e, struct block *b, gva_t linear)
         compile_host(e, b);
     else
         b->ir = copy_ir(&e->ir);
+    TRACE(cpu, "pc %#" PRIx64 " mode %#x: %u guest bytes, %u host bytes", b->pc, b->mode, b->size,
+          b->host.code_size);
     return engine_block_add(e, b);
 }
 

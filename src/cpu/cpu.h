@@ -93,7 +93,8 @@ bool cpu_start(struct cpu *cpu,
 void cpu_stop(struct cpu *cpu); /* any thread but the vCPU's, machine lock NOT held; returns when
                                    the vCPU stands still */
 void cpu_resume(struct cpu *cpu);
-/* As cpu_stop() without waiting: it stands still at its next boundary until cpu_resume(). Any thread, lock or not. */
+/* As cpu_stop() without waiting: it stands still at its next boundary until cpu_resume(). Any
+ * thread, lock or not. */
 void cpu_hold(struct cpu *cpu);
 void cpu_request_reset(
     struct cpu *cpu);            /* any thread: the vCPU resets itself at its next boundary */

@@ -66,8 +66,8 @@ struct guest {
     bool (*one_insn)(const struct cpu *cpu); /* interrupt shadow: run exactly one instruction before
                                                 events are taken */
     void (*shadow_done)(struct cpu *cpu);    /* that instruction has run */
-    /* an access to a page walked as slow; true when the guest must act on it behind this instruction.
-     * record: the instruction runs alone, insn_done follows. Both may be NULL. */
+    /* an access to a page walked as slow; true when the guest must act on it behind this
+     * instruction. record: the instruction runs alone, insn_done follows. Both may be NULL. */
     bool (*watch)(struct cpu *cpu, gva_t va, unsigned size, enum cpu_access access, bool record);
     void (*insn_done)(struct cpu *cpu); /* an instruction that ran alone is done; may raise */
     void (*print_state)(FILE *f, const struct cpu *cpu); /* -d cpu, fatal errors */

@@ -3,10 +3,12 @@
  * The soft TLB: one set of direct-mapped tables per address space (so that a switch back finds its
  * entries), one table per MMU index, and the generations that keep the jump cache honest.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/trace.h"
 #include "cpu/engine.h"
 
 static unsigned slot_of(gva_t va)
@@ -289,6 +291,7 @@ void cpu_tlb_set_space(struct cpu *cpu, uint64_t id, bool keep)
         if (!e->space[i].used || (oldest->used && e->space[i].last_used < oldest->last_used))
             oldest = &e->space[i];
     }
+    TRACE(tlb, "space %#" PRIx64 "%s%s", id, s ? "" : " new", keep ? " keep" : "");
     if (!s) {
         s = oldest;
         flush_space(s, true);
@@ -337,6 +340,7 @@ void cpu_tlb_flush_space(struct cpu *cpu, uint64_t id)
 
 void engine_tlb_drop_all(struct engine *e)
 {
+    TRACE(tlb, "all spaces emptied");
     for (unsigned i = 0; i < CPU_SPACE_COUNT; i++) {
         flush_space(&e->space[i], true);
         e->space[i].gen = new_gen(e);
@@ -376,6 +380,7 @@ void cpu_tlb_flush_page(struct cpu *cpu, gva_t va)
     uint64_t mask, *word = exec_bit(e, page, &mask);
     bool large = false;
 
+    TRACE(tlb, "page %#" PRIx64, page);
     for (unsigned i = 0; i < CPU_SPACE_COUNT; i++)
         if (e->space[i].used && drop_page(&e->space[i], page))
             large = true;

@@ -3,6 +3,7 @@
 #include "dev/device.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/trace.h"
 
 #define COMPLAINTS_PER_S 10
 
@@ -34,13 +36,17 @@ static uint64_t window_read(void *opaque, uint64_t off, unsigned size)
 {
     struct window_port *p = opaque;
 
-    return p->win->read(p->dev, off, size);
+    uint64_t val = p->win->read(p->dev, off, size);
+
+    TRACE(device, "%s %s +%#" PRIx64 "/%u -> %#" PRIx64, p->dev->id, p->win->name, off, size, val);
+    return val;
 }
 
 static void window_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 {
     struct window_port *p = opaque;
 
+    TRACE(device, "%s %s +%#" PRIx64 "/%u <- %#" PRIx64, p->dev->id, p->win->name, off, size, val);
     p->win->write(p->dev, off, val, size);
 }
 
@@ -139,6 +145,7 @@ void device_input(void *opaque, unsigned n, bool level)
     struct device *dev = opaque;
 
     assert(n < dev->type->inputs);
+    TRACE(irq, "%s input %u: %d", dev->id, n, level);
     dev->type->input(dev, n, level);
 }
 
