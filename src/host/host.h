@@ -20,9 +20,9 @@ struct host_env {
     uint32_t off_tlb;          /* pointer to the current table of host_tlb_entry */
     uint32_t off_jump_cache;   /* pointer to an array of host_jump_entry */
     uint32_t off_jump_tag;     /* u32: current tag of jump cache entries */
-    uint32_t off_host_ra;  /* u64: return address of the latest call from emitted code */
-    uint32_t off_fpcsr;    /* u32: guest's MXCSR image: loaded at enter, stored at leave */
-    uint32_t off_vec_live; /* u8: 1 while pinned vector slots are in host registers */
+    uint32_t off_host_ra;      /* u64: return address of the latest call from emitted code */
+    uint32_t off_fpcsr;        /* u32: guest's MXCSR image: loaded at enter, stored at leave */
+    uint32_t off_vec_live;     /* u8: 1 while pinned vector slots are in host registers */
     uint32_t off_saved; /* u64[16]: where slow paths save host integer registers for fault lookup */
     uint32_t off_helpers; /* helper_fn pointers; [0..HOST_FN_COUNT) are the fixed ones below */
     uint32_t off_scratch; /* 16-byte aligned, at least 256 bytes: spills and vector arguments */

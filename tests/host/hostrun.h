@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A machine to run compiled IR on, for tests of host backends: a cpu structure with everything that struct
- * host_env names, a code buffer, a soft TLB on a random program generator's 64 KiB.
+ * A machine to run compiled IR on, for tests of host backends: a cpu structure with everything that
+ * struct host_env names, a code buffer, a soft TLB on a random program generator's 64 KiB.
  */
 #pragma once
 
@@ -48,6 +48,7 @@ void hr_finish(struct hostrun *h);
 void hr_tlb(struct hostrun *h, unsigned pages);
 /* Compiles; the buffer is emptied when it is full. */
 bool hr_compile(struct hostrun *h, const struct ir *ir, uint32_t exit_base);
-/* Runs the latest region: enum ir_exit_kind of its exit, or IRGEN_RAISED; sticky FP flags as MXCSR. */
+/* Runs the latest region: enum ir_exit_kind of its exit, or IRGEN_RAISED; sticky FP flags as MXCSR.
+ */
 int hr_run(struct hostrun *h, unsigned *flags);
 void hr_disassemble(const struct hostrun *h);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random programs: compiled for this machine they leave the same state, memory, exit and sticky flags as in the
- * interpreter, optimised or not, with every mix of soft TLB hits and slow paths. IR_SEED picks the first seed, IR_SEEDS how
- * many, IR_PRINT=1 shows the program and its code.
+ * Random programs: compiled for this machine they leave the same state, memory, exit and sticky
+ * flags as in the interpreter, optimised or not, with every mix of soft TLB hits and slow paths.
+ * IR_SEED picks the first seed, IR_SEEDS how many, IR_PRINT=1 shows the program and its code.
  */
 #include "../unit/test.h"
 
@@ -99,12 +99,40 @@ static void run(unsigned flags, unsigned count)
     irgen_finish(&g);
 }
 
-TEST(integer) { run(0, 4000); }
-TEST(integer_branches) { run(IRGEN_BRANCH, 4000); }
-TEST(memory) { run(IRGEN_MEM | IRGEN_BRANCH, 4000); }
-TEST(calls) { run(IRGEN_CALL | IRGEN_MEM | IRGEN_BRANCH, 4000); }
-TEST(faults) { run(IRGEN_CALL | IRGEN_MEM | IRGEN_BRANCH | IRGEN_FAULT, 4000); }
-TEST(vector) { run(IRGEN_VECTOR, 4000); }
-TEST(floating_point) { run(IRGEN_VECTOR | IRGEN_FP, 4000); }
-TEST(everything) { run(IRGEN_ALL, 5000); }
-TEST(large) { run(IRGEN_ALL & ~IRGEN_FAULT, 500); run(IRGEN_ALL | IRGEN_LONG, 200); }
+TEST(integer)
+{
+    run(0, 4000);
+}
+TEST(integer_branches)
+{
+    run(IRGEN_BRANCH, 4000);
+}
+TEST(memory)
+{
+    run(IRGEN_MEM | IRGEN_BRANCH, 4000);
+}
+TEST(calls)
+{
+    run(IRGEN_CALL | IRGEN_MEM | IRGEN_BRANCH, 4000);
+}
+TEST(faults)
+{
+    run(IRGEN_CALL | IRGEN_MEM | IRGEN_BRANCH | IRGEN_FAULT, 4000);
+}
+TEST(vector)
+{
+    run(IRGEN_VECTOR, 4000);
+}
+TEST(floating_point)
+{
+    run(IRGEN_VECTOR | IRGEN_FP, 4000);
+}
+TEST(everything)
+{
+    run(IRGEN_ALL, 5000);
+}
+TEST(large)
+{
+    run(IRGEN_ALL & ~IRGEN_FAULT, 500);
+    run(IRGEN_ALL | IRGEN_LONG, 200);
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Random cases: tables with good, odd and broken descriptors and gates, a mode, a privilege, and one instruction of a group.
- * Whatever happens ends in HLT: all handlers are HLTs at different addresses, and one follows the instruction.
+ * Random cases: tables with good, odd and broken descriptors and gates, a mode, a privilege, and
+ * one instruction of a group. Whatever happens ends in HLT: all handlers are HLTs at different
+ * addresses, and one follows the instruction.
  */
 #include "kvm_diff.h"
 
@@ -12,16 +13,54 @@
 #include "base/endian.h"
 
 enum { /* memory map */
-    IVT = 0, GDT = 0x1000, LDT = 0x1800, IDT = 0x2000, HANDLERS = 0x3000, TSS_A = 0x4000, TSS_B = 0x5000, TSS_C = 0x5800, PML4 = 0x6000, PDPT = 0x7000,
-    PD = 0x8000, PT = 0x9000, CODE = 0xc000, STACK3 = 0x20000, STACK0 = 0x28000, STACKS = 0x30000, DATA = 0x40000, TARGET = 0xe000,
+       IVT = 0,
+       GDT = 0x1000,
+       LDT = 0x1800,
+       IDT = 0x2000,
+       HANDLERS = 0x3000,
+       TSS_A = 0x4000,
+       TSS_B = 0x5000,
+       TSS_C = 0x5800,
+       PML4 = 0x6000,
+       PDPT = 0x7000,
+       PD = 0x8000,
+       PT = 0x9000,
+       CODE = 0xc000,
+       STACK3 = 0x20000,
+       STACK0 = 0x28000,
+       STACKS = 0x30000,
+       DATA = 0x40000,
+       TARGET = 0xe000,
 };
 enum { GDT_ENTRIES = 64, LDT_ENTRIES = 16 };
 enum { /* selectors / 8 */
-    G_NULL, G_CODE0, G_DATA0, G_CODE3, G_DATA3, G_CODE64_0, G_CODE64_3, G_TSS, G_TSS_HIGH, G_LDT, G_LDT_HIGH, G_CODE16, G_DATA16, G_CODE1, G_DATA1,
-    G_CODE2, G_DATA2, G_TSS_B, G_TSS_C, G_TASK_GATE, G_CONF0, G_CONF64, G_RANDOM,
+       G_NULL,
+       G_CODE0,
+       G_DATA0,
+       G_CODE3,
+       G_DATA3,
+       G_CODE64_0,
+       G_CODE64_3,
+       G_TSS,
+       G_TSS_HIGH,
+       G_LDT,
+       G_LDT_HIGH,
+       G_CODE16,
+       G_DATA16,
+       G_CODE1,
+       G_DATA1,
+       G_CODE2,
+       G_DATA2,
+       G_TSS_B,
+       G_TSS_C,
+       G_TASK_GATE,
+       G_CONF0,
+       G_CONF64,
+       G_RANDOM,
 };
 enum mode { REAL, PROT32, PROT16, VM86, LONG64, COMPAT, MODES };
-static const char *const mode_names[MODES] = { "real", "prot32", "prot16", "vm86", "long64", "compat" };
+static const char *const mode_names[MODES] = { "real", "prot32", "prot16",
+                                               "vm86", "long64", "compat" };
 
 static uint64_t seed = 1;
 bool case_wild;
@@ -39,8 +78,14 @@ static uint32_t rnd(uint32_t below)
     return (uint32_t)((seed * UINT64_C(0x2545f4914f6cdd1d)) >> 32) % below;
 }
 
-static bool one_in(uint32_t n) { return rnd(n) == 0; }
-static uint64_t rnd64(void) { return (uint64_t)rnd(UINT32_MAX) << 32 | rnd(UINT32_MAX); }
+static bool one_in(uint32_t n)
+{
+    return rnd(n) == 0;
+}
+static uint64_t rnd64(void)
+{
+    return (uint64_t)rnd(UINT32_MAX) << 32 | rnd(UINT32_MAX);
+}
 
 struct maker {
     struct test_case *c;
@@ -59,8 +104,9 @@ static uint64_t descriptor(uint32_t base, uint32_t limit, unsigned access, unsig
 
     if (big)
         limit >>= 12, flags |= 8;
-    return (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)access << 40 | (uint64_t)(limit >> 16 & 15) << 48 |
-           (uint64_t)flags << 52 | (uint64_t)(base >> 24) << 56;
+    return (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)access << 40 |
+           (uint64_t)(limit >> 16 & 15) << 48 | (uint64_t)flags << 52 |
+           (uint64_t)(base >> 24) << 56;
 }
 
 static uint64_t random_descriptor(void)
@@ -80,7 +126,8 @@ static uint64_t random_descriptor(void)
 
 static uint64_t gate(unsigned sel, uint32_t off, unsigned access, unsigned params)
 {
-    return (off & 0xffff) | (uint64_t)sel << 16 | (uint64_t)params << 32 | (uint64_t)access << 40 | (uint64_t)(off >> 16) << 48;
+    return (off & 0xffff) | (uint64_t)sel << 16 | (uint64_t)params << 32 | (uint64_t)access << 40 |
+           (uint64_t)(off >> 16) << 48;
 }
 
 static unsigned random_selector(const struct maker *m)
@@ -97,7 +144,8 @@ static unsigned random_selector(const struct maker *m)
 /* A selector of a code segment, most of the time. */
 static unsigned code_selector(const struct maker *m)
 {
-    static const uint8_t good[] = { G_CODE0, G_CODE3, G_CODE64_0, G_CODE64_3, G_CODE16, G_CODE1, G_CODE2, G_CONF0, G_CONF64 };
+    static const uint8_t good[] = { G_CODE0, G_CODE3, G_CODE64_0, G_CODE64_3, G_CODE16,
+                                    G_CODE1, G_CODE2, G_CONF0,    G_CONF64 };
 
     if (one_in(3))
         return random_selector(m);
@@ -114,7 +162,9 @@ static void put_descriptors(struct maker *m)
         uint64_t d = random_descriptor();
 
         if (i % 4 == 0) { /* call gates, with their upper halves in the next entry */
-            d = gate(code_selector(m), TARGET + rnd(64), (one_in(8) ? 0 : 0x80) | rnd(4) << 5 | (m->lma || one_in(2) ? 12 : 4), one_in(2) ? 0 : rnd(8));
+            d = gate(code_selector(m), TARGET + rnd(64),
+                     (one_in(8) ? 0 : 0x80) | rnd(4) << 5 | (m->lma || one_in(2) ? 12 : 4),
+                     one_in(2) ? 0 : rnd(8));
             st_le64(g + i * 8 + 8, 0);
             st_le64(g + i++ * 8, d);
             continue;
@@ -139,7 +189,8 @@ static void put_descriptors(struct maker *m)
     st_le64(g + G_DATA2 * 8, descriptor(0, UINT32_MAX, 0xd3, 4));
     st_le64(g + G_TSS_B * 8, descriptor(TSS_B, one_in(10) ? 100 : 0x67, 0x89 | rnd(4) << 5, 0));
     st_le64(g + G_TSS_C * 8, descriptor(TSS_C, 0x2b + rnd(2), 0x81 | rnd(4) << 5, 0));
-    st_le64(g + G_TASK_GATE * 8, gate(one_in(2) ? G_TSS_B << 3 : G_TSS_C << 3, 0, 0x85 | rnd(4) << 5, 0));
+    st_le64(g + G_TASK_GATE * 8,
+            gate(one_in(2) ? G_TSS_B << 3 : G_TSS_C << 3, 0, 0x85 | rnd(4) << 5, 0));
     st_le64(g + G_CONF0 * 8, descriptor(0, UINT32_MAX, 0x9f, 4));
     st_le64(g + G_CONF64 * 8, descriptor(0, UINT32_MAX, 0x9f, 2));
     for (unsigned i = 0; i < LDT_ENTRIES; i++)
@@ -212,18 +263,23 @@ static void put_tss(struct maker *m)
 
     if (m->lma) {
         for (unsigned i = 0; i < 3; i++)
-            st_le64(t + 4 + i * 8, STACKS + i * 0x1000 + 0x800 + (case_wild && one_in(8) ? rnd(16) : 0));
+            st_le64(t + 4 + i * 8,
+                    STACKS + i * 0x1000 + 0x800 + (case_wild && one_in(8) ? rnd(16) : 0));
         for (unsigned i = 0; i < 7; i++)
-            st_le64(t + 0x24 + i * 8, case_wild && one_in(30) ? rnd64() : STACKS + 0x4000 + i * 0x1000);
+            st_le64(t + 0x24 + i * 8,
+                    case_wild && one_in(30) ? rnd64() : STACKS + 0x4000 + i * 0x1000);
     } else {
         for (unsigned i = 0; i < 3; i++) {
             static const uint8_t data[3] = { G_DATA0, G_DATA1, G_DATA2 };
 
             st_le32(t + 4 + i * 8, STACKS + i * 0x1000 + 0x800);
-            st_le16(t + 8 + i * 8, (uint16_t)(case_wild && one_in(10) ? random_selector(m) : data[i] << 3 | i));
+            st_le16(t + 8 + i * 8,
+                    (uint16_t)(case_wild && one_in(10) ? random_selector(m) : data[i] << 3 | i));
         }
     }
-    st_le16(t, (uint16_t)(one_in(4) ? random_selector(m) : one_in(2) ? G_TSS_B << 3 : G_TSS_C << 3)); /* back link */
+    st_le16(t, (uint16_t)(one_in(4)   ? random_selector(m)
+                          : one_in(2) ? G_TSS_B << 3
+                                      : G_TSS_C << 3)); /* back link */
     st_le16(t + 102, (uint16_t)(one_in(6) ? rnd(0x500) : 104));
     for (unsigned i = 0; i < 64; i++)
         t[104 + i] = (uint8_t)(one_in(2) ? 0 : rnd(256));
@@ -243,11 +299,13 @@ static void put_pages(struct maker *m)
     if (!long_mode) /* PAE: CR3 names the PDPT */
         st_le64(ram + PML4, PD | 1);
     for (unsigned i = 0; i < RAM_SIZE >> 12; i++) {
-        bool system = i < CODE >> 12 || (i >= STACK0 >> 12 && i < DATA >> 12) || (i < STACK3 >> 12 && m->cpl == 0);
+        bool system = i < CODE >> 12 || (i >= STACK0 >> 12 && i < DATA >> 12) ||
+                      (i < STACK3 >> 12 && m->cpl == 0);
         uint64_t e = (uint64_t)i << 12 | (system ? 3 : 7);
 
         if (i >= DATA >> 12 && one_in(2))
-            e = (e & ~UINT64_C(0xfff)) | (rnd(256) & 0x67) | (one_in(2) ? 1 : 0) | (one_in(4) ? BIT(63) : 0) | (one_in(20) ? BIT(51) : 0);
+            e = (e & ~UINT64_C(0xfff)) | (rnd(256) & 0x67) | (one_in(2) ? 1 : 0) |
+                (one_in(4) ? BIT(63) : 0) | (one_in(20) ? BIT(51) : 0);
         st_le64(ram + PT + i * 8, e);
     }
 }
@@ -261,23 +319,32 @@ static struct seg_state seg_of(const struct maker *m, unsigned sel)
 
     if (d >> 55 & 1)
         limit = limit << 12 | 0xfff;
-    return (struct seg_state){ .base = (d >> 16 & 0xffffff) | (d >> 56 << 24), .limit = limit, .flags = d >> 40 & 0xf0ff, .sel = (uint16_t)sel };
+    return (struct seg_state){ .base = (d >> 16 & 0xffffff) | (d >> 56 << 24),
+                               .limit = limit,
+                               .flags = d >> 40 & 0xf0ff,
+                               .sel = (uint16_t)sel };
 }
 
 static struct seg_state real_seg(unsigned sel, bool vm)
 {
-    return (struct seg_state){ .base = sel << 4, .limit = 0xffff, .flags = vm ? 0xf3 : 0x93, .sel = (uint16_t)sel };
+    return (struct seg_state){
+        .base = sel << 4, .limit = 0xffff, .flags = vm ? 0xf3 : 0x93, .sel = (uint16_t)sel
+    };
 }
 
 static void put_segments(struct maker *m)
 {
     struct state *s = &m->c->start;
-    static const uint8_t data[4] = { G_DATA0, G_DATA1, G_DATA2, G_DATA3 }, code[4] = { G_CODE0, G_CODE1, G_CODE2, G_CODE3 };
+    static const uint8_t data[4] = { G_DATA0, G_DATA1, G_DATA2, G_DATA3 },
+                         code[4] = { G_CODE0, G_CODE1, G_CODE2, G_CODE3 };
     unsigned cs = code[m->cpl];
 
     if (m->mode == REAL || m->mode == VM86) {
         for (unsigned i = 0; i < 6; i++)
-            s->seg[i] = real_seg(i == 1 ? CODE >> 4 : i == 2 ? STACK3 >> 4 : DATA >> 4, m->mode == VM86);
+            s->seg[i] = real_seg(i == 1   ? CODE >> 4
+                                 : i == 2 ? STACK3 >> 4
+                                          : DATA >> 4,
+                                 m->mode == VM86);
         if (m->mode == REAL)
             s->seg[1].flags = 0x9b;
         return;
@@ -292,10 +359,13 @@ static void put_segments(struct maker *m)
             s->seg[i] = seg_of(m, (unsigned)data[m->cpl] << 3 | m->cpl);
     if (case_wild && m->mode == PROT16 && one_in(2))
         s->seg[2] = seg_of(m, G_DATA16 << 3 | m->cpl);
-    for (unsigned i = 3; i < 6 && m->mode != LONG64 && !(m->mode == COMPAT && kvm_is_software()); i++) /* a limited or strange data segment now and then */
+    for (unsigned i = 3; i < 6 && m->mode != LONG64 && !(m->mode == COMPAT && kvm_is_software());
+         i++) /* a limited or strange data segment now and then */
         if (one_in(4))
-            s->seg[i] = (struct seg_state){ .base = one_in(2) ? 0 : DATA, .limit = one_in(2) ? rnd(0x200) : 0xffff,
-                                            .flags = 0x91 | rnd(4) << 1 | 0x4000 | m->cpl << 5, .sel = (uint16_t)(G_DATA0 << 3 | m->cpl) };
+            s->seg[i] = (struct seg_state){ .base = one_in(2) ? 0 : DATA,
+                                            .limit = one_in(2) ? rnd(0x200) : 0xffff,
+                                            .flags = 0x91 | rnd(4) << 1 | 0x4000 | m->cpl << 5,
+                                            .sel = (uint16_t)(G_DATA0 << 3 | m->cpl) };
 }
 
 static void put_cpu(struct maker *m)
@@ -316,15 +386,21 @@ static void put_cpu(struct maker *m)
     s->cr3 = PML4;
     if (m->lma) {
         s->cr0 |= UINT64_C(1) << 31;
-        s->cr4 = 0x20 | 0x600 | (case_wild && one_in(3) ? 1 << 20 : 0) | (case_wild && one_in(3) ? 1 << 21 : 0) | (one_in(3) ? 1 << 11 : 0) | (one_in(2) ? 1 << 16 : 0);
+        s->cr4 = 0x20 | 0x600 | (case_wild && one_in(3) ? 1 << 20 : 0) |
+                 (case_wild && one_in(3) ? 1 << 21 : 0) | (one_in(3) ? 1 << 11 : 0) |
+                 (one_in(2) ? 1 << 16 : 0);
         s->efer = 0xd01;
     }
-    s->rflags = 2 | (rnd(0x10000) & (case_wild ? 0xcd5 : 0x8d5)) | (uint32_t)rnd(4) << 12 | (m->mode == VM86 ? 1 << 17 : 0);
-    s->rflags |= (one_in(4) ? 0x200u : 0) | (case_wild && one_in(25) ? 0x100u : 0) | (one_in(6) ? 1u << 18 : 0);
+    s->rflags = 2 | (rnd(0x10000) & (case_wild ? 0xcd5 : 0x8d5)) | (uint32_t)rnd(4) << 12 |
+                (m->mode == VM86 ? 1 << 17 : 0);
+    s->rflags |= (one_in(4) ? 0x200u : 0) | (case_wild && one_in(25) ? 0x100u : 0) |
+                 (one_in(6) ? 1u << 18 : 0);
     s->dr6 = 0xffff0ff0;
     s->dr7 = 0x400;
-    s->gpr[4] = (m->mode == REAL || m->mode == VM86 ? 0x800 : (m->cpl == 3 ? STACK3 : STACK0) + 0x800);
-    s->msr[0] = (uint64_t)(one_in(3) ? random_selector(m) : (G_DATA3 - 2) << 3 | 3) << 48 | (uint64_t)(G_CODE64_0 << 3) << 32 | TARGET;
+    s->gpr[4] =
+        (m->mode == REAL || m->mode == VM86 ? 0x800 : (m->cpl == 3 ? STACK3 : STACK0) + 0x800);
+    s->msr[0] = (uint64_t)(one_in(3) ? random_selector(m) : (G_DATA3 - 2) << 3 | 3) << 48 |
+                (uint64_t)(G_CODE64_0 << 3) << 32 | TARGET;
     s->msr[1] = TARGET + 0x20;
     s->msr[2] = TARGET + 0x30;
     s->msr[3] = rnd(0x80000);
@@ -390,11 +466,16 @@ static uint64_t target(struct maker *m)
     return one_in(20) ? rnd64() : TARGET + rnd(64);
 }
 
-static bool real_like(const struct maker *m) { return m->mode == REAL || m->mode == VM86; }
+static bool real_like(const struct maker *m)
+{
+    return m->mode == REAL || m->mode == VM86;
+}
 
 static unsigned far_selector(struct maker *m)
 {
-    return real_like(m) ? (TARGET - 0x100) >> 4 : one_in(3) ? (unsigned)(G_RANDOM + rnd(GDT_ENTRIES - G_RANDOM)) << 3 | rnd(4) : code_selector(m);
+    return real_like(m) ? (TARGET - 0x100) >> 4
+           : one_in(3)  ? (unsigned)(G_RANDOM + rnd(GDT_ENTRIES - G_RANDOM)) << 3 | rnd(4)
+                        : code_selector(m);
 }
 
 static void gen_mov_sreg(struct maker *m)
@@ -412,7 +493,12 @@ static void gen_mov_sreg(struct maker *m)
         else
             EMIT(m, (uint8_t)(n << 3 | 7));
         break;
-    case 2: EMIT(m, 0x0f, one_in(2) ? 0xb4 : one_in(2) ? 0xb5 : 0xb2, 0x00 | 6 << 3 | (m->bits == 16 ? 4 : 6)); /* lfs, lgs, lss si, [..] */
+    case 2:
+        EMIT(m, 0x0f,
+             one_in(2)   ? 0xb4
+             : one_in(2) ? 0xb5
+                         : 0xb2,
+             0x00 | 6 << 3 | (m->bits == 16 ? 4 : 6)); /* lfs, lgs, lss si, [..] */
         m->c->start.gpr[6] = real_like(m) ? 0x40 : DATA + 0x40;
         put_n(m->c->ram + DATA + 0x40 + (m->bits == 16 ? 2 : 4), random_selector(m), 2);
         break;
@@ -449,7 +535,8 @@ static void gen_far_return(struct maker *m)
     put_n(stack_at(m, 0), target(m), size);
     put_n(stack_at(m, size), sel, size);
     put_n(stack_at(m, 2 * size + extra), STACKS + 0x3000, size);
-    put_n(stack_at(m, 3 * size + extra), one_in(4) ? random_selector(m) : (unsigned)data[sel & 3] << 3 | (sel & 3), size);
+    put_n(stack_at(m, 3 * size + extra),
+          one_in(4) ? random_selector(m) : (unsigned)data[sel & 3] << 3 | (sel & 3), size);
     if (extra) {
         EMIT(m, 0xca);
         emit_n(m, extra, 2);
@@ -462,7 +549,8 @@ static void gen_iret(struct maker *m)
 {
     unsigned size = opsize(m), sel = real_like(m) ? (TARGET - 0x100) >> 4 : code_selector(m);
     static const uint8_t data[4] = { G_DATA0, G_DATA1, G_DATA2, G_DATA3 };
-    uint32_t flags = 2 | (rnd(0x400000) & 0x3f7ed5 & ~0x100u) | (case_wild && one_in(15) ? 0x100 : 0);
+    uint32_t flags =
+        2 | (rnd(0x400000) & 0x3f7ed5 & ~0x100u) | (case_wild && one_in(15) ? 0x100 : 0);
 
     if (!one_in(4))
         flags &= ~(1u << 17);
@@ -472,7 +560,8 @@ static void gen_iret(struct maker *m)
     put_n(stack_at(m, size), sel, size);
     put_n(stack_at(m, 2 * size), flags, size);
     put_n(stack_at(m, 3 * size), STACKS + 0x3000, size);
-    put_n(stack_at(m, 4 * size), one_in(4) ? random_selector(m) : (unsigned)data[sel & 3] << 3 | (sel & 3), size);
+    put_n(stack_at(m, 4 * size),
+          one_in(4) ? random_selector(m) : (unsigned)data[sel & 3] << 3 | (sel & 3), size);
     for (unsigned i = 0; i < 4; i++)
         if (flags & 1 << 17)
             put_n(stack_at(m, (5 + i) * size), DATA >> 4, size);
@@ -519,33 +608,56 @@ static void gen_system(struct maker *m)
 
     s->gpr[6] = real_like(m) ? 0x40 : DATA + 0x40;
     switch (rnd(12)) {
-    case 0: s->gpr[0] = one_in(2) ? random_selector(m) : G_LDT << 3; EMIT(m, 0x0f, 0x00, 0xd0); break;       /* lldt */
-    case 1: /* ltr; in long mode the upper half of these descriptors is another one */
-        s->gpr[0] = m->lma && !case_wild ? (one_in(2) ? G_LDT << 3 : rnd(G_TSS) << 3) : one_in(2) ? random_selector(m) : G_TSS_B << 3;
-        EMIT(m, 0x0f, 0x00, 0xd8); break;     /* ltr */
-    case 2: opsize(m); EMIT(m, 0x0f, 0x00, (uint8_t)(0xc0 | rnd(2) << 3)); break;                            /* sldt, str */
-    case 3: opsize(m); EMIT(m, 0x0f, 0x01, 0xe0); break;                                                     /* smsw */
-    case 4: s->gpr[0] = rnd(16); EMIT(m, 0x0f, 0x01, 0xf0); break;                                           /* lmsw */
-    case 5: EMIT(m, 0x0f, 0x06); break;                                                                      /* clts */
-    case 6: /* sgdt, sidt, lgdt, lidt */
+    case 0:
+        s->gpr[0] = one_in(2) ? random_selector(m) : G_LDT << 3;
+        EMIT(m, 0x0f, 0x00, 0xd0);
+        break; /* lldt */
+    case 1:    /* ltr; in long mode the upper half of these descriptors is another one */
+        s->gpr[0] = m->lma && !case_wild ? (one_in(2) ? G_LDT << 3 : rnd(G_TSS) << 3)
+                    : one_in(2)          ? random_selector(m)
+                                         : G_TSS_B << 3;
+        EMIT(m, 0x0f, 0x00, 0xd8);
+        break; /* ltr */
+    case 2:
+        opsize(m);
+        EMIT(m, 0x0f, 0x00, (uint8_t)(0xc0 | rnd(2) << 3));
+        break; /* sldt, str */
+    case 3:
+        opsize(m);
+        EMIT(m, 0x0f, 0x01, 0xe0);
+        break; /* smsw */
+    case 4:
+        s->gpr[0] = rnd(16);
+        EMIT(m, 0x0f, 0x01, 0xf0);
+        break;                          /* lmsw */
+    case 5: EMIT(m, 0x0f, 0x06); break; /* clts */
+    case 6:                             /* sgdt, sidt, lgdt, lidt */
         if (one_in(3))
             EMIT(m, 0x66);
         EMIT(m, 0x0f, 0x01, (uint8_t)(rnd(4) << 3 | (m->bits == 16 ? 4 : 6)));
         break;
-    case 7: EMIT(m, 0x0f, 0x20, (uint8_t)(0xc0 | cr[rnd(4)] << 3)); break;                                   /* mov eax, cr */
+    case 7: EMIT(m, 0x0f, 0x20, (uint8_t)(0xc0 | cr[rnd(4)] << 3)); break; /* mov eax, cr */
     case 8: { /* mov cr, eax with one bit changed */
         unsigned n = cr[rnd(4)];
         uint64_t old = n == 0 ? s->cr0 : n == 2 ? s->cr2 : n == 3 ? s->cr3 : s->cr4;
         static const uint8_t cr0_bits[] = { 0, 1, 2, 3, 16, 18, 29, 30, 6, 31 };
-        unsigned bit = n == 0 ? cr0_bits[rnd(ARRAY_SIZE(cr0_bits) - !case_wild)] : n == 4 ? 2 + rnd(9) : rnd(n == 3 ? 12 : 64);
+        unsigned bit = n == 0   ? cr0_bits[rnd(ARRAY_SIZE(cr0_bits) - !case_wild)]
+                       : n == 4 ? 2 + rnd(9)
+                                : rnd(n == 3 ? 12 : 64);
 
         s->gpr[0] = old ^ BIT(bit);
         EMIT(m, 0x0f, 0x22, (uint8_t)(0xc0 | n << 3));
         break;
     }
-    case 9: EMIT(m, 0x0f, 0x21, (uint8_t)(0xc0 | rnd(8) << 3)); break;                                       /* mov eax, dr */
-    case 10: s->gpr[0] = one_in(2) ? rnd64() : rnd(0x10000) & ~0x2003u & ~0xffu; EMIT(m, 0x0f, 0x23, (uint8_t)(0xc0 | (6 + rnd(2)) << 3)); break;
-    default: if (m->bits == 64 || case_wild) EMIT(m, 0x0f, 0x01, 0xf8); break;                                                               /* swapgs */
+    case 9: EMIT(m, 0x0f, 0x21, (uint8_t)(0xc0 | rnd(8) << 3)); break; /* mov eax, dr */
+    case 10:
+        s->gpr[0] = one_in(2) ? rnd64() : rnd(0x10000) & ~0x2003u & ~0xffu;
+        EMIT(m, 0x0f, 0x23, (uint8_t)(0xc0 | (6 + rnd(2)) << 3));
+        break;
+    default:
+        if (m->bits == 64 || case_wild)
+            EMIT(m, 0x0f, 0x01, 0xf8);
+        break; /* swapgs */
     }
 }
 
@@ -556,7 +668,11 @@ static void gen_flags(struct maker *m)
     switch (rnd(5)) {
     case 0: EMIT(m, 0xfa); break;
     case 1: EMIT(m, 0xfb); break;
-    case 2: if (one_in(3)) EMIT(m, 0x66); EMIT(m, 0x9c); break;
+    case 2:
+        if (one_in(3))
+            EMIT(m, 0x66);
+        EMIT(m, 0x9c);
+        break;
     default:
         put_n(stack_at(m, 0), f | (case_wild && one_in(10) ? 0x100 : 0), 8);
         if (one_in(3))
@@ -594,9 +710,15 @@ static void gen_syscall(struct maker *m)
     m->c->start.gpr[11] = rnd(0x400000) & ~0x20100u;
     switch (rnd(4)) {
     case 0: EMIT(m, 0x0f, 0x05); break;
-    case 1: opsize(m); EMIT(m, 0x0f, 0x07); break;
+    case 1:
+        opsize(m);
+        EMIT(m, 0x0f, 0x07);
+        break;
     case 2: EMIT(m, 0x0f, 0x34); break;
-    default: opsize(m); EMIT(m, 0x0f, 0x35); break;
+    default:
+        opsize(m);
+        EMIT(m, 0x0f, 0x35);
+        break;
     }
 }
 
@@ -607,7 +729,9 @@ static void gen_memory(struct maker *m)
     static const uint8_t op[] = { 0x8a, 0x8b, 0x88, 0x89, 0x01, 0x87, 0x21, 0x3b };
     struct state *s = &m->c->start;
 
-    s->gpr[6] = real_like(m) ? (one_in(4) ? 0xfff0 + rnd(15) : rnd(0x10000)) : one_in(3) ? rnd(0x400) : DATA + rnd(RAM_SIZE - DATA);
+    s->gpr[6] = real_like(m) ? (one_in(4) ? 0xfff0 + rnd(15) : rnd(0x10000))
+                : one_in(3)  ? rnd(0x400)
+                             : DATA + rnd(RAM_SIZE - DATA);
     if (m->bits == 64 && one_in(20))
         s->gpr[6] = rnd64();
     if (one_in(8)) { /* a jump into the data area: execute rights */
@@ -627,7 +751,9 @@ static void gen_push(struct maker *m)
     struct state *s = &m->c->start;
 
     if (one_in(3))
-        s->gpr[4] = real_like(m) ? 2 * rnd(2) + case_wild * rnd(2) : one_in(4) && m->bits == 64 ? rnd64() : DATA + rnd(RAM_SIZE - DATA);
+        s->gpr[4] = real_like(m)                 ? 2 * rnd(2) + case_wild * rnd(2)
+                    : one_in(4) && m->bits == 64 ? rnd64()
+                                                 : DATA + rnd(RAM_SIZE - DATA);
     switch (case_wild ? rnd(6) : rnd(2)) {
     case 0: EMIT(m, 0x50); break;
     case 1: EMIT(m, 0x58); break;
@@ -638,10 +764,17 @@ static void gen_push(struct maker *m)
     }
 }
 
-static const struct group { const char *name; void (*gen)(struct maker *m); unsigned modes; } groups[] = {
-    { "sreg", gen_mov_sreg, 0x3f }, { "far", gen_far_direct, 0x3f }, { "retf", gen_far_return, 0x3f }, { "iret", gen_iret, 0x3f }, { "int", gen_int, 0x3f },
-    { "look", gen_look, 0x3f }, { "system", gen_system, 0x3f }, { "flags", gen_flags, 0x3f }, { "io", gen_io, 0x3f }, { "syscall", gen_syscall, 0x3f },
-    { "memory", gen_memory, 0x3f }, { "push", gen_push, 0x3f },
+static const struct group {
+    const char *name;
+    void (*gen)(struct maker *m);
+    unsigned modes;
+} groups[] = {
+    { "sreg", gen_mov_sreg, 0x3f },   { "far", gen_far_direct, 0x3f },
+    { "retf", gen_far_return, 0x3f }, { "iret", gen_iret, 0x3f },
+    { "int", gen_int, 0x3f },         { "look", gen_look, 0x3f },
+    { "system", gen_system, 0x3f },   { "flags", gen_flags, 0x3f },
+    { "io", gen_io, 0x3f },           { "syscall", gen_syscall, 0x3f },
+    { "memory", gen_memory, 0x3f },   { "push", gen_push, 0x3f },
 };
 
 void case_list_groups(void)
@@ -650,10 +783,12 @@ void case_list_groups(void)
         printf("%s\n", groups[i].name);
 }
 
-/* What a KVM without hardware gets wrong: it has no INT1, no IRET and no system calls outside of its own 64-bit guests. */
+/* What a KVM without hardware gets wrong: it has no INT1, no IRET and no system calls outside of
+ * its own 64-bit guests. */
 static bool beyond_software(const struct maker *m, const struct group *g)
 {
-    return kvm_is_software() && !case_wild && m->mode != REAL && (g->gen == gen_iret || g->gen == gen_syscall || g->gen == gen_int);
+    return kvm_is_software() && !case_wild && m->mode != REAL &&
+           (g->gen == gen_iret || g->gen == gen_syscall || g->gen == gen_int);
 }
 
 static const struct group *choose(const struct maker *m, const char *name)
@@ -682,7 +817,8 @@ void case_make(struct test_case *c, const char *group)
     m.cpl = m.mode == REAL ? 0 : m.mode == VM86 ? 3 : one_in(2) ? 0 : rnd(4);
     if (m.mode == LONG64)
         m.cpl = m.cpl ? 3 : 0;
-    if (!case_wild && (m.cpl == 3 || m.lma) && kvm_is_software()) /* it runs ring 3 on the host's own tables, and with alignment checks */
+    if (!case_wild && (m.cpl == 3 || m.lma) &&
+        kvm_is_software()) /* it runs ring 3 on the host's own tables, and with alignment checks */
         m.cpl = 0;
     memset(c->ram + HANDLERS, 0xf4, 0x1000);
     memset(c->ram + TARGET - 0x200, 0xf4, 0x1000);
@@ -691,16 +827,21 @@ void case_make(struct test_case *c, const char *group)
     put_tss(&m);
     put_pages(&m);
     put_segments(&m);
-    m.bits = m.mode == LONG64 && c->start.seg[1].flags & 0x2000 ? 64 : c->start.seg[1].flags & 0x4000 ? 32 : 16;
+    m.bits = m.mode == LONG64 && c->start.seg[1].flags & 0x2000 ? 64
+             : c->start.seg[1].flags & 0x4000                   ? 32
+                                                                : 16;
     put_cpu(&m);
     c->insn_at = CODE + rnd(64);
     c->start.rip = c->insn_at - (real_like(&m) ? CODE : 0);
-    m.bits = m.lma && c->start.seg[1].flags & 0x2000 ? 64 : c->start.seg[1].flags & 0x4000 ? 32 : 16;
+    m.bits = m.lma && c->start.seg[1].flags & 0x2000 ? 64
+             : c->start.seg[1].flags & 0x4000        ? 32
+                                                     : 16;
     m.code = c->ram + c->insn_at;
     g->gen(&m);
     c->insn_len = (unsigned)(m.code - (c->ram + c->insn_at));
     EMIT(&m, 0xf4, 0xf4, 0xf4, 0xf4);
-    n = snprintf(c->text, sizeof(c->text), "%s %s %u-bit cpl %u:", g->name, mode_names[m.mode], m.bits, m.cpl);
+    n = snprintf(c->text, sizeof(c->text), "%s %s %u-bit cpl %u:", g->name, mode_names[m.mode],
+                 m.bits, m.cpl);
     for (unsigned i = 0; i < c->insn_len; i++)
         n += snprintf(c->text + n, sizeof(c->text) - (size_t)n, " %02x", c->ram[c->insn_at + i]);
 }

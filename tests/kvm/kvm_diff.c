@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * kvm_diff: privileged instructions, KVM against our CPU. Each case is one instruction in a random mode with random descriptor
- * tables, gates, task states and page rights; registers, segments, control registers and all of memory must agree afterwards.
+ * kvm_diff: privileged instructions, KVM against our CPU. Each case is one instruction in a random
+ * mode with random descriptor tables, gates, task states and page rights; registers, segments,
+ * control registers and all of memory must agree afterwards.
  *
- *   kvm_diff [-n CASES] [-s SEED] [-g GROUP] [-a tcg|interp] [-d LOG] [-k] [-v] [-x]      -k: go on after a difference; -g help lists groups
- *   -x: wild cases, for KVM on hardware: broken gates, 16-bit stacks, virtual-8086 mode ...
+ *   kvm_diff [-n CASES] [-s SEED] [-g GROUP] [-a tcg|interp] [-d LOG] [-k] [-v] [-x]      -k: go on
+ * after a difference; -g help lists groups -x: wild cases, for KVM on hardware: broken gates,
+ * 16-bit stacks, virtual-8086 mode ...
  *
  * Where /dev/kvm does not open it says so and succeeds.
  */
@@ -26,7 +28,8 @@ static size_t used;
 
 static void differ(const char *what, uint64_t kvm, uint64_t ours)
 {
-    used += (size_t)snprintf(report + used, sizeof(report) - MIN(used, sizeof(report)), "    %-10s kvm %#llx, ours %#llx\n", what, (unsigned long long)kvm,
+    used += (size_t)snprintf(report + used, sizeof(report) - MIN(used, sizeof(report)),
+                             "    %-10s kvm %#llx, ours %#llx\n", what, (unsigned long long)kvm,
                              (unsigned long long)ours);
     used = MIN(used, sizeof(report));
 }
@@ -37,7 +40,8 @@ static void check(const char *what, uint64_t kvm, uint64_t ours)
         differ(what, kvm, ours);
 }
 
-static void compare_seg(const char *name, const struct seg_state *k, const struct seg_state *o, bool tr)
+static void compare_seg(const char *name, const struct seg_state *k, const struct seg_state *o,
+                        bool tr)
 {
     char what[32];
     bool usable = !k->null && k->flags & 0x80;
@@ -45,7 +49,8 @@ static void compare_seg(const char *name, const struct seg_state *k, const struc
     snprintf(what, sizeof(what), "%s.sel", name);
     check(what, k->sel, o->sel);
     if (!strcmp(name, "ss") && !(k->sel & 0xfffc) && !(o->sel & 0xfffc))
-        return; /* a null SS of 64-bit code: processors differ in what they keep, and nothing shows it */
+        return; /* a null SS of 64-bit code: processors differ in what they keep, and nothing shows
+                   it */
     snprintf(what, sizeof(what), "%s.null", name);
     if (!tr)
         check(what, !usable, o->null || !(o->flags & 0x80));
@@ -56,7 +61,9 @@ static void compare_seg(const char *name, const struct seg_state *k, const struc
     snprintf(what, sizeof(what), "%s.limit", name);
     check(what, k->limit, o->limit);
     snprintf(what, sizeof(what), "%s.flags", name);
-    check(what, k->flags & 0x60ff, o->flags & 0x60ff); /* G only says how the limit was written; AVL is not kept everywhere */
+    check(what, k->flags & 0x60ff,
+          o->flags &
+              0x60ff); /* G only says how the limit was written; AVL is not kept everywhere */
 }
 
 static void compare_memory(const uint8_t *k, const uint8_t *o)
@@ -73,7 +80,8 @@ static void compare_memory(const uint8_t *k, const uint8_t *o)
 
 static void compare(const struct state *k, const struct state *o)
 {
-    static const char *const gpr[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
+    static const char *const gpr[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                         "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
     static const char *const seg[SEG_COUNT] = { "es", "cs", "ss", "ds", "fs", "gs", "ldt", "tr" };
 
     check("outcome", k->outcome, o->outcome);
@@ -100,7 +108,8 @@ static void compare(const struct state *k, const struct state *o)
         check("msr", k->msr[i], o->msr[i]);
 }
 
-static bool run_one(struct rig *rig, const struct test_case *c, uint8_t *kram, uint8_t *oram, uint64_t n, bool *ret_skipped)
+static bool run_one(struct rig *rig, const struct test_case *c, uint8_t *kram, uint8_t *oram,
+                    uint64_t n, bool *ret_skipped)
 {
     struct state k, o;
 
@@ -118,8 +127,10 @@ static bool run_one(struct rig *rig, const struct test_case *c, uint8_t *kram, u
         compare_memory(kram, oram);
     if (!used)
         return true;
-    printf("case %llu: %s\n    at %#llx rflags %#llx rip after: kvm %#llx, ours %#llx\n%s", (unsigned long long)n, c->text, (unsigned long long)c->insn_at,
-           (unsigned long long)c->start.rflags, (unsigned long long)k.rip, (unsigned long long)o.rip, report);
+    printf("case %llu: %s\n    at %#llx rflags %#llx rip after: kvm %#llx, ours %#llx\n%s",
+           (unsigned long long)n, c->text, (unsigned long long)c->insn_at,
+           (unsigned long long)c->start.rflags, (unsigned long long)k.rip,
+           (unsigned long long)o.rip, report);
     differences++;
     return false;
 }
@@ -151,7 +162,10 @@ int main(int argc, char **argv)
         case 'k': keep = true; break;
         case 'v': verbose = true; break;
         case 'x': case_wild = true; break;
-        default: fprintf(stderr, "usage: kvm_diff [-n CASES] [-s SEED] [-f FIRST] [-g GROUP] [-a tcg|interp] [-d LOG] [-k] [-v] [-x]\n"); return 2;
+        default:
+            fprintf(stderr, "usage: kvm_diff [-n CASES] [-s SEED] [-f FIRST] [-g GROUP] [-a "
+                            "tcg|interp] [-d LOG] [-k] [-v] [-x]\n");
+            return 2;
         }
     if (group && !strcmp(group, "help")) {
         case_list_groups();
@@ -174,7 +188,8 @@ int main(int argc, char **argv)
             return 1;
         skipped += skip;
     }
-    printf("%llu cases, %llu of them not decided by KVM, %u differences (seed %llu, %s)\n", (unsigned long long)cases, (unsigned long long)skipped, differences,
+    printf("%llu cases, %llu of them not decided by KVM, %u differences (seed %llu, %s)\n",
+           (unsigned long long)cases, (unsigned long long)skipped, differences,
            (unsigned long long)seed, accel);
     return differences ? 1 : 0;
 }

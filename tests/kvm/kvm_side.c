@@ -19,7 +19,8 @@ static struct kvm_run *run;
 static uint8_t *memory;
 static bool amd;
 
-const uint32_t case_msrs[MSRS] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, 0x174, 0x175, 0x176, 0xc0000103, 0x277 };
+const uint32_t case_msrs[MSRS] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102,
+                                   0x174,      0x175,      0x176,      0xc0000103, 0x277 };
 
 static void die(const char *what)
 {
@@ -65,7 +66,8 @@ bool kvm_open(char *why, unsigned size)
     }
     memory = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     region.userspace_addr = (uintptr_t)memory;
-    if (ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000) < 0 || ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+    if (ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000) < 0 ||
+        ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
         die("setting up the VM");
     vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
     map = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -93,9 +95,18 @@ static struct kvm_segment to_kvm(const struct seg_state *s)
 {
     uint32_t limit = s->limit;
 
-    return (struct kvm_segment){ .base = s->base, .limit = limit, .selector = s->sel, .type = s->flags & 15, .s = s->flags >> 4 & 1,
-                                 .dpl = s->flags >> 5 & 3, .present = s->flags >> 7 & 1, .avl = s->flags >> 12 & 1, .l = s->flags >> 13 & 1,
-                                 .db = s->flags >> 14 & 1, .g = s->flags >> 15 & 1, .unusable = s->null };
+    return (struct kvm_segment){ .base = s->base,
+                                 .limit = limit,
+                                 .selector = s->sel,
+                                 .type = s->flags & 15,
+                                 .s = s->flags >> 4 & 1,
+                                 .dpl = s->flags >> 5 & 3,
+                                 .present = s->flags >> 7 & 1,
+                                 .avl = s->flags >> 12 & 1,
+                                 .l = s->flags >> 13 & 1,
+                                 .db = s->flags >> 14 & 1,
+                                 .g = s->flags >> 15 & 1,
+                                 .unusable = s->null };
 }
 
 static void put_sregs(const struct state *s)
@@ -126,14 +137,19 @@ static void put_sregs(const struct state *s)
         die("KVM_SET_SREGS");
 }
 
-static const uint8_t kvm_order[16] = { 0, 3, 1, 2, 6, 7, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15 }; /* rax rbx rcx rdx rsi rdi rsp rbp */
+static const uint8_t kvm_order[16] = {
+    0, 3, 1, 2, 6, 7, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15
+}; /* rax rbx rcx rdx rsi rdi rsp rbp */
 
 static void put_state(const struct state *s)
 {
     struct kvm_regs r = { .rip = s->rip, .rflags = s->rflags };
     struct kvm_vcpu_events ev = { 0 };
     struct kvm_debugregs dr = { .dr6 = s->dr6, .dr7 = s->dr7 };
-    struct { struct kvm_msrs h; struct kvm_msr_entry e[MSRS]; } m = { .h.nmsrs = MSRS };
+    struct {
+        struct kvm_msrs h;
+        struct kvm_msr_entry e[MSRS];
+    } m = { .h.nmsrs = MSRS };
     struct kvm_mp_state mp = { KVM_MP_STATE_RUNNABLE };
     __u64 *gpr = &r.rax;
 
@@ -144,8 +160,8 @@ static void put_state(const struct state *s)
     for (unsigned i = 0; i < MSRS; i++)
         m.e[i] = (struct kvm_msr_entry){ .index = case_msrs[i], .data = s->msr[i] };
     ev.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
-    if (ioctl(vcpu, KVM_SET_REGS, &r) < 0 || ioctl(vcpu, KVM_SET_VCPU_EVENTS, &ev) < 0 || ioctl(vcpu, KVM_SET_DEBUGREGS, &dr) < 0 ||
-        ioctl(vcpu, KVM_SET_MSRS, &m) < MSRS)
+    if (ioctl(vcpu, KVM_SET_REGS, &r) < 0 || ioctl(vcpu, KVM_SET_VCPU_EVENTS, &ev) < 0 ||
+        ioctl(vcpu, KVM_SET_DEBUGREGS, &dr) < 0 || ioctl(vcpu, KVM_SET_MSRS, &m) < MSRS)
         die("setting the vCPU's state");
 }
 
@@ -153,9 +169,14 @@ static void put_state(const struct state *s)
 
 static struct seg_state from_kvm(const struct kvm_segment *k)
 {
-    return (struct seg_state){ .base = k->base, .limit = k->limit, .sel = k->selector, .null = k->unusable,
-                               .flags = k->type | (unsigned)k->s << 4 | (unsigned)k->dpl << 5 | (unsigned)k->present << 7 | (unsigned)k->avl << 12 |
-                                        (unsigned)k->l << 13 | (unsigned)k->db << 14 | (unsigned)k->g << 15 };
+    return (struct seg_state){ .base = k->base,
+                               .limit = k->limit,
+                               .sel = k->selector,
+                               .null = k->unusable,
+                               .flags = k->type | (unsigned)k->s << 4 | (unsigned)k->dpl << 5 |
+                                        (unsigned)k->present << 7 | (unsigned)k->avl << 12 |
+                                        (unsigned)k->l << 13 | (unsigned)k->db << 14 |
+                                        (unsigned)k->g << 15 };
 }
 
 static void get_state(struct state *s)
@@ -163,13 +184,16 @@ static void get_state(struct state *s)
     struct kvm_regs r;
     struct kvm_sregs sr;
     struct kvm_debugregs dr;
-    struct { struct kvm_msrs h; struct kvm_msr_entry e[MSRS]; } m = { .h.nmsrs = MSRS };
+    struct {
+        struct kvm_msrs h;
+        struct kvm_msr_entry e[MSRS];
+    } m = { .h.nmsrs = MSRS };
     const __u64 *gpr = &r.rax;
 
     for (unsigned i = 0; i < MSRS; i++)
         m.e[i].index = case_msrs[i];
-    if (ioctl(vcpu, KVM_GET_REGS, &r) < 0 || ioctl(vcpu, KVM_GET_SREGS, &sr) < 0 || ioctl(vcpu, KVM_GET_DEBUGREGS, &dr) < 0 ||
-        ioctl(vcpu, KVM_GET_MSRS, &m) < MSRS)
+    if (ioctl(vcpu, KVM_GET_REGS, &r) < 0 || ioctl(vcpu, KVM_GET_SREGS, &sr) < 0 ||
+        ioctl(vcpu, KVM_GET_DEBUGREGS, &dr) < 0 || ioctl(vcpu, KVM_GET_MSRS, &m) < MSRS)
         die("reading the vCPU's state");
     for (unsigned i = 0; i < 16; i++)
         s->gpr[kvm_order[i]] = gpr[i];

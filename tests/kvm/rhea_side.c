@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Our side: a bare CPU on RAM_SIZE bytes, run on the test's own thread. A copy of the guest record stops the engine at HLT: an
- * interrupt that is always pending and never taken makes it ask wakes() after each halt.
+ * Our side: a bare CPU on RAM_SIZE bytes, run on the test's own thread. A copy of the guest record
+ * stops the engine at HLT: an interrupt that is always pending and never taken makes it ask wakes()
+ * after each halt.
  */
 #include "kvm_diff.h"
 
@@ -66,7 +67,11 @@ struct rig *rig_new(const char *model, const char *accel)
     r->guest = x86_guest;
     r->guest.wakes = wakes;
     r->guest.one_insn = one_insn;
-    r->cpu = cpu_new(&r->guest, &(struct cpu_config){ .model = model, .accel = accel, .mem = r->mem, .ports = r->ports, .loop = r->loop }, &err);
+    r->cpu = cpu_new(
+        &r->guest,
+        &(struct cpu_config){
+            .model = model, .accel = accel, .mem = r->mem, .ports = r->ports, .loop = r->loop },
+        &err);
     if (r->cpu)
         return r;
 fail:
@@ -82,7 +87,11 @@ static void put_state(struct x86_cpu *x, const struct state *s)
     x86_set_eflags(x, (uint32_t)s->rflags, ~(uint32_t)0);
     for (unsigned i = 0; i < SEG_COUNT; i++) {
         const struct seg_state *f = &s->seg[i];
-        struct x86_seg seg = { .base = f->base, .limit = f->limit, .flags = f->flags, .selector = f->sel, .null = f->null };
+        struct x86_seg seg = { .base = f->base,
+                               .limit = f->limit,
+                               .flags = f->flags,
+                               .selector = f->sel,
+                               .null = f->null };
 
         if (i < SEG_LDT)
             x86_set_seg(x, i, &seg);
@@ -103,7 +112,8 @@ static void put_state(struct x86_cpu *x, const struct state *s)
     x->dr[7] = s->dr7;
     for (unsigned i = 0; i < MSRS; i++)
         if (!x86_write_msr(x, case_msrs[i], s->msr[i]))
-            fprintf(stderr, "kvm_diff: cannot set MSR %#x to %#llx\n", case_msrs[i], (unsigned long long)s->msr[i]);
+            fprintf(stderr, "kvm_diff: cannot set MSR %#x to %#llx\n", case_msrs[i],
+                    (unsigned long long)s->msr[i]);
     if (x->cr0 & X86_CR0_PG && x->cr4 & X86_CR4_PAE && !x86_lma(x))
         x86_load_pdptes(x, x->cr3);
     x86_set_space(x, false);

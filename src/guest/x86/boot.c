@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The CPU's state for a kernel that is entered without firmware: Linux's 64-bit entry (identity-mapped long mode) or 32-bit
- * protected mode with flat segments (bzImage's code32_start, PVH). Linux Documentation/arch/x86/boot.rst; Xen's PVH.
+ * The CPU's state for a kernel that is entered without firmware: Linux's 64-bit entry
+ * (identity-mapped long mode) or 32-bit protected mode with flat segments (bzImage's code32_start,
+ * PVH). Linux Documentation/arch/x86/boot.rst; Xen's PVH.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +23,8 @@ static bool write_gdt(struct x86_cpu *x, gpa_t at, bool is64, struct error *err)
     st_le64(gdt + SEL_DATA, UINT64_C(0x00cf93000000ffff));
     r = dma_write(x->c.mem, at, gdt, sizeof(gdt));
     if (r < 0)
-        return fail(err, -r, "no guest RAM for the boot descriptor table at %#llx", (unsigned long long)at);
+        return fail(err, -r, "no guest RAM for the boot descriptor table at %#llx",
+                    (unsigned long long)at);
     x->gdt.base = at;
     x->gdt.limit = sizeof(gdt) - 1;
     return true;
@@ -45,7 +47,8 @@ static bool write_tables(struct x86_cpu *x, gpa_t at, struct error *err)
         r = dma_write(x->c.mem, at + n * 0x1000, page, sizeof(page));
     }
     if (r < 0)
-        return fail(err, -r, "no guest RAM for the boot page tables at %#llx", (unsigned long long)at);
+        return fail(err, -r, "no guest RAM for the boot page tables at %#llx",
+                    (unsigned long long)at);
     return true;
 }
 
@@ -61,7 +64,8 @@ static void set_segments(struct x86_cpu *x, bool is64)
             x86_set_seg(x, n, &s);
 }
 
-/* Memory types as a PC's firmware leaves them: RAM write-back, the adapter area below 1 MiB and the last 512 MiB below 4 GiB not. */
+/* Memory types as a PC's firmware leaves them: RAM write-back, the adapter area below 1 MiB and the
+ * last 512 MiB below 4 GiB not. */
 static void set_mtrrs(struct x86_cpu *x)
 {
     enum { ENABLED = 0xc00, UNCACHED = 0, WRITE_PROTECTED = 5, WRITE_BACK = 6, VALID = 0x800 };
@@ -84,8 +88,10 @@ bool x86_set_boot_state(struct cpu *cpu, const struct x86_boot_state *s, struct 
     bool is64 = s->kind == X86_BOOT_LONG64;
 
     if (is64 && !x86_has(x, X86_FEATURE(2, 29)))
-        return fail(err, ENOTSUP, "the kernel needs a 64-bit processor") || fail_hint(err, "choose another -cpu, such as qemu64");
-    if (!write_gdt(x, s->tables + GDT_OFFSET, is64, err) || (is64 && !write_tables(x, s->tables, err)))
+        return fail(err, ENOTSUP, "the kernel needs a 64-bit processor") ||
+               fail_hint(err, "choose another -cpu, such as qemu64");
+    if (!write_gdt(x, s->tables + GDT_OFFSET, is64, err) ||
+        (is64 && !write_tables(x, s->tables, err)))
         return false;
     set_segments(x, is64);
     set_mtrrs(x);

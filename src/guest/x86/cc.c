@@ -67,8 +67,11 @@ uint32_t x86_cc_flags(uint32_t cc_op, uint64_t a, uint64_t b, uint64_t c)
     case X86_CC_SUB: return sub_flags(a, b & mask, 0, n);
     case X86_CC_SBB: return sub_flags(a, b & mask, c & 1, n);
     case X86_CC_LOGIC: return szp(a, n);
-    case X86_CC_INC: return szp(a, n) | (b & 1) | (a & 15 ? 0 : X86_AF) | (a == BIT(n - 1) ? X86_OF : 0);
-    case X86_CC_DEC: return szp(a, n) | (b & 1) | ((a & 15) == 15 ? X86_AF : 0) | (a == BIT(n - 1) - 1 ? X86_OF : 0);
+    case X86_CC_INC:
+        return szp(a, n) | (b & 1) | (a & 15 ? 0 : X86_AF) | (a == BIT(n - 1) ? X86_OF : 0);
+    case X86_CC_DEC:
+        return szp(a, n) | (b & 1) | ((a & 15) == 15 ? X86_AF : 0) |
+               (a == BIT(n - 1) - 1 ? X86_OF : 0);
     case X86_CC_SHL: return shl_flags(a, b & mask, n);
     case X86_CC_SHR: return shr_flags(a, b & mask, n);
     case X86_CC_MUL: return szp(a, n) | (b ? X86_CF | X86_OF : 0);
@@ -78,7 +81,8 @@ uint32_t x86_cc_flags(uint32_t cc_op, uint64_t a, uint64_t b, uint64_t c)
 
 uint32_t x86_eflags(const struct x86_cpu *x)
 {
-    return (x->eflags & ~(uint32_t)(X86_ARITH | X86_DF)) | 2 | x86_cc_flags(x->cc_op, x->cc_a, x->cc_b, x->cc_c) | x->df;
+    return (x->eflags & ~(uint32_t)(X86_ARITH | X86_DF)) | 2 |
+           x86_cc_flags(x->cc_op, x->cc_a, x->cc_b, x->cc_c) | x->df;
 }
 
 void x86_set_eflags(struct x86_cpu *x, uint32_t value, uint32_t mask)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * CPUID: the one table of feature names (it drives -cpu parsing, -cpu help and the leaves), models turned into a CPU, and the
- * leaves themselves. SDM volume 2A, CPUID; AMD APM volume 3 appendix E. A feature whose `have` is false is never advertised.
+ * CPUID: the one table of feature names (it drives -cpu parsing, -cpu help and the leaves), models
+ * turned into a CPU, and the leaves themselves. SDM volume 2A, CPUID; AMD APM volume 3 appendix E.
+ * A feature whose `have` is false is never advertised.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,47 +15,157 @@
 #include "guest/x86/models.h"
 #include "guest/x86/sys.h"
 
-enum { WORD_1D, WORD_1C, WORD_81D, WORD_81C, WORD_7B, WORD_7C, WORD_7D, WORD_DA, WORD_88B, WORD_6A, WORD_87D };
+enum {
+    WORD_1D,
+    WORD_1C,
+    WORD_81D,
+    WORD_81C,
+    WORD_7B,
+    WORD_7C,
+    WORD_7D,
+    WORD_DA,
+    WORD_88B,
+    WORD_6A,
+    WORD_87D
+};
 enum { HAVE = 1 };
 
-static const struct feature { const char *name; uint8_t word, bit; bool have; } features[] = {
-    { "fpu", WORD_1D, 0, HAVE }, { "vme", WORD_1D, 1 }, { "de", WORD_1D, 2, HAVE }, { "pse", WORD_1D, 3, HAVE }, { "tsc", WORD_1D, 4, HAVE },
-    { "msr", WORD_1D, 5, HAVE }, { "pae", WORD_1D, 6, HAVE }, { "mce", WORD_1D, 7, HAVE }, { "cx8", WORD_1D, 8, HAVE }, { "apic", WORD_1D, 9, HAVE },
-    { "sep", WORD_1D, 11, HAVE }, { "mtrr", WORD_1D, 12, HAVE }, { "pge", WORD_1D, 13, HAVE }, { "mca", WORD_1D, 14, HAVE },
-    { "cmov", WORD_1D, 15, HAVE }, { "pat", WORD_1D, 16, HAVE }, { "pse36", WORD_1D, 17, HAVE }, { "clflush", WORD_1D, 19, HAVE },
-    { "mmx", WORD_1D, 23, HAVE }, { "fxsr", WORD_1D, 24, HAVE }, { "sse", WORD_1D, 25, HAVE }, { "sse2", WORD_1D, 26, HAVE },
-    { "ss", WORD_1D, 27, HAVE }, { "ht", WORD_1D, 28 },
-    { "sse3", WORD_1C, 0, HAVE }, { "pni", WORD_1C, 0, HAVE }, { "pclmulqdq", WORD_1C, 1, HAVE }, { "monitor", WORD_1C, 3, HAVE },
-    { "ssse3", WORD_1C, 9, HAVE }, { "fma", WORD_1C, 12 }, { "cx16", WORD_1C, 13, HAVE }, { "pcid", WORD_1C, 17, HAVE },
-    { "sse4.1", WORD_1C, 19, HAVE }, { "sse4.2", WORD_1C, 20, HAVE }, { "x2apic", WORD_1C, 21, HAVE }, { "movbe", WORD_1C, 22, HAVE },
-    { "popcnt", WORD_1C, 23, HAVE }, { "tsc-deadline", WORD_1C, 24, HAVE }, { "aes", WORD_1C, 25, HAVE }, { "xsave", WORD_1C, 26, HAVE },
-    { "avx", WORD_1C, 28 }, { "f16c", WORD_1C, 29 }, { "rdrand", WORD_1C, 30, HAVE }, { "hypervisor", WORD_1C, 31, HAVE },
+static const struct feature {
+    const char *name;
+    uint8_t word, bit;
+    bool have;
+} features[] = {
+    { "fpu", WORD_1D, 0, HAVE },
+    { "vme", WORD_1D, 1 },
+    { "de", WORD_1D, 2, HAVE },
+    { "pse", WORD_1D, 3, HAVE },
+    { "tsc", WORD_1D, 4, HAVE },
+    { "msr", WORD_1D, 5, HAVE },
+    { "pae", WORD_1D, 6, HAVE },
+    { "mce", WORD_1D, 7, HAVE },
+    { "cx8", WORD_1D, 8, HAVE },
+    { "apic", WORD_1D, 9, HAVE },
+    { "sep", WORD_1D, 11, HAVE },
+    { "mtrr", WORD_1D, 12, HAVE },
+    { "pge", WORD_1D, 13, HAVE },
+    { "mca", WORD_1D, 14, HAVE },
+    { "cmov", WORD_1D, 15, HAVE },
+    { "pat", WORD_1D, 16, HAVE },
+    { "pse36", WORD_1D, 17, HAVE },
+    { "clflush", WORD_1D, 19, HAVE },
+    { "mmx", WORD_1D, 23, HAVE },
+    { "fxsr", WORD_1D, 24, HAVE },
+    { "sse", WORD_1D, 25, HAVE },
+    { "sse2", WORD_1D, 26, HAVE },
+    { "ss", WORD_1D, 27, HAVE },
+    { "ht", WORD_1D, 28 },
+    { "sse3", WORD_1C, 0, HAVE },
+    { "pni", WORD_1C, 0, HAVE },
+    { "pclmulqdq", WORD_1C, 1, HAVE },
+    { "monitor", WORD_1C, 3, HAVE },
+    { "ssse3", WORD_1C, 9, HAVE },
+    { "fma", WORD_1C, 12 },
+    { "cx16", WORD_1C, 13, HAVE },
+    { "pcid", WORD_1C, 17, HAVE },
+    { "sse4.1", WORD_1C, 19, HAVE },
+    { "sse4.2", WORD_1C, 20, HAVE },
+    { "x2apic", WORD_1C, 21, HAVE },
+    { "movbe", WORD_1C, 22, HAVE },
+    { "popcnt", WORD_1C, 23, HAVE },
+    { "tsc-deadline", WORD_1C, 24, HAVE },
+    { "aes", WORD_1C, 25, HAVE },
+    { "xsave", WORD_1C, 26, HAVE },
+    { "avx", WORD_1C, 28 },
+    { "f16c", WORD_1C, 29 },
+    { "rdrand", WORD_1C, 30, HAVE },
+    { "hypervisor", WORD_1C, 31, HAVE },
     { "vmx", WORD_1C, 5 },
-    { "syscall", WORD_81D, 11, HAVE }, { "nx", WORD_81D, 20, HAVE }, { "mmxext", WORD_81D, 22, HAVE }, { "fxsr-opt", WORD_81D, 25 },
-    { "pdpe1gb", WORD_81D, 26, HAVE }, { "rdtscp", WORD_81D, 27, HAVE }, { "lm", WORD_81D, 29, HAVE }, { "3dnowext", WORD_81D, 30 },
+    { "syscall", WORD_81D, 11, HAVE },
+    { "nx", WORD_81D, 20, HAVE },
+    { "mmxext", WORD_81D, 22, HAVE },
+    { "fxsr-opt", WORD_81D, 25 },
+    { "pdpe1gb", WORD_81D, 26, HAVE },
+    { "rdtscp", WORD_81D, 27, HAVE },
+    { "lm", WORD_81D, 29, HAVE },
+    { "3dnowext", WORD_81D, 30 },
     { "3dnow", WORD_81D, 31 },
-    { "lahf-lm", WORD_81C, 0, HAVE }, { "svm", WORD_81C, 2 }, { "cr8legacy", WORD_81C, 4 }, { "abm", WORD_81C, 5, HAVE },
-    { "sse4a", WORD_81C, 6 }, { "misalignsse", WORD_81C, 7 }, { "3dnowprefetch", WORD_81C, 8, HAVE }, { "osvw", WORD_81C, 9 },
-    { "xop", WORD_81C, 11 }, { "fma4", WORD_81C, 16 }, { "tbm", WORD_81C, 21 }, { "topoext", WORD_81C, 22 },
-    { "fsgsbase", WORD_7B, 0, HAVE }, { "tsc-adjust", WORD_7B, 1, HAVE }, { "bmi1", WORD_7B, 3 }, { "hle", WORD_7B, 4 }, { "avx2", WORD_7B, 5 },
-    { "smep", WORD_7B, 7, HAVE }, { "bmi2", WORD_7B, 8 }, { "erms", WORD_7B, 9, HAVE }, { "invpcid", WORD_7B, 10, HAVE }, { "rtm", WORD_7B, 11 },
-    { "mpx", WORD_7B, 14 }, { "avx512f", WORD_7B, 16 }, { "avx512dq", WORD_7B, 17 }, { "rdseed", WORD_7B, 18, HAVE }, { "adx", WORD_7B, 19, HAVE },
-    { "smap", WORD_7B, 20, HAVE }, { "clflushopt", WORD_7B, 23, HAVE }, { "clwb", WORD_7B, 24, HAVE }, { "avx512cd", WORD_7B, 28 },
-    { "sha-ni", WORD_7B, 29, HAVE }, { "avx512bw", WORD_7B, 30 }, { "avx512vl", WORD_7B, 31 },
-    { "avx512vbmi", WORD_7C, 1 }, { "umip", WORD_7C, 2, HAVE }, { "pku", WORD_7C, 3 }, { "avx512vbmi2", WORD_7C, 6 }, { "gfni", WORD_7C, 8 },
-    { "vaes", WORD_7C, 9 }, { "vpclmulqdq", WORD_7C, 10 }, { "avx512vnni", WORD_7C, 11 }, { "avx512bitalg", WORD_7C, 12 },
-    { "avx512-vpopcntdq", WORD_7C, 14 }, { "la57", WORD_7C, 16 }, { "rdpid", WORD_7C, 22, HAVE },
-    { "fsrm", WORD_7D, 4, HAVE }, { "spec-ctrl", WORD_7D, 26 }, { "ssbd", WORD_7D, 31 },
-    { "xsaveopt", WORD_DA, 0, HAVE }, { "xsavec", WORD_DA, 1, HAVE }, { "xgetbv1", WORD_DA, 2, HAVE }, { "xsaves", WORD_DA, 3, HAVE },
-    { "clzero", WORD_88B, 0 }, { "xsaveerptr", WORD_88B, 2 }, { "wbnoinvd", WORD_88B, 9 }, { "ibpb", WORD_88B, 12 },
-    { "arat", WORD_6A, 2, HAVE }, { "invtsc", WORD_87D, 8, HAVE },
+    { "lahf-lm", WORD_81C, 0, HAVE },
+    { "svm", WORD_81C, 2 },
+    { "cr8legacy", WORD_81C, 4 },
+    { "abm", WORD_81C, 5, HAVE },
+    { "sse4a", WORD_81C, 6 },
+    { "misalignsse", WORD_81C, 7 },
+    { "3dnowprefetch", WORD_81C, 8, HAVE },
+    { "osvw", WORD_81C, 9 },
+    { "xop", WORD_81C, 11 },
+    { "fma4", WORD_81C, 16 },
+    { "tbm", WORD_81C, 21 },
+    { "topoext", WORD_81C, 22 },
+    { "fsgsbase", WORD_7B, 0, HAVE },
+    { "tsc-adjust", WORD_7B, 1, HAVE },
+    { "bmi1", WORD_7B, 3 },
+    { "hle", WORD_7B, 4 },
+    { "avx2", WORD_7B, 5 },
+    { "smep", WORD_7B, 7, HAVE },
+    { "bmi2", WORD_7B, 8 },
+    { "erms", WORD_7B, 9, HAVE },
+    { "invpcid", WORD_7B, 10, HAVE },
+    { "rtm", WORD_7B, 11 },
+    { "mpx", WORD_7B, 14 },
+    { "avx512f", WORD_7B, 16 },
+    { "avx512dq", WORD_7B, 17 },
+    { "rdseed", WORD_7B, 18, HAVE },
+    { "adx", WORD_7B, 19, HAVE },
+    { "smap", WORD_7B, 20, HAVE },
+    { "clflushopt", WORD_7B, 23, HAVE },
+    { "clwb", WORD_7B, 24, HAVE },
+    { "avx512cd", WORD_7B, 28 },
+    { "sha-ni", WORD_7B, 29, HAVE },
+    { "avx512bw", WORD_7B, 30 },
+    { "avx512vl", WORD_7B, 31 },
+    { "avx512vbmi", WORD_7C, 1 },
+    { "umip", WORD_7C, 2, HAVE },
+    { "pku", WORD_7C, 3 },
+    { "avx512vbmi2", WORD_7C, 6 },
+    { "gfni", WORD_7C, 8 },
+    { "vaes", WORD_7C, 9 },
+    { "vpclmulqdq", WORD_7C, 10 },
+    { "avx512vnni", WORD_7C, 11 },
+    { "avx512bitalg", WORD_7C, 12 },
+    { "avx512-vpopcntdq", WORD_7C, 14 },
+    { "la57", WORD_7C, 16 },
+    { "rdpid", WORD_7C, 22, HAVE },
+    { "fsrm", WORD_7D, 4, HAVE },
+    { "spec-ctrl", WORD_7D, 26 },
+    { "ssbd", WORD_7D, 31 },
+    { "xsaveopt", WORD_DA, 0, HAVE },
+    { "xsavec", WORD_DA, 1, HAVE },
+    { "xgetbv1", WORD_DA, 2, HAVE },
+    { "xsaves", WORD_DA, 3, HAVE },
+    { "clzero", WORD_88B, 0 },
+    { "xsaveerptr", WORD_88B, 2 },
+    { "wbnoinvd", WORD_88B, 9 },
+    { "ibpb", WORD_88B, 12 },
+    { "arat", WORD_6A, 2, HAVE },
+    { "invtsc", WORD_87D, 8, HAVE },
 };
 
 /* Other spellings. */
 static const char *const aliases[][2] = {
-    { "sse4_1", "sse4.1" }, { "sse4_2", "sse4.2" }, { "lahf_lm", "lahf-lm" }, { "sse4-1", "sse4.1" }, { "sse4-2", "sse4.2" }, { "lzcnt", "abm" },
-    { "tsc_adjust", "tsc-adjust" }, { "tsc_deadline", "tsc-deadline" }, { "sha", "sha-ni" }, { "sha_ni", "sha-ni" }, { "fxsr_opt", "fxsr-opt" },
-    { "ffxsr", "fxsr-opt" }, { "i64", "lm" }, { "xd", "nx" },
+    { "sse4_1", "sse4.1" },
+    { "sse4_2", "sse4.2" },
+    { "lahf_lm", "lahf-lm" },
+    { "sse4-1", "sse4.1" },
+    { "sse4-2", "sse4.2" },
+    { "lzcnt", "abm" },
+    { "tsc_adjust", "tsc-adjust" },
+    { "tsc_deadline", "tsc-deadline" },
+    { "sha", "sha-ni" },
+    { "sha_ni", "sha-ni" },
+    { "fxsr_opt", "fxsr-opt" },
+    { "ffxsr", "fxsr-opt" },
+    { "i64", "lm" },
+    { "xd", "nx" },
 };
 
 static const struct feature *find_feature(const char *name, size_t len)
@@ -73,7 +184,10 @@ static const struct feature *find_feature(const char *name, size_t len)
 
 /* ---- from a specification to a CPU ---- */
 
-struct wish { uint32_t on[16]; char missing[256]; };
+struct wish {
+    uint32_t on[16];
+    char missing[256];
+};
 
 static void wish_for(struct wish *w, const struct feature *f, bool on)
 {
@@ -109,7 +223,8 @@ static bool unknown_feature(const char *name, struct error *err)
         names[i] = features[i].name;
     near = nearest_name(name, names);
     (void)fail(err, EINVAL, "CPU feature '%s' is unknown", name);
-    return near ? fail_hint(err, "did you mean '%s'? -cpu help lists all", near) : fail_hint(err, "-cpu help lists the features");
+    return near ? fail_hint(err, "did you mean '%s'? -cpu help lists all", near)
+                : fail_hint(err, "-cpu help lists the features");
 }
 
 /* One item behind the model's name: +x, -x, x=on, x=off, x. */
@@ -124,7 +239,8 @@ static bool apply_item(struct wish *w, const char *item, struct error *err)
         if (*item == '+' || *item == '-')
             return fail(err, EINVAL, "CPU option '%s': +name and -name take no value", item);
     }
-    if (!strcmp(key, "check") || !strcmp(key, "enforce") || !strcmp(key, "migratable") || !strcmp(key, "kvm"))
+    if (!strcmp(key, "check") || !strcmp(key, "enforce") || !strcmp(key, "migratable") ||
+        !strcmp(key, "kvm"))
         return true;
     const struct feature *f = find_feature(key, strlen(key));
 
@@ -160,10 +276,12 @@ static const struct x86_model *find_model(const char *name, struct error *err)
 /* Features that make no sense without another one go with it. */
 static void drop_dependent(struct wish *w)
 {
-    static const struct { uint16_t needs, feature; } rules[] = {
-        { X86_FEATURE(WORD_1D, 24), X86_FEATURE(WORD_1D, 25) },  /* fxsr: sse */
+    static const struct {
+        uint16_t needs, feature;
+    } rules[] = {
+        { X86_FEATURE(WORD_1D, 24), X86_FEATURE(WORD_1D, 25) }, /* fxsr: sse */
         { X86_FEATURE(WORD_1D, 25), X86_FEATURE(WORD_1D, 26) },
-        { X86_FEATURE(WORD_1C, 26), X86_FEATURE(WORD_DA, 0) },   /* xsave: xsaveopt ... */
+        { X86_FEATURE(WORD_1C, 26), X86_FEATURE(WORD_DA, 0) }, /* xsave: xsaveopt ... */
         { X86_FEATURE(WORD_1C, 26), X86_FEATURE(WORD_DA, 1) },
         { X86_FEATURE(WORD_1C, 26), X86_FEATURE(WORD_DA, 2) },
         { X86_FEATURE(WORD_1C, 26), X86_FEATURE(WORD_DA, 3) },
@@ -197,11 +315,13 @@ bool x86_model_init(struct x86_cpu *x, const char *spec, struct error *err)
         if (!apply_item(&w, item, err))
             return false;
     if (w.missing[0])
-        log_text("warning: -cpu %s: this translator doesn't support requested feature%s: %s\n", x->model->name,
-                 strchr(w.missing, ',') ? "s" : "", w.missing);
+        log_text("warning: -cpu %s: this translator doesn't support requested feature%s: %s\n",
+                 x->model->name, strchr(w.missing, ',') ? "s" : "", w.missing);
     drop_dependent(&w);
     memcpy(x->features, w.on, sizeof(w.on));
-    x->phys_bits = x86_has(x, X86_FEATURE(WORD_81D, 29)) ? 40 : x86_has(x, X86_FEATURE(WORD_1D, 17)) ? 36 : 32;
+    x->phys_bits = x86_has(x, X86_FEATURE(WORD_81D, 29))  ? 40
+                   : x86_has(x, X86_FEATURE(WORD_1D, 17)) ? 36
+                                                          : 32;
     x->tsc_hz = UINT64_C(2500000000);
     return true;
 }
@@ -233,7 +353,8 @@ uint32_t x86_model_signature(const struct x86_cpu *x)
     const struct x86_model *m = x->model;
     unsigned base = MIN(m->family, 15), ext = m->family - base;
 
-    return m->stepping | (m->model & 15u) << 4 | base << 8 | (m->model >> 4 & 15u) << 16 | ext << 20;
+    return m->stepping | (m->model & 15u) << 4 | base << 8 | (m->model >> 4 & 15u) << 16 |
+           ext << 20;
 }
 
 static uint32_t text4(const char *s, unsigned at)
@@ -257,20 +378,29 @@ static struct x86_cpuid leaf_1(struct x86_cpu *x)
         ecx |= UINT32_C(1) << 27;
     if (intc && intc->apic_enabled && !intc->apic_enabled(x->c.intc_ctrl))
         edx &= ~(UINT32_C(1) << 9);
-    return (struct x86_cpuid){ x86_model_signature(x), x->c.index << 24 | 1 << 16 | 8 << 8, ecx, edx };
+    return (struct x86_cpuid){ x86_model_signature(x), x->c.index << 24 | 1 << 16 | 8 << 8, ecx,
+                               edx };
 }
 
 /* Deterministic cache parameters (Intel): 32 KiB L1 data and instruction, 4 MiB L2, 16 MiB L3. */
 static struct x86_cpuid leaf_4(uint32_t sub)
 {
     enum { DATA = 1, INSTRUCTION, UNIFIED };
-    static const struct { uint8_t type, level; uint16_t ways; uint32_t sets; } cache[] = {
-        { DATA, 1, 8, 64 }, { INSTRUCTION, 1, 8, 64 }, { UNIFIED, 2, 16, 4096 }, { UNIFIED, 3, 16, 16384 },
+    static const struct {
+        uint8_t type, level;
+        uint16_t ways;
+        uint32_t sets;
+    } cache[] = {
+        { DATA, 1, 8, 64 },
+        { INSTRUCTION, 1, 8, 64 },
+        { UNIFIED, 2, 16, 4096 },
+        { UNIFIED, 3, 16, 16384 },
     };
 
     if (sub >= ARRAY_SIZE(cache))
         return (struct x86_cpuid){ 0 };
-    return (struct x86_cpuid){ cache[sub].type | cache[sub].level << 5 | 1 << 8, (cache[sub].ways - 1u) << 22 | 63, cache[sub].sets - 1, 1 };
+    return (struct x86_cpuid){ cache[sub].type | cache[sub].level << 5 | 1 << 8,
+                               (cache[sub].ways - 1u) << 22 | 63, cache[sub].sets - 1, 1 };
 }
 
 static struct x86_cpuid leaf_b(const struct x86_cpu *x, uint32_t sub)
@@ -289,7 +419,8 @@ static struct x86_cpuid leaf_d(const struct x86_cpu *x, uint32_t sub)
     if (sub == 0)
         return (struct x86_cpuid){ 3, SIZE, SIZE, 0 };
     if (sub == 1)
-        return (struct x86_cpuid){ x->features[WORD_DA], x->features[WORD_DA] & 10 ? SIZE : 0, 0, 0 };
+        return (struct x86_cpuid){ x->features[WORD_DA], x->features[WORD_DA] & 10 ? SIZE : 0, 0,
+                                   0 };
     return (struct x86_cpuid){ 0 };
 }
 
@@ -324,12 +455,15 @@ static struct x86_cpuid basic_leaf(struct x86_cpu *x, uint32_t leaf, uint32_t su
     case 1: return leaf_1(x);
     case 2: return x->vendor ? (struct x86_cpuid){ 0 } : (struct x86_cpuid){ 1, 0, 0x4d, 0x2c307d };
     case 4: return x->vendor ? (struct x86_cpuid){ 0 } : leaf_4(sub);
-    case 5: return x86_has(x, X86_FEATURE(WORD_1C, 3)) ? (struct x86_cpuid){ 64, 64, 3, 0 } : (struct x86_cpuid){ 0 };
+    case 5:
+        return x86_has(x, X86_FEATURE(WORD_1C, 3)) ? (struct x86_cpuid){ 64, 64, 3, 0 }
+                                                   : (struct x86_cpuid){ 0 };
     case 6: return (struct x86_cpuid){ x->features[WORD_6A], 0, 0, 0 };
     case 7:
         if (sub)
             break;
-        return (struct x86_cpuid){ 0, x->features[WORD_7B], x->features[WORD_7C], x->features[WORD_7D] };
+        return (struct x86_cpuid){ 0, x->features[WORD_7B], x->features[WORD_7C],
+                                   x->features[WORD_7D] };
     case 0xb: return leaf_b(x, sub);
     case 0xd: return leaf_d(x, sub);
     default: break;
@@ -355,13 +489,25 @@ static struct x86_cpuid extended_leaf(struct x86_cpu *x, uint32_t leaf)
         if (!x->vendor)
             return (struct x86_cpuid){ extended_level(x), 0, 0, 0 };
         return (struct x86_cpuid){ extended_level(x), text4(v, 0), text4(v, 8), text4(v, 4) };
-    case 0x80000001: return (struct x86_cpuid){ x->vendor ? x86_model_signature(x) : 0, 0, x->features[WORD_81C], extended_edx(x) };
-    case 0x80000002: case 0x80000003: case 0x80000004:
-        return (struct x86_cpuid){ text4(id, at), text4(id, at + 4), text4(id, at + 8), text4(id, at + 12) };
-    case 0x80000005: return x->vendor ? (struct x86_cpuid){ 0x01ff01ff, 0x01ff01ff, 0x40020140, 0x40020140 } : (struct x86_cpuid){ 0 };
-    case 0x80000006: return x->vendor ? (struct x86_cpuid){ 0, 0x42004200, 0x02008140, 0x00808140 } : (struct x86_cpuid){ 0, 0, 0x02008140, 0 };
+    case 0x80000001:
+        return (struct x86_cpuid){ x->vendor ? x86_model_signature(x) : 0, 0, x->features[WORD_81C],
+                                   extended_edx(x) };
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
+        return (struct x86_cpuid){ text4(id, at), text4(id, at + 4), text4(id, at + 8),
+                                   text4(id, at + 12) };
+    case 0x80000005:
+        return x->vendor ? (struct x86_cpuid){ 0x01ff01ff, 0x01ff01ff, 0x40020140, 0x40020140 }
+                         : (struct x86_cpuid){ 0 };
+    case 0x80000006:
+        return x->vendor ? (struct x86_cpuid){ 0, 0x42004200, 0x02008140, 0x00808140 }
+                         : (struct x86_cpuid){ 0, 0, 0x02008140, 0 };
     case 0x80000007: return (struct x86_cpuid){ 0, 0, 0, x->features[WORD_87D] };
-    case 0x80000008: return (struct x86_cpuid){ x->phys_bits | (x86_has(x, X86_FEATURE(WORD_81D, 29)) ? 48 : 32) << 8, x->features[WORD_88B], 0, 0 };
+    case 0x80000008:
+        return (struct x86_cpuid){ x->phys_bits | (x86_has(x, X86_FEATURE(WORD_81D, 29)) ? 48 : 32)
+                                                      << 8,
+                                   x->features[WORD_88B], 0, 0 };
     default: return (struct x86_cpuid){ 0 };
     }
 }

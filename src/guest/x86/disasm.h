@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Guest code as text for -d in_asm. Apart from everything else, since capstone's names collide with ours.
+ * Guest code as text for -d in_asm. Apart from everything else, since capstone's names collide with
+ * ours.
  */
 #pragma once
 

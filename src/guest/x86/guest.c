@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The x86 guest as the engine sees it: slots, the guest record, reset, the mode word, the state as text.
+ * The x86 guest as the engine sees it: slots, the guest record, reset, the mode word, the state as
+ * text.
  */
 #include <string.h>
 
@@ -10,36 +11,85 @@
 
 /* ---- slots ---- */
 
-#define SLOT(text, member, kind, order) { text, offsetof(struct x86_cpu, member), kind, order }
+#define SLOT(text, member, kind, order)                                                            \
+    {                                                                                              \
+        text, offsetof(struct x86_cpu, member), kind, order                                        \
+    }
 #define GPR(n, text, order) [X86_SLOT_GPR + n] = SLOT(text, gpr[n], IR_I64, order)
 #define XMM(n, order)       [X86_SLOT_XMM + n] = SLOT("xmm" #n, xmm[n], IR_V128, order)
 #define BASE(n, text)       [X86_SLOT_SEG_BASE + n] = SLOT(text "_base", seg_base[n], IR_I64, 0)
 #define LIMIT(n, text)      [X86_SLOT_SEG_LIMIT + n] = SLOT(text "_limit", seg[n].limit, IR_I32, 0)
-#define ST(n)               [X86_SLOT_ST + n] = SLOT("r" #n, st[n].mant, IR_I64, 0), [X86_SLOT_ST_SE + n] = SLOT("r" #n "_se", st[n].se, IR_I16, 0)
+#define ST(n)                                                                                      \
+    [X86_SLOT_ST + n] = SLOT("r" #n, st[n].mant, IR_I64, 0),                                       \
+                   [X86_SLOT_ST_SE + n] = SLOT("r" #n "_se", st[n].se, IR_I16, 0)
 
 const struct ir_slot x86_slots[X86_SLOT_COUNT] = {
-    GPR(0, "rax", 1), GPR(1, "rcx", 2), GPR(2, "rdx", 3), GPR(3, "rbx", 4), GPR(4, "rsp", 5), GPR(5, "rbp", 6), GPR(6, "rsi", 7),
-    GPR(7, "rdi", 8), GPR(8, "r8", 9), GPR(9, "r9", 0), GPR(10, "r10", 0), GPR(11, "r11", 0), GPR(12, "r12", 0), GPR(13, "r13", 0),
-    GPR(14, "r14", 0), GPR(15, "r15", 0),
+    GPR(0, "rax", 1),
+    GPR(1, "rcx", 2),
+    GPR(2, "rdx", 3),
+    GPR(3, "rbx", 4),
+    GPR(4, "rsp", 5),
+    GPR(5, "rbp", 6),
+    GPR(6, "rsi", 7),
+    GPR(7, "rdi", 8),
+    GPR(8, "r8", 9),
+    GPR(9, "r9", 0),
+    GPR(10, "r10", 0),
+    GPR(11, "r11", 0),
+    GPR(12, "r12", 0),
+    GPR(13, "r13", 0),
+    GPR(14, "r14", 0),
+    GPR(15, "r15", 0),
     [X86_SLOT_RIP] = SLOT("rip", rip, IR_I64, 0),
     [X86_SLOT_CC_A] = SLOT("cc_a", cc_a, IR_I64, 0),
     [X86_SLOT_CC_B] = SLOT("cc_b", cc_b, IR_I64, 0),
     [X86_SLOT_CC_C] = SLOT("cc_c", cc_c, IR_I64, 0),
     [X86_SLOT_CC_OP] = SLOT("cc_op", cc_op, IR_I32, 0),
     [X86_SLOT_DF] = SLOT("df", df, IR_I32, 0),
-    BASE(0, "es"), BASE(1, "cs"), BASE(2, "ss"), BASE(3, "ds"), BASE(4, "fs"), BASE(5, "gs"),
-    XMM(0, 1), XMM(1, 2), XMM(2, 3), XMM(3, 4), XMM(4, 5), XMM(5, 6), XMM(6, 7), XMM(7, 8), XMM(8, 9), XMM(9, 10), XMM(10, 11),
-    XMM(11, 12), XMM(12, 0), XMM(13, 0), XMM(14, 0), XMM(15, 0),
+    BASE(0, "es"),
+    BASE(1, "cs"),
+    BASE(2, "ss"),
+    BASE(3, "ds"),
+    BASE(4, "fs"),
+    BASE(5, "gs"),
+    XMM(0, 1),
+    XMM(1, 2),
+    XMM(2, 3),
+    XMM(3, 4),
+    XMM(4, 5),
+    XMM(5, 6),
+    XMM(6, 7),
+    XMM(7, 8),
+    XMM(8, 9),
+    XMM(9, 10),
+    XMM(10, 11),
+    XMM(11, 12),
+    XMM(12, 0),
+    XMM(13, 0),
+    XMM(14, 0),
+    XMM(15, 0),
     [X86_SLOT_EFLAGS] = SLOT("eflags", eflags, IR_I32, 0),
     [X86_SLOT_CR2] = SLOT("cr2", cr2, IR_I64, 0),
     [X86_SLOT_FPCSR] = SLOT("mxcsr", c.fpcsr, IR_I32, 0),
     [X86_SLOT_FSW] = SLOT("fsw", fsw, IR_I16, 0),
     [X86_SLOT_FCW] = SLOT("fcw", fcw, IR_I16, 0),
     [X86_SLOT_FTW] = SLOT("ftw", ftw, IR_I8, 0),
-    ST(0), ST(1), ST(2), ST(3), ST(4), ST(5), ST(6), ST(7),
+    ST(0),
+    ST(1),
+    ST(2),
+    ST(3),
+    ST(4),
+    ST(5),
+    ST(6),
+    ST(7),
     [X86_SLOT_INHIBIT] = SLOT("inhibit", inhibit, IR_I8, 0),
     [X86_SLOT_EVENTS] = SLOT("events", c.events, IR_I32, 0),
-    LIMIT(0, "es"), LIMIT(1, "cs"), LIMIT(2, "ss"), LIMIT(3, "ds"), LIMIT(4, "fs"), LIMIT(5, "gs"),
+    LIMIT(0, "es"),
+    LIMIT(1, "cs"),
+    LIMIT(2, "ss"),
+    LIMIT(3, "ds"),
+    LIMIT(4, "fs"),
+    LIMIT(5, "gs"),
 };
 
 /* ---- registers by name: gdb's numbers ---- */
@@ -49,7 +99,11 @@ static const struct field x86_regs[] = {
     FIELD(struct x86_cpu, rip, .reg = 16),
     FIELD(struct x86_cpu, eflags, .reg = 17),
     FIELD_ARRAY(struct x86_cpu, seg_base),
-    FIELD(struct x86_cpu, cr0), FIELD(struct x86_cpu, cr2), FIELD(struct x86_cpu, cr3), FIELD(struct x86_cpu, cr4), FIELD(struct x86_cpu, efer),
+    FIELD(struct x86_cpu, cr0),
+    FIELD(struct x86_cpu, cr2),
+    FIELD(struct x86_cpu, cr3),
+    FIELD(struct x86_cpu, cr4),
+    FIELD(struct x86_cpu, efer),
     FIELD_ARRAY(struct x86_cpu, dr),
     { 0 },
 };
@@ -151,12 +205,15 @@ void x86_set_a20(struct cpu *cpu, bool enabled)
 
 static bool flat_data(const struct x86_seg *s)
 {
-    return !s->null && s->limit == UINT32_MAX && (s->flags & (X86_SEG_P | X86_SEG_S | X86_SEG_CODE | X86_SEG_E | X86_SEG_W)) == (X86_SEG_P | X86_SEG_S | X86_SEG_W);
+    return !s->null && s->limit == UINT32_MAX &&
+           (s->flags & (X86_SEG_P | X86_SEG_S | X86_SEG_CODE | X86_SEG_E | X86_SEG_W)) ==
+               (X86_SEG_P | X86_SEG_S | X86_SEG_W);
 }
 
 static bool flat_code(const struct x86_seg *s)
 {
-    return s->limit == UINT32_MAX && s->flags & X86_SEG_W; /* readable: loads through CS are allowed */
+    return s->limit == UINT32_MAX &&
+           s->flags & X86_SEG_W; /* readable: loads through CS are allowed */
 }
 
 /* What segments mean outside 64-bit code. */
@@ -233,7 +290,8 @@ static uint32_t compute_mode(struct cpu *cpu, uint64_t *ret_aux, unsigned *ret_m
 static gva_t linear_pc(const struct cpu *cpu, gva_t pc, uint64_t aux)
 {
     (void)cpu;
-    return aux ? (uint32_t)(aux + pc) : pc; /* a base only exists outside 64-bit code, where pc has 32 bits */
+    return aux ? (uint32_t)(aux + pc)
+               : pc; /* a base only exists outside 64-bit code, where pc has 32 bits */
 }
 
 static bool one_insn(const struct cpu *cpu)
@@ -267,31 +325,39 @@ static bool init(struct cpu *cpu, const char *model, struct error *err)
 
 static void print_seg(FILE *f, const char *name, const struct x86_seg *s)
 {
-    fprintf(f, "%-3s=%04x %016llx %08x %08x%s\n", name, s->selector, (unsigned long long)s->base, s->limit, s->flags << 8, s->null ? " null" : "");
+    fprintf(f, "%-3s=%04x %016llx %08x %08x%s\n", name, s->selector, (unsigned long long)s->base,
+            s->limit, s->flags << 8, s->null ? " null" : "");
 }
 
 static void print_state(FILE *f, const struct cpu *cpu)
 {
-    static const char *const gpr[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15" };
+    static const char *const gpr[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+                                         "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15" };
     static const char *const seg[6] = { "ES", "CS", "SS", "DS", "FS", "GS" };
     static const uint8_t order[16] = { 0, 3, 1, 2, 6, 7, 5, 4, 8, 9, 10, 11, 12, 13, 14, 15 };
     const struct x86_cpu *x = (const struct x86_cpu *)cpu;
     uint32_t fl = x86_eflags(x);
 
     for (unsigned i = 0; i < 16; i++)
-        fprintf(f, "%s=%016llx%c", gpr[order[i]], (unsigned long long)x->gpr[order[i]], i % 4 == 3 ? '\n' : ' ');
-    fprintf(f, "RIP=%016llx RFL=%08x [%c%c%c%c%c%c%c] CPL=%u II=%d A20=%d HLT=%d\n", (unsigned long long)x->rip, fl, fl & X86_DF ? 'D' : '-',
-            fl & X86_OF ? 'O' : '-', fl & X86_SF ? 'S' : '-', fl & X86_ZF ? 'Z' : '-', fl & X86_AF ? 'A' : '-', fl & X86_PF ? 'P' : '-',
-            fl & X86_CF ? 'C' : '-', x->cpl, x->inhibit, x->a20_mask >> 20 & 1 ? 1 : 0, x->c.halted);
+        fprintf(f, "%s=%016llx%c", gpr[order[i]], (unsigned long long)x->gpr[order[i]],
+                i % 4 == 3 ? '\n' : ' ');
+    fprintf(f, "RIP=%016llx RFL=%08x [%c%c%c%c%c%c%c] CPL=%u II=%d A20=%d HLT=%d\n",
+            (unsigned long long)x->rip, fl, fl & X86_DF ? 'D' : '-', fl & X86_OF ? 'O' : '-',
+            fl & X86_SF ? 'S' : '-', fl & X86_ZF ? 'Z' : '-', fl & X86_AF ? 'A' : '-',
+            fl & X86_PF ? 'P' : '-', fl & X86_CF ? 'C' : '-', x->cpl, x->inhibit,
+            x->a20_mask >> 20 & 1 ? 1 : 0, x->c.halted);
     for (unsigned i = 0; i < 6; i++)
         print_seg(f, seg[i], &x->seg[i]);
     print_seg(f, "LDT", &x->ldt);
     print_seg(f, "TR", &x->tr);
-    fprintf(f, "GDT=    %016llx %08x\nIDT=    %016llx %08x\n", (unsigned long long)x->gdt.base, x->gdt.limit, (unsigned long long)x->idt.base, x->idt.limit);
-    fprintf(f, "CR0=%08llx CR2=%016llx CR3=%016llx CR4=%08llx\n", (unsigned long long)x->cr0, (unsigned long long)x->cr2, (unsigned long long)x->cr3, (unsigned long long)x->cr4);
+    fprintf(f, "GDT=    %016llx %08x\nIDT=    %016llx %08x\n", (unsigned long long)x->gdt.base,
+            x->gdt.limit, (unsigned long long)x->idt.base, x->idt.limit);
+    fprintf(f, "CR0=%08llx CR2=%016llx CR3=%016llx CR4=%08llx\n", (unsigned long long)x->cr0,
+            (unsigned long long)x->cr2, (unsigned long long)x->cr3, (unsigned long long)x->cr4);
     for (unsigned i = 0; i < 4; i++)
         fprintf(f, "DR%u=%016llx ", i, (unsigned long long)x->dr[i]);
-    fprintf(f, "\nDR6=%016llx DR7=%016llx\nEFER=%016llx\n", (unsigned long long)x->dr[6], (unsigned long long)x->dr[7], (unsigned long long)x->efer);
+    fprintf(f, "\nDR6=%016llx DR7=%016llx\nEFER=%016llx\n", (unsigned long long)x->dr[6],
+            (unsigned long long)x->dr[7], (unsigned long long)x->efer);
 }
 
 #ifdef RHEA_CAPSTONE
@@ -299,7 +365,10 @@ static void print_insns(FILE *f, const uint8_t *code, unsigned size, gva_t pc, u
 {
     unsigned kind = mode & X86_MODE_CODE;
 
-    x86_disassemble(f, code, size, pc, kind == X86_MODE_CODE64 ? 64 : kind == X86_MODE_CODE32 ? 32 : 16);
+    x86_disassemble(f, code, size, pc,
+                    kind == X86_MODE_CODE64   ? 64
+                    : kind == X86_MODE_CODE32 ? 32
+                                              : 16);
 }
 #else
 #define print_insns NULL

@@ -1,17 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Model-specific registers, the time-stamp counter, and the helpers of RDMSR, WRMSR, RDTSC, RDTSCP, RDPMC. Registers this CPU
- * does not have are #GP(0), and logged under -d unimp. SDM volume 4; AMD APM volume 2 appendix A.
+ * Model-specific registers, the time-stamp counter, and the helpers of RDMSR, WRMSR, RDTSC, RDTSCP,
+ * RDPMC. Registers this CPU does not have are #GP(0), and logged under -d unimp. SDM volume 4; AMD
+ * APM volume 2 appendix A.
  */
 #include "base/log.h"
 #include "guest/x86/sys.h"
 
 enum {
-    MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b, MSR_SPEC_CTRL = 0x48, MSR_MTRRCAP = 0xfe, MSR_SYSENTER_CS = 0x174,
-    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS, MSR_MCG_CTL, MSR_MISC_ENABLE = 0x1a0, MSR_DEBUGCTL = 0x1d9,
-    MSR_MTRR_PHYS = 0x200, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, MSR_MTRR_FIX4K = 0x268, MSR_PAT = 0x277,
-    MSR_MTRR_DEF_TYPE = 0x2ff, MSR_MC0_CTL = 0x400, MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC = 0x800, MSR_XSS = 0xda0,
-    MTRR_VARIABLE = 8, MCE_BANKS = 10,
+    MSR_TSC = 0x10,
+    MSR_APIC_BASE = 0x1b,
+    MSR_TSC_ADJUST = 0x3b,
+    MSR_SPEC_CTRL = 0x48,
+    MSR_MTRRCAP = 0xfe,
+    MSR_SYSENTER_CS = 0x174,
+    MSR_SYSENTER_ESP,
+    MSR_SYSENTER_EIP,
+    MSR_MCG_CAP = 0x179,
+    MSR_MCG_STATUS,
+    MSR_MCG_CTL,
+    MSR_MISC_ENABLE = 0x1a0,
+    MSR_DEBUGCTL = 0x1d9,
+    MSR_MTRR_PHYS = 0x200,
+    MSR_MTRR_FIX64K = 0x250,
+    MSR_MTRR_FIX16K = 0x258,
+    MSR_MTRR_FIX4K = 0x268,
+    MSR_PAT = 0x277,
+    MSR_MTRR_DEF_TYPE = 0x2ff,
+    MSR_MC0_CTL = 0x400,
+    MSR_TSC_DEADLINE = 0x6e0,
+    MSR_X2APIC = 0x800,
+    MSR_XSS = 0xda0,
+    MTRR_VARIABLE = 8,
+    MCE_BANKS = 10,
 };
 #define MSR_EFER           0xc0000080u
 #define MSR_STAR           0xc0000081u
@@ -23,22 +44,41 @@ enum {
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 #define MSR_TSC_AUX        0xc0000103u
 
-/* Read as zero (or the value given), writes ignored: identification and tuning registers that systems touch unasked. */
-static const struct { uint32_t first, last; uint64_t value; uint8_t vendor; } quiet[] = {
+/* Read as zero (or the value given), writes ignored: identification and tuning registers that
+ * systems touch unasked. */
+static const struct {
+    uint32_t first, last;
+    uint64_t value;
+    uint8_t vendor;
+} quiet[] = {
     { 0x00, 0x01 }, /* P5 machine check */
     { 0x17, 0x17 }, /* platform id */
-    { 0x2a, 0x2a }, { 0x33, 0x33 },
-    { 0x79, 0x79 }, /* microcode update trigger */
+    { 0x2a, 0x2a },
+    { 0x33, 0x33 },
+    { 0x79, 0x79 },                    /* microcode update trigger */
     { 0x8b, 0x8b, UINT64_C(1) << 32 }, /* microcode revision */
-    { 0xce, 0xce }, { 0xe2, 0xe2 }, { 0x140, 0x140 }, { 0x19a, 0x19d },
-    { 0x1b0, 0x1b0 }, { 0x1ad, 0x1ad },
-    { 0x606, 0x606 }, { 0x610, 0x619 }, { 0x639, 0x641 }, /* power */
-    { 0xc0010000, 0xc0010007, 0, 1 }, /* AMD performance counters */
-    { 0xc0010010, 0xc0010010, 0, 1 }, /* SYSCFG */
+    { 0xce, 0xce },
+    { 0xe2, 0xe2 },
+    { 0x140, 0x140 },
+    { 0x19a, 0x19d },
+    { 0x1b0, 0x1b0 },
+    { 0x1ad, 0x1ad },
+    { 0x606, 0x606 },
+    { 0x610, 0x619 },
+    { 0x639, 0x641 },                                 /* power */
+    { 0xc0010000, 0xc0010007, 0, 1 },                 /* AMD performance counters */
+    { 0xc0010010, 0xc0010010, 0, 1 },                 /* SYSCFG */
     { 0xc0010015, 0xc0010015, UINT64_C(1) << 24, 1 }, /* HWCR: TSC counts at P0 speed */
-    { 0xc0010016, 0xc001001f, 0, 1 }, { 0xc0010055, 0xc0010055, 0, 1 }, { 0xc0010058, 0xc0010058, 0, 1 },
-    { 0xc0010061, 0xc0010071, 0, 1 }, { 0xc0010112, 0xc0010113, 0, 1 }, { 0xc0010114, 0xc0010117, 0, 1 }, { 0xc0010140, 0xc0010141, 0, 1 },
-    { 0xc0010200, 0xc001020b, 0, 1 }, { 0xc0011000, 0xc0011005, 0, 1 }, { 0xc0011020, 0xc001102d, 0, 1 },
+    { 0xc0010016, 0xc001001f, 0, 1 },
+    { 0xc0010055, 0xc0010055, 0, 1 },
+    { 0xc0010058, 0xc0010058, 0, 1 },
+    { 0xc0010061, 0xc0010071, 0, 1 },
+    { 0xc0010112, 0xc0010113, 0, 1 },
+    { 0xc0010114, 0xc0010117, 0, 1 },
+    { 0xc0010140, 0xc0010141, 0, 1 },
+    { 0xc0010200, 0xc001020b, 0, 1 },
+    { 0xc0011000, 0xc0011005, 0, 1 },
+    { 0xc0011020, 0xc001102d, 0, 1 },
 };
 
 static bool find_quiet(const struct x86_cpu *x, uint32_t msr, uint64_t *ret)
@@ -57,7 +97,8 @@ static uint64_t scaled(const struct x86_cpu *x)
 {
     uint64_t ns = (uint64_t)cpu_now_ns(&x->c), s = ns / 1000000000u;
 
-    return s * x->tsc_hz + (ns - s * 1000000000u) * x->tsc_hz / 1000000000u; /* exact: the product stays below 2^63 */
+    return s * x->tsc_hz + (ns - s * 1000000000u) * x->tsc_hz /
+                               1000000000u; /* exact: the product stays below 2^63 */
 }
 
 uint64_t x86_tsc(struct x86_cpu *x)
@@ -80,8 +121,17 @@ static void set_tsc(struct x86_cpu *x, uint64_t v)
 
 /* ---- registers that are a plain member ---- */
 
-struct plain { uint32_t msr; uint16_t offset; bool canonical; uint16_t feature; uint64_t mask; };
-#define PLAIN(msr, member, ...) { msr, offsetof(struct x86_cpu, member), __VA_ARGS__ }
+struct plain {
+    uint32_t msr;
+    uint16_t offset;
+    bool canonical;
+    uint16_t feature;
+    uint64_t mask;
+};
+#define PLAIN(msr, member, ...)                                                                    \
+    {                                                                                              \
+        msr, offsetof(struct x86_cpu, member), __VA_ARGS__                                         \
+    }
 
 static const struct plain plains[] = {
     PLAIN(MSR_SYSENTER_CS, sysenter_cs, .mask = UINT32_MAX, .feature = X86_FEATURE(0, 11)),
@@ -135,7 +185,8 @@ static bool mtrr_valid(const struct x86_cpu *x, uint32_t msr, uint64_t v)
     if (msr < MSR_MTRR_FIX64K) {
         uint64_t reserved = BITS(63, x->phys_bits);
 
-        return msr & 1 ? !(v & (reserved | 0x7ff)) : !(v & (reserved | 0xf00)) && memory_type(v & 0xff);
+        return msr & 1 ? !(v & (reserved | 0x7ff))
+                       : !(v & (reserved | 0xf00)) && memory_type(v & 0xff);
     }
     for (unsigned i = 0; i < 64; i += 8)
         if (!memory_type(v >> i & 0xff))
@@ -152,7 +203,8 @@ static uint64_t *mce_bank(struct x86_cpu *x, uint32_t msr)
 
 static bool intc_msr(uint32_t msr)
 {
-    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE || (msr >= MSR_X2APIC && msr < MSR_X2APIC + 0x100);
+    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE ||
+           (msr >= MSR_X2APIC && msr < MSR_X2APIC + 0x100);
 }
 
 static bool intc_read(struct x86_cpu *x, uint32_t msr, uint64_t *ret)
@@ -313,7 +365,8 @@ static void h_rdmsr(struct x86_cpu *x)
     uint64_t v = 0;
 
     if (!x86_read_msr(x, msr, &v)) {
-        log_write(LOG_UNIMP, "RDMSR %#x at %#llx: no such register\n", msr, (unsigned long long)x->rip);
+        log_write(LOG_UNIMP, "RDMSR %#x at %#llx: no such register\n", msr,
+                  (unsigned long long)x->rip);
         x86_raise_error(x, X86_GP, 0);
     }
     x->gpr[X86_RAX] = (uint32_t)v;
@@ -343,7 +396,8 @@ static uint64_t h_rdpmc(struct x86_cpu *x, uint64_t counter)
 {
     if (x->cpl && !(x->cr4 & X86_CR4_PCE))
         x86_raise_error(x, X86_GP, 0);
-    if (!x->vendor || (uint32_t)counter > 3) /* the counters of AMD's CPUs always exist; they stand at 0 */
+    if (!x->vendor ||
+        (uint32_t)counter > 3) /* the counters of AMD's CPUs always exist; they stand at 0 */
         x86_raise_error(x, X86_GP, 0);
     return 0;
 }

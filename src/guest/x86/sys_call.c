@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS: the fast ways in and out of a kernel. They load flat segments without
- * looking at a descriptor. SDM volume 2B; AMD APM volume 2 6.1.
+ * SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS: the fast ways in and out of a kernel. They load flat
+ * segments without looking at a descriptor. SDM volume 2B; AMD APM volume 2 6.1.
  */
 #include "guest/x86/sys.h"
 

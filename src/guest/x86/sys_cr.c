@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Control and debug registers, TLB instructions, HLT, and EFLAGS changes with consequences. SDM volume 3A 2.5, 4.10, 17.2.
+ * Control and debug registers, TLB instructions, HLT, and EFLAGS changes with consequences. SDM
+ * volume 3A 2.5, 4.10, 17.2.
  */
 #include "guest/x86/sys.h"
 #include "mem/mem.h"
@@ -14,7 +15,8 @@ void x86_set_space(struct x86_cpu *x, bool keep)
     uint64_t id = 0;
 
     if (x->cr0 & X86_CR0_PG)
-        id = x->cr4 & X86_CR4_PCIDE ? BIT(63) | (x->cr3 & 0xfff) : BIT(62) | (x->cr3 & ~UINT64_C(31));
+        id = x->cr4 & X86_CR4_PCIDE ? BIT(63) | (x->cr3 & 0xfff)
+                                    : BIT(62) | (x->cr3 & ~UINT64_C(31));
     cpu_tlb_set_space(&x->c, id, keep);
 }
 
@@ -41,7 +43,8 @@ static bool pae_paging(const struct x86_cpu *x, uint64_t cr0, uint64_t cr4)
 
 static void check_cr0(struct x86_cpu *x, uint64_t v)
 {
-    bool bad = v >> 32 || (v & X86_CR0_PG && !(v & X86_CR0_PE)) || (v & X86_CR0_NW && !(v & X86_CR0_CD));
+    bool bad =
+        v >> 32 || (v & X86_CR0_PG && !(v & X86_CR0_PE)) || (v & X86_CR0_NW && !(v & X86_CR0_CD));
     bool pg = v & X86_CR0_PG, was_pg = x->cr0 & X86_CR0_PG;
 
     if (pg && !was_pg && x->efer & X86_EFER_LME)
@@ -54,13 +57,17 @@ static void check_cr0(struct x86_cpu *x, uint64_t v)
 
 void x86_set_cr0(struct x86_cpu *x, uint64_t v)
 {
-    enum { KNOWN = X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD };
+    enum {
+        KNOWN = X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_NE | X86_CR0_WP |
+                X86_CR0_AM | X86_CR0_NW | X86_CR0_CD
+    };
     uint64_t old = x->cr0, changed;
 
     check_cr0(x, v);
     v = (v & (KNOWN | X86_CR0_PG)) | X86_CR0_ET;
     changed = old ^ v;
-    if (pae_paging(x, v, x->cr4) && changed & (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW) && !x86_load_pdptes(x, x->cr3))
+    if (pae_paging(x, v, x->cr4) && changed & (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW) &&
+        !x86_load_pdptes(x, x->cr3))
         x86_raise_error(x, X86_GP, 0);
     x->cr0 = v;
     if (changed & X86_CR0_PG) {
@@ -98,12 +105,25 @@ static void write_cr3(struct x86_cpu *x, uint64_t v)
 
 uint64_t x86_cr4_allowed(const struct x86_cpu *x)
 {
-    static const struct { uint32_t bit; uint16_t feature; } needs[] = {
-        { X86_CR4_VME | X86_CR4_PVI, X86_FEATURE(0, 1) }, { X86_CR4_DE, X86_FEATURE(0, 2) }, { X86_CR4_PSE, X86_FEATURE(0, 3) },
-        { X86_CR4_TSD, X86_FEATURE(0, 4) }, { X86_CR4_PAE, X86_FEATURE(0, 6) }, { X86_CR4_MCE, X86_FEATURE(0, 7) },
-        { X86_CR4_PGE, X86_FEATURE(0, 13) }, { X86_CR4_OSFXSR, X86_FEATURE(0, 24) }, { X86_CR4_OSXMMEXCPT, X86_FEATURE(0, 25) },
-        { X86_CR4_PCIDE, X86_FEATURE(1, 17) }, { X86_CR4_OSXSAVE, X86_FEATURE(1, 26) }, { X86_CR4_FSGSBASE, X86_FEATURE(4, 0) },
-        { X86_CR4_SMEP, X86_FEATURE(4, 7) }, { X86_CR4_SMAP, X86_FEATURE(4, 20) }, { X86_CR4_UMIP, X86_FEATURE(5, 2) },
+    static const struct {
+        uint32_t bit;
+        uint16_t feature;
+    } needs[] = {
+        { X86_CR4_VME | X86_CR4_PVI, X86_FEATURE(0, 1) },
+        { X86_CR4_DE, X86_FEATURE(0, 2) },
+        { X86_CR4_PSE, X86_FEATURE(0, 3) },
+        { X86_CR4_TSD, X86_FEATURE(0, 4) },
+        { X86_CR4_PAE, X86_FEATURE(0, 6) },
+        { X86_CR4_MCE, X86_FEATURE(0, 7) },
+        { X86_CR4_PGE, X86_FEATURE(0, 13) },
+        { X86_CR4_OSFXSR, X86_FEATURE(0, 24) },
+        { X86_CR4_OSXMMEXCPT, X86_FEATURE(0, 25) },
+        { X86_CR4_PCIDE, X86_FEATURE(1, 17) },
+        { X86_CR4_OSXSAVE, X86_FEATURE(1, 26) },
+        { X86_CR4_FSGSBASE, X86_FEATURE(4, 0) },
+        { X86_CR4_SMEP, X86_FEATURE(4, 7) },
+        { X86_CR4_SMAP, X86_FEATURE(4, 20) },
+        { X86_CR4_UMIP, X86_FEATURE(5, 2) },
     };
     uint64_t allowed = X86_CR4_PCE;
 
@@ -115,7 +135,10 @@ uint64_t x86_cr4_allowed(const struct x86_cpu *x)
 
 void x86_set_cr4(struct x86_cpu *x, uint64_t v)
 {
-    enum { PAGING = X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_SMEP | X86_CR4_SMAP };
+    enum {
+        PAGING =
+            X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_SMEP | X86_CR4_SMAP
+    };
     uint64_t changed = x->cr4 ^ v;
     bool bad = v & ~x86_cr4_allowed(x);
 
@@ -125,7 +148,9 @@ void x86_set_cr4(struct x86_cpu *x, uint64_t v)
         bad = true;
     if (bad)
         x86_raise_error(x, X86_GP, 0);
-    if (pae_paging(x, x->cr0, v) && changed & (X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP) && !x86_load_pdptes(x, x->cr3))
+    if (pae_paging(x, x->cr0, v) &&
+        changed & (X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP) &&
+        !x86_load_pdptes(x, x->cr3))
         x86_raise_error(x, X86_GP, 0);
     x->cr4 = v;
     if (changed & PAGING) {
@@ -169,7 +194,8 @@ static uint64_t h_read_cr8(struct x86_cpu *x)
     cpu_machine_unlock(&x->c);
     return v;
 }
-const struct helper x86_h_read_cr8 = { "x86_read_cr8", (helper_fn *)h_read_cr8, "i64", HELPER_NO_RAISE };
+const struct helper x86_h_read_cr8 = { "x86_read_cr8", (helper_fn *)h_read_cr8, "i64",
+                                       HELPER_NO_RAISE };
 
 static void h_lmsw(struct x86_cpu *x, uint64_t v)
 {
@@ -233,14 +259,16 @@ static void h_invlpg(struct x86_cpu *x, uint64_t va)
     if (x86_canonical(va))
         cpu_tlb_flush_page(&x->c, va);
 }
-const struct helper x86_h_invlpg = { "x86_invlpg", (helper_fn *)h_invlpg, "- i64", HELPER_NO_RAISE };
+const struct helper x86_h_invlpg = { "x86_invlpg", (helper_fn *)h_invlpg, "- i64",
+                                     HELPER_NO_RAISE };
 
 /* INVPCID: type in a register, descriptor (PCID, address) loaded by the translator. */
 static void h_invpcid(struct x86_cpu *x, uint64_t type, uint64_t pcid, uint64_t va)
 {
     bool pcide = x->cr4 & X86_CR4_PCIDE;
 
-    if (type > 3 || (type < 2 && pcid >> 12) || (type < 2 && !pcide && pcid) || (type == 0 && !x86_canonical(va)))
+    if (type > 3 || (type < 2 && pcid >> 12) || (type < 2 && !pcide && pcid) ||
+        (type == 0 && !x86_canonical(va)))
         x86_raise_error(x, X86_GP, 0);
     if (type == 0)
         cpu_tlb_flush_page(&x->c, va);
@@ -260,7 +288,8 @@ static void h_set_flags(struct x86_cpu *x, uint64_t value, uint64_t mask)
     cpu_mode_changed(&x->c);
     x86_poll_soon(x);
 }
-const struct helper x86_h_set_flags = { "x86_set_flags", (helper_fn *)h_set_flags, "- i32 i32", HELPER_NO_RAISE };
+const struct helper x86_h_set_flags = { "x86_set_flags", (helper_fn *)h_set_flags, "- i32 i32",
+                                        HELPER_NO_RAISE };
 
 /* STAC, CLAC: only the MMU index of the data accesses changes. */
 static void h_set_ac(struct x86_cpu *x, uint64_t ac)
@@ -268,7 +297,8 @@ static void h_set_ac(struct x86_cpu *x, uint64_t ac)
     x->eflags = (x->eflags & ~(uint32_t)X86_AC) | (uint32_t)ac;
     cpu_mode_changed(&x->c);
 }
-const struct helper x86_h_set_ac = { "x86_set_ac", (helper_fn *)h_set_ac, "- i32", HELPER_NO_RAISE };
+const struct helper x86_h_set_ac = { "x86_set_ac", (helper_fn *)h_set_ac, "- i32",
+                                     HELPER_NO_RAISE };
 
 static void h_hlt(struct x86_cpu *x, uint64_t next)
 {

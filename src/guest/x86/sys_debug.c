@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Data breakpoints (SDM volume 3B, 18.2): pages that hold one are walked as "slow", so that each access
- * to them is seen; an access that hits makes its instruction run again alone, and #DB follows as a trap.
+ * Data breakpoints (SDM volume 3B, 18.2): pages that hold one are walked as "slow", so that each
+ * access to them is seen; an access that hits makes its instruction run again alone, and #DB
+ * follows as a trap.
  */
 #include "guest/x86/sys.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Descriptor tables and segment registers: reading descriptors, filling segment registers, the checks of MOV to a
- * segment register, limits. SDM volume 3A 3.4, 5.2-5.6.
+ * Descriptor tables and segment registers: reading descriptors, filling segment registers, the
+ * checks of MOV to a segment register, limits. SDM volume 3A 3.4, 5.2-5.6.
  */
 #include <string.h>
 
@@ -37,7 +37,8 @@ void x86_desc_need(struct x86_cpu *x, unsigned sel, int vector, uint32_t ext, st
         x86_raise_error(x, vector, (sel & 0xfffc) | ext);
 }
 
-bool x86_desc_read_high(struct x86_cpu *x, unsigned sel, const struct x86_desc *d, uint32_t *ret_base_high, uint32_t *ret_type_high)
+bool x86_desc_read_high(struct x86_cpu *x, unsigned sel, const struct x86_desc *d,
+                        uint32_t *ret_base_high, uint32_t *ret_type_high)
 {
     uint64_t v;
 
@@ -81,13 +82,16 @@ void x86_seg_real(struct x86_seg *s, unsigned sel)
 
 void x86_seg_vm86(struct x86_seg *s, unsigned sel)
 {
-    *s = (struct x86_seg){ .selector = (uint16_t)sel, .base = (uint32_t)(sel & 0xffff) << 4, .limit = 0xffff,
+    *s = (struct x86_seg){ .selector = (uint16_t)sel,
+                           .base = (uint32_t)(sel & 0xffff) << 4,
+                           .limit = 0xffff,
                            .flags = X86_SEG_P | X86_SEG_DPL | X86_SEG_S | X86_SEG_W | X86_SEG_A };
 }
 
 void x86_seg_flat(struct x86_seg *s, unsigned sel, uint32_t flags)
 {
-    *s = (struct x86_seg){ .selector = (uint16_t)sel, .limit = UINT32_MAX,
+    *s = (struct x86_seg){ .selector = (uint16_t)sel,
+                           .limit = UINT32_MAX,
                            .flags = flags | X86_SEG_P | X86_SEG_S | X86_SEG_A | X86_SEG_G };
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Far JMP, CALL and RET: direct, through call gates of 16, 32 and 64 bits, task gates and task state segments.
- * SDM volume 2A, CALL and JMP; volume 2B, RET; volume 3A 5.8.
+ * Far JMP, CALL and RET: direct, through call gates of 16, 32 and 64 bits, task gates and task
+ * state segments. SDM volume 2A, CALL and JMP; volume 2B, RET; volume 3A 5.8.
  */
 #include "guest/x86/sys.h"
 
@@ -171,13 +171,17 @@ static void far_gate(const struct far *f, const struct x86_desc *d)
 
 static void far_system(const struct far *f, struct x86_desc *d)
 {
-    enum { LEGACY = 1 << X86_T_TSS16 | 1 << X86_T_TSS32 | 1 << X86_T_CALL16 | 1 << X86_T_CALL32 | 1 << X86_T_TASK };
+    enum {
+        LEGACY = 1 << X86_T_TSS16 | 1 << X86_T_TSS32 | 1 << X86_T_CALL16 | 1 << X86_T_CALL32 |
+                 1 << X86_T_TASK
+    };
     struct x86_cpu *x = f->x;
     unsigned type = x86_d_type(d);
     struct x86_desc tss;
     unsigned sel = f->sel;
 
-    if (!((x86_lma(x) ? 1u << X86_T_CALL32 : LEGACY) >> type & 1) || x86_d_dpl(d) < x->cpl || x86_d_dpl(d) < (sel & 3))
+    if (!((x86_lma(x) ? 1u << X86_T_CALL32 : LEGACY) >> type & 1) || x86_d_dpl(d) < x->cpl ||
+        x86_d_dpl(d) < (sel & 3))
         x86_raise_error(x, X86_GP, sel & 0xfffc);
     if ((type == X86_T_TSS16 || type == X86_T_TSS32) && sel & 4)
         x86_raise_error(x, X86_GP, sel & 0xfffc);
@@ -192,9 +196,15 @@ static void far_system(const struct far *f, struct x86_desc *d)
     x86_task_switch(x, sel, &tss, f->call ? X86_TASK_CALL : X86_TASK_JMP, f->next, NULL);
 }
 
-static void far_transfer(struct x86_cpu *x, uint64_t sel, uint64_t off, uint64_t size, uint64_t next, bool call)
+static void far_transfer(struct x86_cpu *x, uint64_t sel, uint64_t off, uint64_t size,
+                         uint64_t next, bool call)
 {
-    struct far f = { .x = x, .sel = sel & 0xffff, .off = off, .size = (unsigned)(uint32_t)size, .next = next, .call = call };
+    struct far f = { .x = x,
+                     .sel = sel & 0xffff,
+                     .off = off,
+                     .size = (unsigned)(uint32_t)size,
+                     .next = next,
+                     .call = call };
     struct x86_desc d;
 
     if (!x86_protected(x)) {
@@ -223,8 +233,10 @@ static void h_call_far(struct x86_cpu *x, uint64_t sel, uint64_t off, uint64_t s
 {
     far_transfer(x, sel, off, size, next, true);
 }
-const struct helper x86_h_jmp_far = { "x86_jmp_far", (helper_fn *)h_jmp_far, "- i32 i64 i32 i64", 0 };
-const struct helper x86_h_call_far = { "x86_call_far", (helper_fn *)h_call_far, "- i32 i64 i32 i64", 0 };
+const struct helper x86_h_jmp_far = { "x86_jmp_far", (helper_fn *)h_jmp_far, "- i32 i64 i32 i64",
+                                      0 };
+const struct helper x86_h_call_far = { "x86_call_far", (helper_fn *)h_call_far, "- i32 i64 i32 i64",
+                                       0 };
 
 /* ---- far RET ---- */
 
@@ -258,7 +270,8 @@ static void check_ret_cs(struct x86_cpu *x, unsigned sel, struct x86_desc *d)
     if (x86_sel_null(sel))
         x86_raise_error(x, X86_GP, 0);
     x86_desc_need(x, sel, X86_GP, 0, d);
-    if (!x86_d_is_code(d) || rpl < x->cpl || (x86_d_is_conforming(d) ? x86_d_dpl(d) > rpl : x86_d_dpl(d) != rpl))
+    if (!x86_d_is_code(d) || rpl < x->cpl ||
+        (x86_d_is_conforming(d) ? x86_d_dpl(d) > rpl : x86_d_dpl(d) != rpl))
         x86_raise_error(x, X86_GP, sel & 0xfffc);
     check_long_code(x, sel, d);
     check_present(x, sel, d);
@@ -270,14 +283,17 @@ static void ret_ss(struct x86_cpu *x, unsigned sel, unsigned rpl, bool to64, str
     struct x86_desc d;
 
     if (x86_sel_null(sel) && to64 && rpl != 3) {
-        *ret = (struct x86_seg){ .selector = (uint16_t)sel, .null = true,
-                                 .flags = X86_SEG_P | X86_SEG_S | X86_SEG_W | X86_SEG_A | rpl << 5 };
+        *ret =
+            (struct x86_seg){ .selector = (uint16_t)sel,
+                              .null = true,
+                              .flags = X86_SEG_P | X86_SEG_S | X86_SEG_W | X86_SEG_A | rpl << 5 };
         return;
     }
     if (x86_sel_null(sel))
         x86_raise_error(x, X86_GP, 0);
     x86_desc_need(x, sel, X86_GP, 0, &d);
-    if ((sel & 3) != rpl || x86_d_dpl(&d) != rpl || (d.hi & (X86_D_S | X86_D_CODE | X86_D_W)) != (X86_D_S | X86_D_W))
+    if ((sel & 3) != rpl || x86_d_dpl(&d) != rpl ||
+        (d.hi & (X86_D_S | X86_D_CODE | X86_D_W)) != (X86_D_S | X86_D_W))
         x86_raise_error(x, X86_GP, sel & 0xfffc);
     if (!(d.hi & X86_D_P))
         x86_raise_error(x, X86_SS_VEC, sel & 0xfffc);
@@ -285,8 +301,8 @@ static void ret_ss(struct x86_cpu *x, unsigned sel, unsigned rpl, bool to64, str
     x86_seg_from_desc(ret, sel, &d);
 }
 
-static void ret_outer(struct x86_cpu *x, struct x86_stack *st, unsigned size, unsigned extra, unsigned sel, struct x86_desc *cs,
-                      uint64_t rip)
+static void ret_outer(struct x86_cpu *x, struct x86_stack *st, unsigned size, unsigned extra,
+                      unsigned sel, struct x86_desc *cs, uint64_t rip)
 {
     unsigned rpl = sel & 3;
     struct x86_seg ss;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * An event goes through the interrupt table: real mode's vectors, protected mode's gates, long mode's gates with IST.
- * Everything that may fault comes before the first change of a register. SDM volume 3A 6.10-6.14.
+ * An event goes through the interrupt table: real mode's vectors, protected mode's gates, long
+ * mode's gates with IST. Everything that may fault comes before the first change of a register. SDM
+ * volume 3A 6.10-6.14.
  */
 #include "guest/x86/sys.h"
 
@@ -13,7 +14,8 @@ static uint32_t idt_error(const struct x86_event *ev)
 }
 
 /* Type, DPL and presence of an IDT gate, common to protected and long mode. */
-static void check_gate(struct x86_cpu *x, const struct x86_event *ev, const struct x86_desc *gate, unsigned types)
+static void check_gate(struct x86_cpu *x, const struct x86_event *ev, const struct x86_desc *gate,
+                       unsigned types)
 {
     if (gate->hi & X86_D_S || !(types >> x86_d_type(gate) & 1))
         x86_raise_error(x, X86_GP, idt_error(ev));
@@ -53,7 +55,8 @@ void x86_deliver_real(struct x86_cpu *x, const struct x86_event *ev)
 
     if ((uint32_t)ev->vector * 4 + 3 > x->idt.limit)
         x86_raise_error(x, X86_GP, (uint32_t)ev->vector * 8 + 2);
-    entry = (uint32_t)cpu_load(&x->c, (uint32_t)(x->idt.base + (uint32_t)ev->vector * 4), 4, X86_MMU_KERNEL);
+    entry = (uint32_t)cpu_load(&x->c, (uint32_t)(x->idt.base + (uint32_t)ev->vector * 4), 4,
+                               X86_MMU_KERNEL);
     x86_stack_current(x, &st);
     x86_stack_push(&st, ev->eflags & 0xffff, 2);
     x86_stack_push(&st, x->seg[X86_CS].selector, 2);
@@ -67,7 +70,8 @@ void x86_deliver_real(struct x86_cpu *x, const struct x86_event *ev)
 
 /* ---- protected mode ---- */
 
-static void deliver_task_gate(struct x86_cpu *x, const struct x86_event *ev, const struct x86_desc *gate)
+static void deliver_task_gate(struct x86_cpu *x, const struct x86_event *ev,
+                              const struct x86_desc *gate)
 {
     struct x86_desc tss;
     unsigned sel = x86_task_gate(x, gate, ev->ext, &tss);
@@ -75,7 +79,8 @@ static void deliver_task_gate(struct x86_cpu *x, const struct x86_event *ev, con
     x86_task_switch(x, sel, &tss, X86_TASK_INT, ev->rip, ev);
 }
 
-static void push_frame(struct x86_cpu *x, struct x86_stack *st, const struct x86_event *ev, unsigned size, bool inner)
+static void push_frame(struct x86_cpu *x, struct x86_stack *st, const struct x86_event *ev,
+                       unsigned size, bool inner)
 {
     static const uint8_t vm_segs[] = { X86_GS, X86_FS, X86_DS, X86_ES };
 
@@ -95,7 +100,10 @@ static void push_frame(struct x86_cpu *x, struct x86_stack *st, const struct x86
 
 void x86_deliver_protected(struct x86_cpu *x, const struct x86_event *ev)
 {
-    enum { TYPES = 1 << X86_T_TASK | 1 << X86_T_INT16 | 1 << X86_T_TRAP16 | 1 << X86_T_INT32 | 1 << X86_T_TRAP32 };
+    enum {
+        TYPES = 1 << X86_T_TASK | 1 << X86_T_INT16 | 1 << X86_T_TRAP16 | 1 << X86_T_INT32 |
+                1 << X86_T_TRAP32
+    };
     static const uint8_t data[] = { X86_ES, X86_DS, X86_FS, X86_GS };
     struct x86_desc gate, cs;
     struct x86_stack st;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Port I/O: IN, OUT, INS, OUTS with REP, and the permission bitmap of the TSS. SDM volume 1 chapter 19.
+ * Port I/O: IN, OUT, INS, OUTS with REP, and the permission bitmap of the TSS. SDM volume 1
+ * chapter 19.
  */
 #include "guest/x86/sys.h"
 
 enum { DR6_BS = 1 << 14 };
 
-/* May `size` ports from `port` be used where IOPL does not allow it? The translator calls this only then. */
+/* May `size` ports from `port` be used where IOPL does not allow it? The translator calls this only
+ * then. */
 static void h_io_check(struct x86_cpu *x, uint64_t port, uint64_t size)
 {
     unsigned first = port & 0xffff, at;
@@ -14,7 +16,8 @@ static void h_io_check(struct x86_cpu *x, uint64_t port, uint64_t size)
 
     if (x->tr.null || (x->tr.flags & X86_SEG_TYPE) < X86_T_TSS32 || x->tr.limit < 103)
         x86_raise_error(x, X86_GP, 0);
-    at = (unsigned)cpu_load(&x->c, x86_sys_addr(x, x->tr.base + 102), 2, X86_MMU_KERNEL) + first / 8;
+    at =
+        (unsigned)cpu_load(&x->c, x86_sys_addr(x, x->tr.base + 102), 2, X86_MMU_KERNEL) + first / 8;
     if (at + 1 > x->tr.limit)
         x86_raise_error(x, X86_GP, 0);
     map = (uint32_t)cpu_load(&x->c, x86_sys_addr(x, x->tr.base + at), 2, X86_MMU_KERNEL);
@@ -38,11 +41,18 @@ const struct helper x86_h_out = { "x86_out", (helper_fn *)h_out, "- i32 i32 i32"
 /* ---- INS, OUTS ---- */
 
 /* kind: size in bits 0-7, address size in 8-15, segment in 16-23, REP in bit 24. */
-struct string_io { unsigned size, addr_size, seg; bool rep; uint64_t mask; };
+struct string_io {
+    unsigned size, addr_size, seg;
+    bool rep;
+    uint64_t mask;
+};
 
 static struct string_io unpack(uint64_t kind)
 {
-    struct string_io s = { .size = kind & 0xff, .addr_size = kind >> 8 & 0xff, .seg = kind >> 16 & 0xff, .rep = kind >> 24 & 1 };
+    struct string_io s = { .size = kind & 0xff,
+                           .addr_size = kind >> 8 & 0xff,
+                           .seg = kind >> 16 & 0xff,
+                           .rep = kind >> 24 & 1 };
 
     s.mask = s.addr_size == 8 ? UINT64_MAX : BIT(s.addr_size * 8) - 1;
     return s;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * IRET in every mode: real, virtual-8086, protected (same ring, outer ring, back to virtual-8086, nested task), long.
- * SDM volume 2A, IRET.
+ * IRET in every mode: real, virtual-8086, protected (same ring, outer ring, back to virtual-8086,
+ * nested task), long. SDM volume 2A, IRET.
  */
 #include "guest/x86/sys.h"
 
@@ -31,7 +31,8 @@ static void set_flags(struct x86_cpu *x, uint64_t value, uint32_t mask)
 static void iret_real(struct x86_cpu *x, unsigned size)
 {
     bool vm = x->eflags & X86_VM;
-    uint32_t mask = (FLAGS_USER | X86_IF | (vm ? 0 : X86_IOPL)) & (size == 2 ? 0xffff : ~(uint32_t)0);
+    uint32_t mask =
+        (FLAGS_USER | X86_IF | (vm ? 0 : X86_IOPL)) & (size == 2 ? 0xffff : ~(uint32_t)0);
     struct x86_seg cs = x->seg[X86_CS];
     struct x86_stack st;
     uint64_t rip, sel, flags;
@@ -65,7 +66,8 @@ static void iret_task(struct x86_cpu *x, uint64_t next)
     if (sel & 4 || x86_sel_null(sel))
         x86_raise_error(x, X86_TS, sel & 0xfffc);
     x86_desc_need(x, sel, X86_TS, 0, &d);
-    if (d.hi & X86_D_S || (x86_d_type(&d) != X86_T_TSS16_BUSY && x86_d_type(&d) != X86_T_TSS32_BUSY))
+    if (d.hi & X86_D_S ||
+        (x86_d_type(&d) != X86_T_TSS16_BUSY && x86_d_type(&d) != X86_T_TSS32_BUSY))
         x86_raise_error(x, X86_TS, sel & 0xfffc);
     if (!(d.hi & X86_D_P))
         x86_raise_error(x, X86_NP, sel & 0xfffc);
@@ -73,7 +75,8 @@ static void iret_task(struct x86_cpu *x, uint64_t next)
     x->nmi_blocked = false;
 }
 
-static void iret_to_vm86(struct x86_cpu *x, struct x86_stack *st, uint64_t rip, unsigned cs, uint32_t flags)
+static void iret_to_vm86(struct x86_cpu *x, struct x86_stack *st, uint64_t rip, unsigned cs,
+                         uint32_t flags)
 {
     static const uint8_t order[] = { X86_SS, X86_ES, X86_DS, X86_FS, X86_GS };
     struct x86_seg seg[6];
@@ -99,7 +102,8 @@ static void check_cs(struct x86_cpu *x, unsigned sel, struct x86_desc *d)
     if (x86_sel_null(sel))
         x86_raise_error(x, X86_GP, 0);
     x86_desc_need(x, sel, X86_GP, 0, d);
-    if (!x86_d_is_code(d) || rpl < x->cpl || (x86_d_is_conforming(d) ? x86_d_dpl(d) > rpl : x86_d_dpl(d) != rpl))
+    if (!x86_d_is_code(d) || rpl < x->cpl ||
+        (x86_d_is_conforming(d) ? x86_d_dpl(d) > rpl : x86_d_dpl(d) != rpl))
         x86_raise_error(x, X86_GP, sel & 0xfffc);
     if (x86_lma(x) && (d->hi & (X86_D_L | X86_D_DB)) == (X86_D_L | X86_D_DB))
         x86_raise_error(x, X86_GP, sel & 0xfffc);
@@ -115,12 +119,15 @@ static void check_ss(struct x86_cpu *x, unsigned sel, unsigned rpl, bool to64, s
     if (x86_sel_null(sel)) {
         if (!to64 || rpl == 3)
             x86_raise_error(x, X86_GP, 0);
-        *ret = (struct x86_seg){ .selector = (uint16_t)sel, .null = true,
-                                 .flags = X86_SEG_P | X86_SEG_S | X86_SEG_W | X86_SEG_A | rpl << 5 };
+        *ret =
+            (struct x86_seg){ .selector = (uint16_t)sel,
+                              .null = true,
+                              .flags = X86_SEG_P | X86_SEG_S | X86_SEG_W | X86_SEG_A | rpl << 5 };
         return;
     }
     x86_desc_need(x, sel, X86_GP, 0, &d);
-    if ((sel & 3) != rpl || x86_d_dpl(&d) != rpl || (d.hi & (X86_D_S | X86_D_CODE | X86_D_W)) != (X86_D_S | X86_D_W))
+    if ((sel & 3) != rpl || x86_d_dpl(&d) != rpl ||
+        (d.hi & (X86_D_S | X86_D_CODE | X86_D_W)) != (X86_D_S | X86_D_W))
         x86_raise_error(x, X86_GP, sel & 0xfffc);
     if (!(d.hi & X86_D_P))
         x86_raise_error(x, X86_SS_VEC, sel & 0xfffc);
@@ -162,7 +169,8 @@ static void iret_protected(struct x86_cpu *x, unsigned size)
     outer = rpl > x->cpl;
     if (outer || from64) {
         rsp = x86_stack_pop(&st, size);
-        check_ss(x, (unsigned)x86_stack_pop(&st, size) & 0xffff, rpl, x86_lma(x) && cs.hi & X86_D_L, &ss);
+        check_ss(x, (unsigned)x86_stack_pop(&st, size) & 0xffff, rpl, x86_lma(x) && cs.hi & X86_D_L,
+                 &ss);
     }
     x86_check_target(x, &cs, rip, 0);
     x86_desc_set_accessed(x, &cs);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Helpers of the segment instructions: MOV and POP to a segment register, LAR, LSL, VERR, VERW, LLDT, LTR, LGDT, LIDT.
+ * Helpers of the segment instructions: MOV and POP to a segment register, LAR, LSL, VERR, VERW,
+ * LLDT, LTR, LGDT, LIDT.
  */
 #include "guest/x86/sys.h"
 
@@ -23,7 +24,8 @@ static bool visible(struct x86_cpu *x, unsigned sel, struct x86_desc *d)
     return x86_d_dpl(d) >= x->cpl && x86_d_dpl(d) >= (sel & 3);
 }
 
-static bool system_type_in(const struct x86_cpu *x, const struct x86_desc *d, unsigned legacy, unsigned lma)
+static bool system_type_in(const struct x86_cpu *x, const struct x86_desc *d, unsigned legacy,
+                           unsigned lma)
 {
     return d->hi & X86_D_S || (x86_lma(x) ? lma : legacy) >> x86_d_type(d) & 1;
 }
@@ -31,7 +33,10 @@ static bool system_type_in(const struct x86_cpu *x, const struct x86_desc *d, un
 /* Result in the low half, bit 63: ZF. */
 static uint64_t h_lar(struct x86_cpu *x, uint64_t sel)
 {
-    enum { LEGACY = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 11 | 1 << 12, LMA = 1 << 2 | 1 << 9 | 1 << 11 | 1 << 12 };
+    enum {
+        LEGACY = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 11 | 1 << 12,
+        LMA = 1 << 2 | 1 << 9 | 1 << 11 | 1 << 12
+    };
     struct x86_desc d;
 
     if (!visible(x, (unsigned)sel & 0xffff, &d) || !system_type_in(x, &d, LEGACY, LMA))
@@ -55,7 +60,8 @@ static uint64_t h_verr(struct x86_cpu *x, uint64_t sel)
 {
     struct x86_desc d;
 
-    return visible(x, (unsigned)sel & 0xffff, &d) && d.hi & X86_D_S && (!(d.hi & X86_D_CODE) || d.hi & X86_D_W);
+    return visible(x, (unsigned)sel & 0xffff, &d) && d.hi & X86_D_S &&
+           (!(d.hi & X86_D_CODE) || d.hi & X86_D_W);
 }
 const struct helper x86_h_verr = { "x86_verr", (helper_fn *)h_verr, "i32 i32", 0 };
 
@@ -63,7 +69,8 @@ static uint64_t h_verw(struct x86_cpu *x, uint64_t sel)
 {
     struct x86_desc d;
 
-    return visible(x, (unsigned)sel & 0xffff, &d) && d.hi & X86_D_S && !(d.hi & X86_D_CODE) && d.hi & X86_D_W;
+    return visible(x, (unsigned)sel & 0xffff, &d) && d.hi & X86_D_S && !(d.hi & X86_D_CODE) &&
+           d.hi & X86_D_W;
 }
 const struct helper x86_h_verw = { "x86_verw", (helper_fn *)h_verw, "i32 i32", 0 };
 
@@ -107,7 +114,8 @@ const struct helper x86_h_lldt = { "x86_lldt", (helper_fn *)h_lldt, "- i32", 0 }
 
 static void h_ltr(struct x86_cpu *x, uint64_t selector)
 {
-    unsigned sel = selector & 0xffff, types = x86_lma(x) ? 1 << X86_T_TSS32 : 1 << X86_T_TSS16 | 1 << X86_T_TSS32;
+    unsigned sel = selector & 0xffff,
+             types = x86_lma(x) ? 1 << X86_T_TSS32 : 1 << X86_T_TSS16 | 1 << X86_T_TSS32;
     struct x86_desc d;
     uint64_t high;
 

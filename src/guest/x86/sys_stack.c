@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Stacks during far transfers and event delivery: pushes and pops that check limits and move a private stack pointer,
- * so that the register changes only when all of them have succeeded; stacks of inner rings from the TSS.
+ * Stacks during far transfers and event delivery: pushes and pops that check limits and move a
+ * private stack pointer, so that the register changes only when all of them have succeeded; stacks
+ * of inner rings from the TSS.
  */
 #include "guest/x86/sys.h"
 
@@ -10,10 +11,17 @@ static uint64_t mask_of(const struct x86_seg *ss)
     return ss->flags & X86_SEG_DB ? UINT32_MAX : 0xffff;
 }
 
-void x86_stack_in(struct x86_cpu *x, struct x86_stack *st, const struct x86_seg *seg, uint64_t sp, unsigned cpl, uint32_t error)
+void x86_stack_in(struct x86_cpu *x, struct x86_stack *st, const struct x86_seg *seg, uint64_t sp,
+                  unsigned cpl, uint32_t error)
 {
-    *st = (struct x86_stack){ .x = x, .sp = sp, .base = seg->base, .mask = mask_of(seg), .seg = seg,
-                              .mmu = x86_mmu_of(x, cpl), .vector = X86_SS_VEC, .error = error };
+    *st = (struct x86_stack){ .x = x,
+                              .sp = sp,
+                              .base = seg->base,
+                              .mask = mask_of(seg),
+                              .seg = seg,
+                              .mmu = x86_mmu_of(x, cpl),
+                              .vector = X86_SS_VEC,
+                              .error = error };
     st->sp &= UINT32_MAX;
 }
 
@@ -75,7 +83,8 @@ void x86_stack_commit(struct x86_cpu *x, const struct x86_stack *st)
 
 /* ---- stacks of inner rings ---- */
 
-static void load_tss_stack(struct x86_cpu *x, unsigned ring, uint32_t ext, unsigned *ret_ss, uint64_t *ret_sp)
+static void load_tss_stack(struct x86_cpu *x, unsigned ring, uint32_t ext, unsigned *ret_ss,
+                           uint64_t *ret_sp)
 {
     bool is32 = (x->tr.flags & X86_SEG_TYPE) >= X86_T_TSS32;
     uint32_t off = is32 ? 4 + ring * 8 : 2 + ring * 4, last = off + (is32 ? 5 : 3);
@@ -87,7 +96,8 @@ static void load_tss_stack(struct x86_cpu *x, unsigned ring, uint32_t ext, unsig
     *ret_ss = (unsigned)cpu_load(&x->c, at + (is32 ? 4 : 2), 2, X86_MMU_KERNEL);
 }
 
-void x86_ring_stack(struct x86_cpu *x, unsigned ring, uint32_t ext, struct x86_seg *ret_ss, uint64_t *ret_sp)
+void x86_ring_stack(struct x86_cpu *x, unsigned ring, uint32_t ext, struct x86_seg *ret_ss,
+                    uint64_t *ret_sp)
 {
     struct x86_desc d;
     unsigned ss;
@@ -97,7 +107,8 @@ void x86_ring_stack(struct x86_cpu *x, unsigned ring, uint32_t ext, struct x86_s
     if (x86_sel_null(ss))
         x86_raise_error(x, X86_TS, ext);
     x86_desc_need(x, ss, X86_TS, ext, &d);
-    if ((ss & 3) != ring || x86_d_dpl(&d) != ring || (d.hi & (X86_D_S | X86_D_CODE | X86_D_W)) != (X86_D_S | X86_D_W))
+    if ((ss & 3) != ring || x86_d_dpl(&d) != ring ||
+        (d.hi & (X86_D_S | X86_D_CODE | X86_D_W)) != (X86_D_S | X86_D_W))
         x86_raise_error(x, X86_TS, (ss & 0xfffc) | ext);
     if (!(d.hi & X86_D_P))
         x86_raise_error(x, X86_SS_VEC, (ss & 0xfffc) | ext);

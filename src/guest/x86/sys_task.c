@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Task switches through 16- and 32-bit task state segments. SDM volume 3A chapter 7. Errors before the commit leave the
- * old task as it was; errors after it belong to the new task.
+ * Task switches through 16- and 32-bit task state segments. SDM volume 3A chapter 7. Errors before
+ * the commit leave the old task as it was; errors after it belong to the new task.
  */
 #include "base/endian.h"
 #include "guest/x86/sys.h"
@@ -22,14 +22,16 @@ static bool is_tss32(const struct x86_desc *d)
     return x86_d_type(d) >= X86_T_TSS32;
 }
 
-unsigned x86_task_gate(struct x86_cpu *x, const struct x86_desc *d, uint32_t ext, struct x86_desc *ret_tss)
+unsigned x86_task_gate(struct x86_cpu *x, const struct x86_desc *d, uint32_t ext,
+                       struct x86_desc *ret_tss)
 {
     unsigned sel = d->lo >> 16;
 
     if (sel & 4 || x86_sel_null(sel))
         x86_raise_error(x, X86_GP, (sel & 0xfffc) | ext);
     x86_desc_need(x, sel, X86_GP, ext, ret_tss);
-    if (ret_tss->hi & X86_D_S || (x86_d_type(ret_tss) != X86_T_TSS16 && x86_d_type(ret_tss) != X86_T_TSS32))
+    if (ret_tss->hi & X86_D_S ||
+        (x86_d_type(ret_tss) != X86_T_TSS16 && x86_d_type(ret_tss) != X86_T_TSS32))
         x86_raise_error(x, X86_GP, (sel & 0xfffc) | ext);
     if (!(ret_tss->hi & X86_D_P))
         x86_raise_error(x, X86_NP, (sel & 0xfffc) | ext);
@@ -75,7 +77,8 @@ static void save_task(struct x86_cpu *x, uint32_t eip, uint32_t eflags)
         for (n = 0; n < 8; n++)
             st_le32(buf + 8 + n * 4, (uint32_t)x->gpr[n]);
         for (n = 0; n < 6; n++) /* the upper halves are reserved: as they are */
-            cpu_store(&x->c, (uint32_t)(x->tr.base + 0x48 + n * 4), x->seg[seg_order[n]].selector, 2, X86_MMU_KERNEL);
+            cpu_store(&x->c, (uint32_t)(x->tr.base + 0x48 + n * 4), x->seg[seg_order[n]].selector,
+                      2, X86_MMU_KERNEL);
         cpu_store_bytes(&x->c, (uint32_t)(x->tr.base + 0x20), buf, 40, X86_MMU_KERNEL);
         return;
     }
@@ -111,7 +114,8 @@ static void load_ldt(struct x86_cpu *x, unsigned sel, uint32_t ext)
     x->ldt = (struct x86_seg){ .selector = (uint16_t)sel, .null = true };
     if (x86_sel_null(sel))
         return;
-    if (sel & 4 || !x86_desc_read(x, sel, &d) || d.hi & X86_D_S || x86_d_type(&d) != X86_T_LDT || !(d.hi & X86_D_P))
+    if (sel & 4 || !x86_desc_read(x, sel, &d) || d.hi & X86_D_S || x86_d_type(&d) != X86_T_LDT ||
+        !(d.hi & X86_D_P))
         fail_task(x, X86_TS, sel, ext);
     x86_seg_from_desc(&x->ldt, sel, &d);
 }
@@ -135,7 +139,8 @@ static void load_task_ss(struct x86_cpu *x, unsigned sel, uint32_t ext)
     struct x86_desc d;
     struct x86_seg s;
 
-    if (x86_sel_null(sel) || !x86_desc_read(x, sel, &d) || (d.hi & (X86_D_S | X86_D_CODE | X86_D_W)) != (X86_D_S | X86_D_W) ||
+    if (x86_sel_null(sel) || !x86_desc_read(x, sel, &d) ||
+        (d.hi & (X86_D_S | X86_D_CODE | X86_D_W)) != (X86_D_S | X86_D_W) ||
         x86_d_dpl(&d) != x->cpl || (sel & 3) != x->cpl)
         fail_task(x, X86_TS, sel, ext);
     if (!(d.hi & X86_D_P))
@@ -219,12 +224,14 @@ static void enter_task(struct x86_cpu *x, const struct task *t, bool nested)
     x->dr[7] &= ~UINT64_C(0x155);
 }
 
-void x86_task_switch(struct x86_cpu *x, unsigned sel, struct x86_desc *d, enum x86_task_source source, uint64_t next_rip,
-                     const struct x86_event *ev)
+void x86_task_switch(struct x86_cpu *x, unsigned sel, struct x86_desc *d,
+                     enum x86_task_source source, uint64_t next_rip, const struct x86_event *ev)
 {
-    uint32_t base = x86_d_base(d), limit = x86_d_limit(d), flags = ev ? ev->eflags : x86_eflags(x), ext = ev ? ev->ext : 0;
+    uint32_t base = x86_d_base(d), limit = x86_d_limit(d), flags = ev ? ev->eflags : x86_eflags(x),
+             ext = ev ? ev->ext : 0;
     bool nested = source == X86_TASK_CALL || source == X86_TASK_INT;
-    unsigned old = x->tr.selector, old_size = (x->tr.flags & X86_SEG_TYPE) >= X86_T_TSS32 ? 104 : 44;
+    unsigned old = x->tr.selector,
+             old_size = (x->tr.flags & X86_SEG_TYPE) >= X86_T_TSS32 ? 104 : 44;
     struct task t = { 0 };
 
     if (limit < (is_tss32(d) ? 103 : 43))

@@ -20,7 +20,7 @@ struct tr {
     unsigned stack_bits; /* 16, 32 or 64 */
     uint8_t cc;          /* what cc_op is known to be here, or X86_CC_DYNAMIC */
     bool done;           /* the region has its exit */
-    bool shadow;         /* STI: the inhibit slot is set and is cleared where the next instruction begins */
+    bool shadow; /* STI: the inhibit slot is set and is cleared where the next instruction begins */
     /* Conditional branches that the region went on behind: their exits are written at its end. */
     struct {
         unsigned label;
@@ -28,7 +28,7 @@ struct tr {
     } side[4];
     unsigned sides;
     bool branch_open; /* the region goes on only when the next instruction reads the flags */
-    ir_val cf_val;       /* CF as i32 0/1, known since tr_cc_carry; or IR_NO_VAL */
+    ir_val cf_val;    /* CF as i32 0/1, known since tr_cc_carry; or IR_NO_VAL */
 };
 
 /* ---- registers. size 1, 2, 4, 8 bytes. ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Translators of system instructions without segments: flags, control and debug registers, ports, MSRs, time, HLT, CPUID.
- * What cannot fault and is hot (CLI, STI, PUSHF, POPF at sufficient privilege) is inline; the rest are helpers.
+ * Translators of system instructions without segments: flags, control and debug registers, ports,
+ * MSRs, time, HLT, CPUID. What cannot fault and is hot (CLI, STI, PUSHF, POPF at sufficient
+ * privilege) is inline; the rest are helpers.
  */
 #include "guest/x86/sys.h"
 #include "guest/x86/tr.h"
@@ -9,9 +10,18 @@
 
 enum { POPF_FLAGS = X86_ARITH | X86_TF | X86_DF | X86_NT | X86_AC | X86_ID };
 
-static unsigned cpl(const struct tr *t) { return t->mode & X86_MODE_CPL; }
-static unsigned iopl(const struct tr *t) { return (t->mode & X86_MODE_IOPL) >> 8; }
-static bool is_vm(const struct tr *t) { return t->mode & X86_MODE_VM; }
+static unsigned cpl(const struct tr *t)
+{
+    return t->mode & X86_MODE_CPL;
+}
+static unsigned iopl(const struct tr *t)
+{
+    return (t->mode & X86_MODE_IOPL) >> 8;
+}
+static bool is_vm(const struct tr *t)
+{
+    return t->mode & X86_MODE_VM;
+}
 
 static ir_val call0(struct tr *t, const struct helper *h)
 {
@@ -52,8 +62,9 @@ bool tr_cli(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-/* The shadow covers one instruction, if interrupts were off. The region goes on: nothing polls before the next instruction, at whose
- * start the shadow ends. Only when an event waits already, the run loop is asked to look; it runs the next instruction alone. */
+/* The shadow covers one instruction, if interrupts were off. The region goes on: nothing polls
+ * before the next instruction, at whose start the shadow ends. Only when an event waits already,
+ * the run loop is asked to look; it runs the next instruction alone. */
 bool tr_sti(struct tr *t, const struct x86_insn *i)
 {
     bool alone = t->req->max_insns == 1 || t->mode & (X86_MODE_TF | X86_MODE_BREAK);
@@ -66,7 +77,8 @@ bool tr_sti(struct tr *t, const struct x86_insn *i)
     }
     old = ir_get(t->b, X86_SLOT_EFLAGS);
     ir_put(t->b, X86_SLOT_EFLAGS, ir_ori(t->b, old, X86_IF));
-    ir_put(t->b, X86_SLOT_INHIBIT, ir_trunc(t->b, IR_I8, ir_xori(t->b, ir_extract(t->b, old, 9, 1), 1)));
+    ir_put(t->b, X86_SLOT_INHIBIT,
+           ir_trunc(t->b, IR_I8, ir_xori(t->b, ir_extract(t->b, old, 9, 1), 1)));
     if (alone) {
         tr_end_irq(t);
         return true;
@@ -88,7 +100,8 @@ bool tr_pushf(struct tr *t, const struct x86_insn *i)
         tr_raise(t, X86_GP);
         return true;
     }
-    f = ir_andi(t->b, ir_get(t->b, X86_SLOT_EFLAGS), ~(int64_t)(X86_VM | X86_RF | X86_ARITH | X86_DF));
+    f = ir_andi(t->b, ir_get(t->b, X86_SLOT_EFLAGS),
+                ~(int64_t)(X86_VM | X86_RF | X86_ARITH | X86_DF));
     f = ir_or(t->b, f, tr_cc_compute(t));
     f = ir_or(t->b, f, ir_get(t->b, X86_SLOT_DF));
     if (i->opsize == 8)
@@ -111,7 +124,8 @@ static uint32_t popf_mask(const struct tr *t, const struct x86_insn *i)
     return i->opsize == 2 ? mask & 0xffff : mask;
 }
 
-/* Inline when nothing changes that the mode word depends on, and IF does not rise while an event waits; otherwise the helper. */
+/* Inline when nothing changes that the mode word depends on, and IF does not rise while an event
+ * waits; otherwise the helper. */
 bool tr_popf(struct tr *t, const struct x86_insn *i)
 {
     enum { MODE_FLAGS = X86_TF | X86_NT | X86_IOPL | X86_AC };
@@ -130,13 +144,15 @@ bool tr_popf(struct tr *t, const struct x86_insn *i)
     changed = ir_andi(t->b, ir_xor(t->b, old, f), watched & MODE_FLAGS);
     if (watched & X86_IF) {
         ir_val rises = ir_extract(t->b, ir_andc(t->b, f, old), 9, 1);
-        changed = ir_or(t->b, changed, ir_and(t->b, ir_neg(t->b, rises), ir_get(t->b, X86_SLOT_EVENTS)));
+        changed =
+            ir_or(t->b, changed, ir_and(t->b, ir_neg(t->b, rises), ir_get(t->b, X86_SLOT_EVENTS)));
     }
     ir_val image = ir_andi(t->b, f, mask);
     ir_put(t->b, X86_SLOT_DF, ir_andi(t->b, f, X86_DF));
     tr_cc_flags(t, ir_andi(t->b, f, X86_ARITH));
-    ir_put(t->b, X86_SLOT_EFLAGS, ir_or(t->b, ir_andi(t->b, old, ~(int64_t)(mask & ~(uint32_t)(X86_ARITH | X86_DF))),
-                                        ir_andi(t->b, image, ~(int64_t)(X86_ARITH | X86_DF))));
+    ir_put(t->b, X86_SLOT_EFLAGS,
+           ir_or(t->b, ir_andi(t->b, old, ~(int64_t)(mask & ~(uint32_t)(X86_ARITH | X86_DF))),
+                 ir_andi(t->b, image, ~(int64_t)(X86_ARITH | X86_DF))));
     ir_brcondi(t->b, IR_NE, changed, 0, slow);
     tr_jump(t, t->next_pc);
     ir_label(t->b, slow);
@@ -163,12 +179,24 @@ bool tr_stac(struct tr *t, const struct x86_insn *i)
 
 /* ---- control and debug registers ---- */
 
-static uint64_t h_cr0(struct x86_cpu *x) { return x->cr0; }
-static uint64_t h_cr3(struct x86_cpu *x) { return x->cr3; }
-static uint64_t h_cr4(struct x86_cpu *x) { return x->cr4; }
-static const struct helper read_cr0 = { "x86_read_cr0", (helper_fn *)h_cr0, "i64", HELPER_NO_RAISE };
-static const struct helper read_cr3 = { "x86_read_cr3", (helper_fn *)h_cr3, "i64", HELPER_NO_RAISE };
-static const struct helper read_cr4 = { "x86_read_cr4", (helper_fn *)h_cr4, "i64", HELPER_NO_RAISE };
+static uint64_t h_cr0(struct x86_cpu *x)
+{
+    return x->cr0;
+}
+static uint64_t h_cr3(struct x86_cpu *x)
+{
+    return x->cr3;
+}
+static uint64_t h_cr4(struct x86_cpu *x)
+{
+    return x->cr4;
+}
+static const struct helper read_cr0 = { "x86_read_cr0", (helper_fn *)h_cr0, "i64",
+                                        HELPER_NO_RAISE };
+static const struct helper read_cr3 = { "x86_read_cr3", (helper_fn *)h_cr3, "i64",
+                                        HELPER_NO_RAISE };
+static const struct helper read_cr4 = { "x86_read_cr4", (helper_fn *)h_cr4, "i64",
+                                        HELPER_NO_RAISE };
 
 bool tr_mov_r_cr(struct tr *t, const struct x86_insn *i)
 {
@@ -267,8 +295,14 @@ bool tr_invpcid(struct tr *t, const struct x86_insn *i)
     return end_remapped(t);
 }
 
-bool tr_invd(struct tr *t, const struct x86_insn *i) { return true; }
-bool tr_wbinvd(struct tr *t, const struct x86_insn *i) { return true; }
+bool tr_invd(struct tr *t, const struct x86_insn *i)
+{
+    return true;
+}
+bool tr_wbinvd(struct tr *t, const struct x86_insn *i)
+{
+    return true;
+}
 
 /* ---- MSRs, identification, time ---- */
 
@@ -280,7 +314,8 @@ bool tr_rdmsr(struct tr *t, const struct x86_insn *i)
 
 bool tr_wrmsr(struct tr *t, const struct x86_insn *i)
 {
-    call0(t, &x86_h_wrmsr); /* no MSR is part of the mode word; an interrupt that it causes is seen at the next poll */
+    call0(t, &x86_h_wrmsr); /* no MSR is part of the mode word; an interrupt that it causes is seen
+                               at the next poll */
     return true;
 }
 
@@ -313,8 +348,12 @@ bool tr_rdtsc(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-static uint64_t h_tsc_aux(struct x86_cpu *x) { return x->tsc_aux; }
-static const struct helper read_tsc_aux = { "x86_tsc_aux", (helper_fn *)h_tsc_aux, "i64", HELPER_NO_RAISE };
+static uint64_t h_tsc_aux(struct x86_cpu *x)
+{
+    return x->tsc_aux;
+}
+static const struct helper read_tsc_aux = { "x86_tsc_aux", (helper_fn *)h_tsc_aux, "i64",
+                                            HELPER_NO_RAISE };
 
 bool tr_rdtscp(struct tr *t, const struct x86_insn *i)
 {
@@ -376,7 +415,10 @@ bool tr_mwait(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-bool tr_rsm(struct tr *t, const struct x86_insn *i) { return false; } /* never in system management mode */
+bool tr_rsm(struct tr *t, const struct x86_insn *i)
+{
+    return false;
+} /* never in system management mode */
 
 /* ---- ports ---- */
 
@@ -410,16 +452,19 @@ bool tr_out(struct tr *t, const struct x86_insn *i)
     ir_val port = port_of(t, i, 0);
 
     check_port(t, port, size);
-    tr_call(t, &x86_h_out, port, ir_zext(t->b, IR_I32, tr_reg(t, size, X86_RAX)), tr_c32(t, size), IR_NO_VAL);
+    tr_call(t, &x86_h_out, port, ir_zext(t->b, IR_I32, tr_reg(t, size, X86_RAX)), tr_c32(t, size),
+            IR_NO_VAL);
     return true;
 }
 
-static bool string_io(struct tr *t, const struct x86_insn *i, const struct helper *h, unsigned size, unsigned seg)
+static bool string_io(struct tr *t, const struct x86_insn *i, const struct helper *h, unsigned size,
+                      unsigned seg)
 {
     uint32_t kind = size | (uint32_t)i->addrsize << 8 | seg << 16 | (i->rep ? 1u << 24 : 0);
 
     check_port(t, port_of(t, i, 3), size);
-    tr_call(t, h, tr_c32(t, (int32_t)kind), tr_c64(t, (int64_t)t->pc), tr_c64(t, (int64_t)t->next_pc), IR_NO_VAL);
+    tr_call(t, h, tr_c32(t, (int32_t)kind), tr_c64(t, (int64_t)t->pc),
+            tr_c64(t, (int64_t)t->next_pc), IR_NO_VAL);
     ir_exit_loop(t->b, IR_REASON_IRQ);
     t->done = true;
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Translators of the instructions that deal with segments and leave the code segment: loads of segment registers, descriptor
- * tables, far transfers, interrupts, system calls.
+ * Translators of the instructions that deal with segments and leave the code segment: loads of
+ * segment registers, descriptor tables, far transfers, interrupts, system calls.
  */
 #include "guest/x86/sys.h"
 #include "guest/x86/tr.h"
@@ -17,7 +17,8 @@ static bool end_elsewhere(struct tr *t, enum ir_reason reason)
     return true;
 }
 
-/* The same for hot ways between privileges: the jump cache knows blocks by mode, too, and polls for interrupts. */
+/* The same for hot ways between privileges: the jump cache knows blocks by mode, too, and polls for
+ * interrupts. */
 static bool end_indirect(struct tr *t)
 {
     if (t->mode & X86_MODE_TF || t->req->max_insns == 1)
@@ -35,8 +36,12 @@ static ir_val next_pc(struct tr *t)
 /* ---- segment registers ---- */
 
 /* A helper that returns the selector of a segment register. */
-static uint64_t h_selector(struct x86_cpu *x, uint64_t n) { return x->seg[(uint32_t)n].selector; }
-static const struct helper selector = { "x86_selector", (helper_fn *)h_selector, "i32 i32", HELPER_NO_RAISE };
+static uint64_t h_selector(struct x86_cpu *x, uint64_t n)
+{
+    return x->seg[(uint32_t)n].selector;
+}
+static const struct helper selector = { "x86_selector", (helper_fn *)h_selector, "i32 i32",
+                                        HELPER_NO_RAISE };
 
 static ir_val get_selector(struct tr *t, unsigned seg)
 {
@@ -54,7 +59,8 @@ static bool end_load(struct tr *t, unsigned seg)
     if (seg == X86_SS) {
         ir_put(t->b, X86_SLOT_INHIBIT, ir_const(t->b, IR_I8, 1));
         tr_sync_rip(t, t->next_pc);
-        return end_elsewhere(t, IR_REASON_NEXT); /* not by tr_end_next: the single-step trap waits, too */
+        return end_elsewhere(
+            t, IR_REASON_NEXT); /* not by tr_end_next: the single-step trap waits, too */
     }
     if (t->code != 64)
         tr_end_next(t);
@@ -71,7 +77,8 @@ bool tr_mov_sreg_r(struct tr *t, const struct x86_insn *i)
 {
     unsigned seg = i->opnd[0].reg;
 
-    tr_call(t, &x86_h_load_seg, tr_c32(t, seg), ir_zext(t->b, IR_I32, tr_get(t, i, 1)), IR_NO_VAL, IR_NO_VAL);
+    tr_call(t, &x86_h_load_seg, tr_c32(t, seg), ir_zext(t->b, IR_I32, tr_get(t, i, 1)), IR_NO_VAL,
+            IR_NO_VAL);
     return end_load(t, seg);
 }
 
@@ -84,9 +91,11 @@ bool tr_push_sreg(struct tr *t, const struct x86_insn *i)
 bool tr_pop_sreg(struct tr *t, const struct x86_insn *i)
 {
     unsigned seg = i->opnd[0].reg;
-    ir_val v = tr_pop_value(t, i->opsize), sel = ir_zext(t->b, IR_I32, i->opsize == 2 ? v : ir_trunc(t->b, IR_I16, v));
+    ir_val v = tr_pop_value(t, i->opsize),
+           sel = ir_zext(t->b, IR_I32, i->opsize == 2 ? v : ir_trunc(t->b, IR_I16, v));
 
-    /* POP SS: the stack pointer moves by the size of the old stack segment; the helper changes the segment only */
+    /* POP SS: the stack pointer moves by the size of the old stack segment; the helper changes the
+     * segment only */
     tr_call(t, &x86_h_load_seg, tr_c32(t, seg), sel, IR_NO_VAL, IR_NO_VAL);
     tr_add_sp(t, i->opsize);
     return end_load(t, seg);
@@ -104,11 +113,26 @@ static bool load_far_pointer(struct tr *t, const struct x86_insn *i, unsigned se
     return end_load(t, seg);
 }
 
-bool tr_lds(struct tr *t, const struct x86_insn *i) { return load_far_pointer(t, i, X86_DS); }
-bool tr_les(struct tr *t, const struct x86_insn *i) { return load_far_pointer(t, i, X86_ES); }
-bool tr_lfs(struct tr *t, const struct x86_insn *i) { return load_far_pointer(t, i, X86_FS); }
-bool tr_lgs(struct tr *t, const struct x86_insn *i) { return load_far_pointer(t, i, X86_GS); }
-bool tr_lss(struct tr *t, const struct x86_insn *i) { return load_far_pointer(t, i, X86_SS); }
+bool tr_lds(struct tr *t, const struct x86_insn *i)
+{
+    return load_far_pointer(t, i, X86_DS);
+}
+bool tr_les(struct tr *t, const struct x86_insn *i)
+{
+    return load_far_pointer(t, i, X86_ES);
+}
+bool tr_lfs(struct tr *t, const struct x86_insn *i)
+{
+    return load_far_pointer(t, i, X86_FS);
+}
+bool tr_lgs(struct tr *t, const struct x86_insn *i)
+{
+    return load_far_pointer(t, i, X86_GS);
+}
+bool tr_lss(struct tr *t, const struct x86_insn *i)
+{
+    return load_far_pointer(t, i, X86_SS);
+}
 
 /* ---- FS and GS bases ---- */
 
@@ -118,7 +142,8 @@ static uint64_t h_check_fsgsbase(struct x86_cpu *x)
         x86_raise(x, X86_UD);
     return 0;
 }
-static const struct helper check_fsgsbase = { "x86_check_fsgsbase", (helper_fn *)h_check_fsgsbase, "i64", 0 };
+static const struct helper check_fsgsbase = { "x86_check_fsgsbase", (helper_fn *)h_check_fsgsbase,
+                                              "i64", 0 };
 
 static bool read_base(struct tr *t, const struct x86_insn *i, unsigned seg)
 {
@@ -139,10 +164,22 @@ static bool write_base(struct tr *t, const struct x86_insn *i, unsigned seg)
     return true;
 }
 
-bool tr_rdfsbase(struct tr *t, const struct x86_insn *i) { return read_base(t, i, X86_FS); }
-bool tr_rdgsbase(struct tr *t, const struct x86_insn *i) { return read_base(t, i, X86_GS); }
-bool tr_wrfsbase(struct tr *t, const struct x86_insn *i) { return write_base(t, i, X86_FS); }
-bool tr_wrgsbase(struct tr *t, const struct x86_insn *i) { return write_base(t, i, X86_GS); }
+bool tr_rdfsbase(struct tr *t, const struct x86_insn *i)
+{
+    return read_base(t, i, X86_FS);
+}
+bool tr_rdgsbase(struct tr *t, const struct x86_insn *i)
+{
+    return read_base(t, i, X86_GS);
+}
+bool tr_wrfsbase(struct tr *t, const struct x86_insn *i)
+{
+    return write_base(t, i, X86_FS);
+}
+bool tr_wrgsbase(struct tr *t, const struct x86_insn *i)
+{
+    return write_base(t, i, X86_GS);
+}
 
 bool tr_swapgs(struct tr *t, const struct x86_insn *i)
 {
@@ -182,8 +219,14 @@ static bool store_selector(struct tr *t, const struct x86_insn *i, unsigned what
     return true;
 }
 
-bool tr_sldt(struct tr *t, const struct x86_insn *i) { return store_selector(t, i, FIELD_LDT); }
-bool tr_str(struct tr *t, const struct x86_insn *i) { return store_selector(t, i, FIELD_TR); }
+bool tr_sldt(struct tr *t, const struct x86_insn *i)
+{
+    return store_selector(t, i, FIELD_LDT);
+}
+bool tr_str(struct tr *t, const struct x86_insn *i)
+{
+    return store_selector(t, i, FIELD_TR);
+}
 
 static bool store_table(struct tr *t, const struct x86_insn *i, unsigned base)
 {
@@ -200,8 +243,14 @@ static bool store_table(struct tr *t, const struct x86_insn *i, unsigned base)
     return true;
 }
 
-bool tr_sgdt(struct tr *t, const struct x86_insn *i) { return store_table(t, i, FIELD_GDT_BASE); }
-bool tr_sidt(struct tr *t, const struct x86_insn *i) { return store_table(t, i, FIELD_IDT_BASE); }
+bool tr_sgdt(struct tr *t, const struct x86_insn *i)
+{
+    return store_table(t, i, FIELD_GDT_BASE);
+}
+bool tr_sidt(struct tr *t, const struct x86_insn *i)
+{
+    return store_table(t, i, FIELD_IDT_BASE);
+}
 
 static bool load_table(struct tr *t, const struct x86_insn *i, const struct helper *h)
 {
@@ -215,8 +264,14 @@ static bool load_table(struct tr *t, const struct x86_insn *i, const struct help
     return true;
 }
 
-bool tr_lgdt(struct tr *t, const struct x86_insn *i) { return load_table(t, i, &x86_h_lgdt); }
-bool tr_lidt(struct tr *t, const struct x86_insn *i) { return load_table(t, i, &x86_h_lidt); }
+bool tr_lgdt(struct tr *t, const struct x86_insn *i)
+{
+    return load_table(t, i, &x86_h_lgdt);
+}
+bool tr_lidt(struct tr *t, const struct x86_insn *i)
+{
+    return load_table(t, i, &x86_h_lidt);
+}
 
 static ir_val selector_operand(struct tr *t, const struct x86_insn *i, unsigned n)
 {
@@ -249,8 +304,14 @@ static bool verify(struct tr *t, const struct x86_insn *i, const struct helper *
     return true;
 }
 
-bool tr_verr(struct tr *t, const struct x86_insn *i) { return verify(t, i, &x86_h_verr); }
-bool tr_verw(struct tr *t, const struct x86_insn *i) { return verify(t, i, &x86_h_verw); }
+bool tr_verr(struct tr *t, const struct x86_insn *i)
+{
+    return verify(t, i, &x86_h_verr);
+}
+bool tr_verw(struct tr *t, const struct x86_insn *i)
+{
+    return verify(t, i, &x86_h_verw);
+}
 
 /* LAR, LSL: the helper's bit 63 says that the register is to be written. */
 static bool look(struct tr *t, const struct x86_insn *i, const struct helper *h)
@@ -266,8 +327,14 @@ static bool look(struct tr *t, const struct x86_insn *i, const struct helper *h)
     return true;
 }
 
-bool tr_lar(struct tr *t, const struct x86_insn *i) { return look(t, i, &x86_h_lar); }
-bool tr_lsl(struct tr *t, const struct x86_insn *i) { return look(t, i, &x86_h_lsl); }
+bool tr_lar(struct tr *t, const struct x86_insn *i)
+{
+    return look(t, i, &x86_h_lar);
+}
+bool tr_lsl(struct tr *t, const struct x86_insn *i)
+{
+    return look(t, i, &x86_h_lsl);
+}
 
 /* ---- far transfers ---- */
 
@@ -288,14 +355,27 @@ static bool far_indirect(struct tr *t, const struct x86_insn *i, const struct he
     return end_elsewhere(t, IR_REASON_IRQ);
 }
 
-bool tr_jmp_far(struct tr *t, const struct x86_insn *i) { return far_direct(t, i, &x86_h_jmp_far); }
-bool tr_call_far(struct tr *t, const struct x86_insn *i) { return far_direct(t, i, &x86_h_call_far); }
-bool tr_jmp_far_ind(struct tr *t, const struct x86_insn *i) { return far_indirect(t, i, &x86_h_jmp_far); }
-bool tr_call_far_ind(struct tr *t, const struct x86_insn *i) { return far_indirect(t, i, &x86_h_call_far); }
+bool tr_jmp_far(struct tr *t, const struct x86_insn *i)
+{
+    return far_direct(t, i, &x86_h_jmp_far);
+}
+bool tr_call_far(struct tr *t, const struct x86_insn *i)
+{
+    return far_direct(t, i, &x86_h_call_far);
+}
+bool tr_jmp_far_ind(struct tr *t, const struct x86_insn *i)
+{
+    return far_indirect(t, i, &x86_h_jmp_far);
+}
+bool tr_call_far_ind(struct tr *t, const struct x86_insn *i)
+{
+    return far_indirect(t, i, &x86_h_call_far);
+}
 
 bool tr_ret_far(struct tr *t, const struct x86_insn *i)
 {
-    tr_call(t, &x86_h_ret_far, tr_c32(t, i->opsize), tr_c32(t, i->nops ? i->imm & 0xffff : 0), IR_NO_VAL, IR_NO_VAL);
+    tr_call(t, &x86_h_ret_far, tr_c32(t, i->opsize), tr_c32(t, i->nops ? i->imm & 0xffff : 0),
+            IR_NO_VAL, IR_NO_VAL);
     return end_elsewhere(t, IR_REASON_IRQ);
 }
 
@@ -313,9 +393,18 @@ static bool interrupt(struct tr *t, unsigned vector, unsigned kind)
     return end_elsewhere(t, IR_REASON_NEXT);
 }
 
-bool tr_int(struct tr *t, const struct x86_insn *i) { return interrupt(t, i->imm & 0xff, INT_N); }
-bool tr_int3(struct tr *t, const struct x86_insn *i) { return interrupt(t, X86_BP, INT_SHORT); }
-bool tr_int1(struct tr *t, const struct x86_insn *i) { return interrupt(t, X86_DB, INT_ICE); }
+bool tr_int(struct tr *t, const struct x86_insn *i)
+{
+    return interrupt(t, i->imm & 0xff, INT_N);
+}
+bool tr_int3(struct tr *t, const struct x86_insn *i)
+{
+    return interrupt(t, X86_BP, INT_SHORT);
+}
+bool tr_int1(struct tr *t, const struct x86_insn *i)
+{
+    return interrupt(t, X86_DB, INT_ICE);
+}
 
 bool tr_into(struct tr *t, const struct x86_insn *i)
 {

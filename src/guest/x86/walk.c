@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Page walks: 32-bit, PAE, and 4-level long-mode tables, with NX, WP, SMEP, SMAP, reserved bits, accessed and dirty bits.
- * SDM volume 3A chapter 4. This is the soft TLB's miss path. Non-canonical addresses are recorded as #GP(0);
- * x86_deliver turns that into #SS(0) where the access went through SS.
+ * Page walks: 32-bit, PAE, and 4-level long-mode tables, with NX, WP, SMEP, SMAP, reserved bits,
+ * accessed and dirty bits. SDM volume 3A chapter 4. This is the soft TLB's miss path. Non-canonical
+ * addresses are recorded as #GP(0); x86_deliver turns that into #SS(0) where the access went
+ * through SS.
  */
 #include "base/log.h"
 #include "guest/x86/sys.h"
@@ -17,14 +18,15 @@ struct walk {
     gva_t va;
     enum cpu_access access;
     unsigned mmu;
-    bool user, smap;     /* user: an access of CPL 3; smap: supervisor data accesses to user pages fault */
-    uint64_t allow;      /* AND of W, U of the levels */
+    bool user,
+        smap; /* user: an access of CPL 3; smap: supervisor data accesses to user pages fault */
+    uint64_t allow; /* AND of W, U of the levels */
     bool nx;
     uint64_t leaf;
     gpa_t leaf_at;
-    unsigned leaf_size;  /* bytes of the entry: 4 or 8 */
+    unsigned leaf_size; /* bytes of the entry: 4 or 8 */
     unsigned page_shift;
-    uint32_t error;      /* of a fault */
+    uint32_t error; /* of a fault */
 };
 
 static gpa_t phys(const struct walk *w, gpa_t a)
@@ -54,7 +56,8 @@ static bool mark(const struct walk *w, gpa_t at, uint64_t e, uint64_t set, unsig
 static bool fault(struct walk *w, uint32_t bits_)
 {
     w->error = bits_ | (w->access == CPU_WRITE ? ERR_W : 0) | (w->user ? ERR_U : 0);
-    if (w->access == CPU_EXEC && (w->x->cr4 & X86_CR4_SMEP || (w->x->efer & X86_EFER_NXE && w->x->cr4 & X86_CR4_PAE)))
+    if (w->access == CPU_EXEC &&
+        (w->x->cr4 & X86_CR4_SMEP || (w->x->efer & X86_EFER_NXE && w->x->cr4 & X86_CR4_PAE)))
         w->error |= ERR_I;
     return false;
 }
@@ -81,7 +84,8 @@ static void set_leaf(struct walk *w, gpa_t at, uint64_t e, unsigned size, unsign
 
 enum { WALK_AGAIN = 2 };
 
-/* Levels of 512 entries from `shift` down; table: address of the first one. 0: fault, 1: found, WALK_AGAIN. */
+/* Levels of 512 entries from `shift` down; table: address of the first one. 0: fault, 1: found,
+ * WALK_AGAIN. */
 static int walk_levels(struct walk *w, gpa_t table, unsigned shift, bool huge_ok)
 {
     uint64_t high = BITS(62, w->x->phys_bits) & BITS(51, 0), e;
@@ -131,7 +135,8 @@ static int walk_32(struct walk *w)
         return fault(w, 0);
     w->allow &= e;
     if (e & PTE_PS && x->cr4 & X86_CR4_PSE) {
-        unsigned extra = x86_has(x, X86_FEATURE(0, 17)) ? MIN((unsigned)x->phys_bits, 40u) - 32 : 0; /* PSE-36 */
+        unsigned extra =
+            x86_has(x, X86_FEATURE(0, 17)) ? MIN((unsigned)x->phys_bits, 40u) - 32 : 0; /* PSE-36 */
         uint64_t reserved = BIT(21) | (BITS(20, 13) & ~(BITS(12 + extra, 13)));
 
         if (extra == 0)
@@ -167,7 +172,9 @@ static int walk_tables(struct walk *w)
 
 /* ---- rights ---- */
 
-struct rights { bool read, write, exec; };
+struct rights {
+    bool read, write, exec;
+};
 
 static struct rights rights_of(const struct walk *w)
 {
@@ -245,14 +252,24 @@ static bool walk_paged(struct walk *w, bool probe, struct cpu_walk *ret)
     }
 }
 
-bool x86_walk(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, bool probe, struct cpu_walk *ret)
+bool x86_walk(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, bool probe,
+              struct cpu_walk *ret)
 {
     struct x86_cpu *x = x86_of(cpu);
-    struct walk w = { .x = x, .va = va, .access = access, .mmu = mmu, .user = mmu == X86_MMU_USER,
+    struct walk w = { .x = x,
+                      .va = va,
+                      .access = access,
+                      .mmu = mmu,
+                      .user = mmu == X86_MMU_USER,
                       .smap = mmu == X86_MMU_KERNEL && x->cr4 & X86_CR4_SMAP };
 
     if (!(x->cr0 & X86_CR0_PG)) {
-        *ret = (struct cpu_walk){ .gpa = (x86_lma(x) ? va : (uint32_t)va) & x->a20_mask, .page_size = 4096, .read = true, .write = true, .exec = true, .slow = x86_watched_page(x, va) };
+        *ret = (struct cpu_walk){ .gpa = (x86_lma(x) ? va : (uint32_t)va) & x->a20_mask,
+                                  .page_size = 4096,
+                                  .read = true,
+                                  .write = true,
+                                  .exec = true,
+                                  .slow = x86_watched_page(x, va) };
         return true;
     }
     if (!x86_lma(x))

@@ -224,22 +224,24 @@ struct x86_cpu {
     uint16_t fop;
     uint64_t fip, fdp;
     uint16_t fcs, fds;
-    void (*ferr)(void *opaque, bool asserted); /* the FERR# pin (CR0.NE clear), set by the board; NULL: not connected */
+    void (*ferr)(
+        void *opaque,
+        bool asserted); /* the FERR# pin (CR0.NE clear), set by the board; NULL: not connected */
     void *ferr_opaque;
-    bool ignne;              /* IGNNE# (port F0h): go on although an exception is pending; falls with FERR# */
+    bool ignne; /* IGNNE# (port F0h): go on although an exception is pending; falls with FERR# */
     /* pending exception, for guest->deliver */
     int exc_vector; /* -1: none */
     uint32_t exc_error;
     bool exc_has_error;
     bool exc_software;     /* INT n, INT3, INTO: DPL is checked, next_rip is pushed */
     bool exc_icebp;        /* INT1: a trap without DPL check */
-    bool exc_noncanonical;   /* #GP by a non-canonical address: may have to be #SS */
+    bool exc_noncanonical; /* #GP by a non-canonical address: may have to be #SS */
     uint64_t exc_cr2;      /* for #PF */
     uint64_t exc_dr6;      /* for #DB: bits to set */
     uint64_t exc_next_rip; /* software interrupts and traps: the rip to push */
-    int delivering; /* exception in delivery: for double fault; 256: an interrupt; -1: none */
-    bool shutdown;  /* after a triple fault: only a reset or NMI ends it */
-    uint8_t cpl;    /* current privilege level */
+    int delivering;     /* exception in delivery: for double fault; 256: an interrupt; -1: none */
+    bool shutdown;      /* after a triple fault: only a reset or NMI ends it */
+    uint8_t cpl;        /* current privilege level */
     uint8_t watch_hits; /* data breakpoints that the running instruction hit: bits of DR6 */
     bool nmi_blocked;
     bool inhibit; /* interrupt shadow of STI, MOV SS, POP SS */
@@ -280,7 +282,8 @@ enum x86_slot {
     X86_SLOT_ST_SE = X86_SLOT_ST + 8,      /* 8 sign/exponents, i16 */
     X86_SLOT_INHIBIT = X86_SLOT_ST_SE + 8, /* i8 */
     X86_SLOT_SEG_LIMIT,                    /* 6, i32 */
-    X86_SLOT_EVENTS = X86_SLOT_SEG_LIMIT + 6,    /* i32: events that wait; never written by translated code */
+    X86_SLOT_EVENTS =
+        X86_SLOT_SEG_LIMIT + 6, /* i32: events that wait; never written by translated code */
     X86_SLOT_COUNT,
 };
 extern const struct ir_slot x86_slots[X86_SLOT_COUNT];

@@ -2,8 +2,8 @@
  *
  * Registers for values, decided while emitting, in one forward pass. A value is in a register, in
  * the memory of a slot it was read from or put to (home), in a spill place, or a constant. Values
- * that alias share a register. A PUT to an unpinned slot that a later PUT overwrites before anything
- * but a fault can see it is pending: it only keeps its value alive, for the fault table.
+ * that alias share a register. A PUT to an unpinned slot that a later PUT overwrites before
+ * anything but a fault can see it is pending: it only keeps its value alive, for the fault table.
  */
 #include <string.h>
 
@@ -210,7 +210,8 @@ static void pend_flush(struct cg *c, unsigned v, unsigned r)
     }
 }
 
-/* v leaves its register for memory, or for nothing when memory has it. The register still holds it. */
+/* v leaves its register for memory, or for nothing when memory has it. The register still holds it.
+ */
 static void to_memory(struct cg *c, unsigned v)
 {
     struct val *x = &c->val[v];
@@ -377,13 +378,11 @@ void load_to(struct cg *c, unsigned d, unsigned v)
         if (!insn_of(c, v)->imm && !c->as.flags.kind)
             as_alu(&c->as, ALU_XOR, 2, d, rm_reg(d));
         else
-            as_mov_imm(&c->as, d, wide(insn_of(c, v)->type)
-                                      ? insn_of(c, v)->imm
-                                      : (int64_t)(uint32_t)insn_of(c, v)->imm);
+            as_mov_imm(&c->as, d,
+                       wide(insn_of(c, v)->type) ? insn_of(c, v)->imm
+                                                 : (int64_t)(uint32_t)insn_of(c, v)->imm);
         break;
-    case LOC_REG:
-        move(c, d, x->reg);
-        break;
+    case LOC_REG: move(c, d, x->reg); break;
     case LOC_SPILL: /* whole register: zbits stay true */
         load_mem(c, d, d >= 16 ? IR_V128 : IR_I64, spill_mem(x->spill));
         break;

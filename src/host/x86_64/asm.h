@@ -12,8 +12,28 @@
 #include <string.h>
 
 enum reg {
-    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15,
-    XMM0, XMM1, XMM2, XMM3, XMM4, XMM15 = 31,
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
+    XMM0,
+    XMM1,
+    XMM2,
+    XMM3,
+    XMM4,
+    XMM15 = 31,
     REG_COUNT = 32,
     NOREG = 0xff,
 };
@@ -36,12 +56,18 @@ struct as {
 };
 
 enum { /* opcode words: low byte opcode, then */
-    OP_0F = 1 << 8, OP_38 = 2 << 8, OP_3A = 3 << 8, OP_MAP = 3 << 8,
-    OP_66 = 1 << 10, OP_F3 = 2 << 10, OP_F2 = 3 << 10, OP_PP = 3 << 10,
-    OP_W = 1 << 12,
-    OP_RB = 1 << 13, /* the reg field is a byte register */
-    OP_MB = 1 << 14, /* the rm field is a byte register */
-    OP_B = OP_RB | OP_MB,
+       OP_0F = 1 << 8,
+       OP_38 = 2 << 8,
+       OP_3A = 3 << 8,
+       OP_MAP = 3 << 8,
+       OP_66 = 1 << 10,
+       OP_F3 = 2 << 10,
+       OP_F2 = 3 << 10,
+       OP_PP = 3 << 10,
+       OP_W = 1 << 12,
+       OP_RB = 1 << 13, /* the reg field is a byte register */
+       OP_MB = 1 << 14, /* the rm field is a byte register */
+       OP_B = OP_RB | OP_MB,
 };
 
 /* An rm operand: a register, or [base + index << scale + disp] when reg is NOREG. */
@@ -62,8 +88,11 @@ static inline struct rm rm_mem(unsigned base, int32_t disp)
 
 static inline struct rm rm_sib(unsigned base, unsigned index, unsigned scale, int32_t disp)
 {
-    return (struct rm){ .reg = NOREG, .base = (uint8_t)base, .index = (uint8_t)index,
-                        .scale = (uint8_t)scale, .disp = disp };
+    return (struct rm){ .reg = NOREG,
+                        .base = (uint8_t)base,
+                        .index = (uint8_t)index,
+                        .scale = (uint8_t)scale,
+                        .disp = disp };
 }
 
 static inline bool rm_is_reg(struct rm x)
@@ -476,9 +505,15 @@ static inline void as_lea_rip(struct as *as, unsigned d, const uint8_t *to)
 static inline void as_nops(struct as *as, unsigned n)
 {
     static const uint8_t nop[9][9] = {
-        { 0x90 }, { 0x66, 0x90 }, { 0x0f, 0x1f, 0x00 }, { 0x0f, 0x1f, 0x40, 0 },
-        { 0x0f, 0x1f, 0x44, 0, 0 }, { 0x66, 0x0f, 0x1f, 0x44, 0, 0 }, { 0x0f, 0x1f, 0x80 },
-        { 0x0f, 0x1f, 0x84 }, { 0x66, 0x0f, 0x1f, 0x84 },
+        { 0x90 },
+        { 0x66, 0x90 },
+        { 0x0f, 0x1f, 0x00 },
+        { 0x0f, 0x1f, 0x40, 0 },
+        { 0x0f, 0x1f, 0x44, 0, 0 },
+        { 0x66, 0x0f, 0x1f, 0x44, 0, 0 },
+        { 0x0f, 0x1f, 0x80 },
+        { 0x0f, 0x1f, 0x84 },
+        { 0x66, 0x0f, 0x1f, 0x84 },
     };
 
     while (n) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Calls of C helpers through the common stubs, which take arguments in rsi, rdx, rcx, rax and rdi (for C's
- * second to sixth), the helper's offset in the table on the stack, and return in rax. Vectors go by
- * pointer; a vector result comes in the first 16 bytes of the scratch area.
+ * Calls of C helpers through the common stubs, which take arguments in rsi, rdx, rcx, rax and rdi
+ * (for C's second to sixth), the helper's offset in the table on the stack, and return in rax.
+ * Vectors go by pointer; a vector result comes in the first 16 bytes of the scratch area.
  */
 #include <stddef.h>
 
@@ -88,8 +88,9 @@ static void load_arg(struct cg *c, const struct arg *a)
     const struct ir_insn *n = insn_of(c, a->v);
 
     if (is_const(c, a->v))
-        as_mov_imm(&c->as, a->dst, n->type == IR_I64 ? n->imm
-                                                     : (int64_t)bits((uint64_t)n->imm, 0, ir_type_bits[n->type]));
+        as_mov_imm(&c->as, a->dst,
+                   n->type == IR_I64 ? n->imm
+                                     : (int64_t)bits((uint64_t)n->imm, 0, ir_type_bits[n->type]));
     else
         load_to(c, a->dst, a->v);
 }

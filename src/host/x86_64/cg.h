@@ -15,20 +15,36 @@
 
 enum {
     CPU_BIAS = 128,
-    SPILL_COUNT = 256,                /* places of 16 bytes at rsp */
+    SPILL_COUNT = 256, /* places of 16 bytes at rsp */
     SPILL_BYTES = SPILL_COUNT * 16,
-    FRAME_BYTES = SPILL_BYTES + 8,    /* and two words for MXCSR */
+    FRAME_BYTES = SPILL_BYTES + 8, /* and two words for MXCSR */
     PEND_MAX = 24,
     HOME_MAX = 64,
-    INSN_ROOM = 2048,                 /* bytes one IR insn may take with its fixed parts */
+    INSN_ROOM = 2048, /* bytes one IR insn may take with its fixed parts */
     NOSLOT = 0xffff,
     TEMPS_INT = 1 << RAX | 1 << RCX | 1 << RDX | 1 << RSI | 1 << RDI,
     TEMPS_VEC = 15 << XMM0,
     TEMPS = TEMPS_INT | TEMPS_VEC,
 };
 
-enum cc { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE,
-          CC_LE, CC_G };
+enum cc {
+    CC_O,
+    CC_NO,
+    CC_B,
+    CC_AE,
+    CC_E,
+    CC_NE,
+    CC_BE,
+    CC_A,
+    CC_S,
+    CC_NS,
+    CC_P,
+    CC_NP,
+    CC_L,
+    CC_GE,
+    CC_LE,
+    CC_G
+};
 
 enum { HAS_BMI1 = 1, HAS_BMI2 = 2, HAS_LZCNT = 4, HAS_AVX = 8, HAS_BASE = 16 };
 
@@ -37,42 +53,57 @@ enum loc {
     LOC_NONE,  /* not made yet, or dead */
     LOC_CONST, /* nowhere: imm of its insn */
     LOC_REG,
-    LOC_SLOT,  /* only in the memory of slot home */
+    LOC_SLOT, /* only in the memory of slot home */
     LOC_SPILL,
 };
 
 struct val {
-    uint32_t last;  /* index of its last use, a pending PUT's end included; 0: none */
-    uint16_t next;  /* next value in the same register */
-    uint16_t home;  /* slot whose memory holds it too, or NOSLOT */
-    int16_t spill;  /* spill place that holds it too, or -1 */
+    uint32_t last; /* index of its last use, a pending PUT's end included; 0: none */
+    uint16_t next; /* next value in the same register */
+    uint16_t home; /* slot whose memory holds it too, or NOSLOT */
+    int16_t spill; /* spill place that holds it too, or -1 */
     uint8_t loc, reg;
-    uint8_t zbits;  /* bits of its register from here up are zero; 64: unknown */
-    uint8_t hint;   /* pinned register it may be made in, or NOREG */
+    uint8_t zbits;    /* bits of its register from here up are zero; 64: unknown */
+    uint8_t hint;     /* pinned register it may be made in, or NOREG */
     uint8_t deferred; /* PUT: overwritten before anything can see it but a fault */
 };
 
 enum cold_kind {
-    COLD_LOAD, COLD_STORE, COLD_STORE_IMM, COLD_STORE_VEC, COLD_LOADV, COLD_STOREV, COLD_XLATE,
-    COLD_LOAD_VEC, COLD_EXIT, COLD_POLL, COLD_IND, COLD_VEC_LIVE,
+    COLD_LOAD,
+    COLD_STORE,
+    COLD_STORE_IMM,
+    COLD_STORE_VEC,
+    COLD_LOADV,
+    COLD_STOREV,
+    COLD_XLATE,
+    COLD_LOAD_VEC,
+    COLD_EXIT,
+    COLD_POLL,
+    COLD_IND,
+    COLD_VEC_LIVE,
 };
 
 /* Out-of-line code, emitted behind the region. */
 struct cold {
     uint8_t kind, addr, reg, flags; /* registers of address and value or result */
-    bool narrow;        /* COLD_LOAD: cut the result to 32 bits */
+    bool narrow;                    /* COLD_LOAD: cut the result to 32 bits */
     int32_t disp;
-    uint8_t *from[2];   /* rel32s that jump here */
+    uint8_t *from[2]; /* rel32s that jump here */
     uint8_t *back;
-    int64_t imm;        /* constant value, exit's index, or pc */
-    gva_t pc;           /* guest instruction, for the fault table */
+    int64_t imm;              /* constant value, exit's index, or pc */
+    gva_t pc;                 /* guest instruction, for the fault table */
     uint32_t snap, snap_size; /* its pending slots, in cg.snap */
 };
 
-struct fixup { uint8_t *at; uint16_t label; };
+struct fixup {
+    uint8_t *at;
+    uint16_t label;
+};
 
-struct stubs { uint32_t enter, leave, leave_exit, leave_poll, leave_ind, call, pure, load, store, loadv,
-               storev, xlate, vec_live; };
+struct stubs {
+    uint32_t enter, leave, leave_exit, leave_poll, leave_ind, call, pure, load, store, loadv,
+        storev, xlate, vec_live;
+};
 
 /* State of one code buffer, and of the region in work. vCPU thread only. */
 struct cg {
@@ -81,36 +112,38 @@ struct cg {
     struct host_env env;
     unsigned has; /* HAS_* */
     struct stubs stub;
-    struct ir_slot *slots;   /* own copy */
-    uint8_t *pin;            /* of each slot: its register or NOREG */
+    struct ir_slot *slots;        /* own copy */
+    uint8_t *pin;                 /* of each slot: its register or NOREG */
     uint16_t pin_slot[REG_COUNT]; /* slot in a register, or NOSLOT */
-    uint32_t pinned;         /* mask of registers in use for slots */
+    uint32_t pinned;              /* mask of registers in use for slots */
 
     /* the region */
     const struct ir *ir;
     struct arena *arena;
     struct host_region *ret;
     uint32_t exit_base;
-    unsigned i;              /* insn in work */
-    gva_t pc;                /* latest INSN */
+    unsigned i; /* insn in work */
+    gva_t pc;   /* latest INSN */
     bool spill_full;
     bool uses_vec;
     uint8_t *start;
-    uint8_t *limit;          /* end of room for hot code */
+    uint8_t *limit; /* end of room for hot code */
 
     struct val *val;
     unsigned val_cap;
     uint16_t head[REG_COUNT]; /* values in a register, 0 ends */
-    uint32_t locked;         /* registers the insn in work uses */
-    uint32_t released;       /* no longer, but it has not read them yet: may only take the result */
+    uint32_t locked;          /* registers the insn in work uses */
+    uint32_t released; /* no longer, but it has not read them yet: may only take the result */
     uint64_t spill_used[SPILL_COUNT / 64], spill_freed[SPILL_COUNT / 64];
     bool any_freed;
-    struct { uint16_t slot, val; } pend[PEND_MAX];
+    struct {
+        uint16_t slot, val;
+    } pend[PEND_MAX];
     unsigned pend_count;
     uint16_t homed[HOME_MAX]; /* values that have a home; may name dead ones */
     unsigned homed_count;
 
-    uint32_t *label_at;      /* code offset from start, or UINT32_MAX */
+    uint32_t *label_at; /* code offset from start, or UINT32_MAX */
     unsigned label_cap;
     struct fixup *fixups;
     unsigned fixup_count, fixup_cap;
@@ -118,12 +151,12 @@ struct cg {
     unsigned cold_count, cold_cap;
     uint8_t *snap;
     uint32_t snap_size, snap_cap;
-    uint8_t *faults;         /* the fault table being written */
+    uint8_t *faults; /* the fault table being written */
     uint32_t fault_size, fault_cap;
     uint32_t fault_ra;
     gva_t fault_pc;
-    uint32_t *slot_next;     /* backward scan: next access of each slot */
-    uint32_t *slot_put;      /* backward scan: next PUT, 0 when something may see the slot before */
+    uint32_t *slot_next; /* backward scan: next access of each slot */
+    uint32_t *slot_put;  /* backward scan: next PUT, 0 when something may see the slot before */
 };
 
 static inline const struct ir_insn *insn_of(const struct cg *c, unsigned v)
@@ -172,7 +205,7 @@ static inline unsigned type_size(unsigned type)
 void alloc_begin(struct cg *c);
 void alloc_label(struct cg *c); /* forgets all values: an IR block begins */
 void alloc_insn(struct cg *c);  /* the next insn begins */
-void scan(struct cg *c);        /* backward: last uses, hints, deferred PUTs, what the region needs */
+void scan(struct cg *c); /* backward: last uses, hints, deferred PUTs, what the region needs */
 bool live_after(const struct cg *c, unsigned v);
 /* The value in some register (loaded, locked for this insn). */
 unsigned use_reg(struct cg *c, unsigned v);
@@ -205,11 +238,14 @@ void forget_temps(struct cg *c);
 
 /* ---- fault.c ---- */
 void fault_snap(struct cg *c, struct cold *k); /* remembers the pending slots of now */
-void fault_entry(struct cg *c, gva_t pc, const uint8_t *snap, uint32_t size); /* call ends at as.p */
-bool x64_restore(void *state, const struct host_region *r, uint32_t ra_off, void *cpu, gva_t *ret_pc);
+void fault_entry(struct cg *c, gva_t pc, const uint8_t *snap,
+                 uint32_t size); /* call ends at as.p */
+bool x64_restore(void *state, const struct host_region *r, uint32_t ra_off, void *cpu,
+                 gva_t *ret_pc);
 
 /* ---- ops_int.c ---- */
-unsigned emit_compare(struct cg *c, unsigned cond, unsigned a, unsigned b); /* host condition code */
+unsigned emit_compare(struct cg *c, unsigned cond, unsigned a,
+                      unsigned b); /* host condition code */
 
 /* ---- compile.c ---- */
 struct cold *cold_new(struct cg *c, enum cold_kind kind);
@@ -228,8 +264,8 @@ static inline uint8_t *stub_at(const struct cg *c, uint32_t off)
 typedef void emit_fn(struct cg *c, const struct ir_insn *n);
 struct host_op {
     emit_fn *emit;
-    const char *regs; /* result, then operands: r register, x xmm, m memory too, e imm32 too, 0 in the
-                         result's register, - none, * as the types say, a letter abcd fixed */
+    const char *regs; /* result, then operands: r register, x xmm, m memory too, e imm32 too, 0 in
+                         the result's register, - none, * as the types say, a letter abcd fixed */
     unsigned needs;   /* HAS_* without which another sequence is emitted */
     uint32_t code[8]; /* opcode words: of each lane type, or one */
 };

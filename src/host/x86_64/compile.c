@@ -179,8 +179,7 @@ static bool room(const struct cg *c)
 {
     const uint8_t *end = c->buf->rw + c->buf->size;
 
-    return c->as.p < end &&
-           (size_t)(end - c->as.p) > INSN_ROOM + (size_t)c->cold_count * COLD_ROOM;
+    return c->as.p < end && (size_t)(end - c->as.p) > INSN_ROOM + (size_t)c->cold_count * COLD_ROOM;
 }
 
 static bool emit_insns(struct cg *c)
@@ -309,8 +308,8 @@ static bool check_row(unsigned op, char *why, size_t size)
 static bool x64_check(char *why, size_t size)
 {
     for (unsigned op = 0; op < IR_OP_COUNT; op++) {
-        unsigned rows = !!ops_int[op].emit + !!ops_vec[op].emit + !!ops_mem[op].emit +
-                        !!ops_flow[op].emit;
+        unsigned rows =
+            !!ops_int[op].emit + !!ops_vec[op].emit + !!ops_mem[op].emit + !!ops_flow[op].emit;
 
         if (rows > 1) {
             snprintf(why, size, "%s: in two op tables", ir_op_info[op].name);

@@ -45,8 +45,8 @@ static void jump_entry(struct cg *c, unsigned t, unsigned u, int32_t disp, struc
 static void probe_const(struct cg *c, gva_t pc)
 {
     struct cold *k = cold_new(c, COLD_IND);
-    int32_t disp = (int32_t)(host_jump_hash(pc, c->env.jump_cache_bits) *
-                             sizeof(struct host_jump_entry));
+    int32_t disp =
+        (int32_t)(host_jump_hash(pc, c->env.jump_cache_bits) * sizeof(struct host_jump_entry));
 
     k->reg = NOREG;
     k->imm = (int64_t)pc;

@@ -2,8 +2,9 @@
  *
  * The side table of a region: for each call that may raise, in order of return addresses, the guest
  * pc and the slots whose value is in a register or is a constant. Bytes of an entry: uleb distance
- * of the return address from the one before (the first: from the region's start), sleb change of the pc (the
- * first: the pc), uleb count of slots, and for each slot: uleb number, then a register's number, or 16 and the sleb constant.
+ * of the return address from the one before (the first: from the region's start), sleb change of
+ * the pc (the first: the pc), uleb count of slots, and for each slot: uleb number, then a
+ * register's number, or 16 and the sleb constant.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +123,8 @@ static uint64_t saved_reg(const struct cg *c, const void *cpu, unsigned r)
     return ld_le64(base + c->env.off_saved + 8 * r);
 }
 
-bool x64_restore(void *state, const struct host_region *r, uint32_t ra_off, void *cpu, gva_t *ret_pc)
+bool x64_restore(void *state, const struct host_region *r, uint32_t ra_off, void *cpu,
+                 gva_t *ret_pc)
 {
     const struct cg *c = state;
     const uint8_t *p = r->fault_table, *end = p + r->fault_size;

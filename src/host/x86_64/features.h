@@ -9,7 +9,7 @@
 
 #include "host/host.h"
 
-/* HAS_* bits; 0 on another kind of machine. The environment variable RHEA_HOST_CPU=base turns the optional
- * ones off, for tests. */
+/* HAS_* bits; 0 on another kind of machine. The environment variable RHEA_HOST_CPU=base turns the
+ * optional ones off, for tests. */
 unsigned host_x64_features(void);
 void x64_disassemble(FILE *f, const struct host_code_buf *buf, uint32_t code, uint32_t size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Guest memory: the soft TLB inline, the access by host address, and its slow path. A slow path is a
- * few bytes of cold code: address, value and flags on the stack, a call of the common stub (which keeps
- * every register), the result popped.
+ * Guest memory: the soft TLB inline, the access by host address, and its slow path. A slow path is
+ * a few bytes of cold code: address, value and flags on the stack, a call of the common stub (which
+ * keeps every register), the result popped.
  */
 #include "host/x86_64/cg.h"
 #include "host/x86_64/ops.h"
@@ -10,10 +10,10 @@
 /* ---- the inline check ---- */
 
 struct check {
-    unsigned addr;    /* register of the address operand */
-    unsigned t, u;    /* temporaries: t ends as the addend; u is free again after the check */
-    unsigned size;    /* log2 bytes */
-    uint32_t tag;     /* offset of the tag in the entry */
+    unsigned addr; /* register of the address operand */
+    unsigned t, u; /* temporaries: t ends as the addend; u is free again after the check */
+    unsigned size; /* log2 bytes */
+    uint32_t tag;  /* offset of the tag in the entry */
     struct cold *cold;
 };
 
@@ -35,7 +35,8 @@ static void entry_index(struct cg *c, const struct check *k, int32_t disp)
     as_alu_imm(&c->as, ALU_AND, 2, rm_reg(k->t), (int32_t)((1u << c->env.tlb_bits) - 1) << 5);
 }
 
-/* Compares the page (of the last byte, or with the bits that must be 0) with the tag; t = addend. */
+/* Compares the page (of the last byte, or with the bits that must be 0) with the tag; t = addend.
+ */
 static void check(struct cg *c, struct check *k, const struct ir_insn *n, enum cold_kind kind)
 {
     int32_t disp = (int32_t)n->imm, bytes = 1 << k->size, page = -(1 << c->env.page_bits);
@@ -377,9 +378,8 @@ void cold_mem(struct cg *c, struct cold *k)
 {
     as_patch(k->from[0], c->as.p);
     switch (k->kind) {
-    case COLD_LOAD: case COLD_LOAD_VEC:
-        cold_load(c, k);
-        break;
+    case COLD_LOAD:
+    case COLD_LOAD_VEC: cold_load(c, k); break;
     case COLD_LOADV:
         push_address(c, k);
         call_stub(c, k, k->flags, c->stub.loadv);
@@ -395,9 +395,7 @@ void cold_mem(struct cg *c, struct cold *k)
         call_stub(c, k, (k->flags & IR_MEM_SIZE) | (k->narrow ? IR_MEM_WRITE : 0), c->stub.xlate);
         as_pop(&c->as, k->reg);
         break;
-    default:
-        cold_store(c, k);
-        break;
+    default: cold_store(c, k); break;
     }
     as_jmp_to(&c->as, k->back);
 }

@@ -6,7 +6,8 @@
 
 #include "host/x86_64/cg.h"
 
-/* ops_int.c: would def_tied give v's own register; and what it must not take when b is read later */
+/* ops_int.c: would def_tied give v's own register; and what it must not take when b is read later
+ */
 bool op_ties(const struct cg *c, unsigned v);
 uint32_t op_avoid(const struct cg *c, unsigned a, struct rm b);
 

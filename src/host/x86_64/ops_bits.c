@@ -182,8 +182,8 @@ void emit_trunc(struct cg *c, const struct ir_insn *n)
 
     if (is_const(c, a)) {
         d = def_reg(c, 0, wide(n->type) ? 64 : 32);
-        as_mov_imm(&c->as, d, wide(n->type) ? insn_of(c, a)->imm
-                                            : (int64_t)(uint32_t)insn_of(c, a)->imm);
+        as_mov_imm(&c->as, d,
+                   wide(n->type) ? insn_of(c, a)->imm : (int64_t)(uint32_t)insn_of(c, a)->imm);
         return;
     }
     def_alias(c, a);
@@ -246,7 +246,8 @@ void emit_extract(struct cg *c, const struct ir_insn *n)
 
 static void deposit_const(struct cg *c, const struct ir_insn *n, unsigned pos, unsigned len)
 {
-    uint64_t mask = (len == 64 ? UINT64_MAX : BIT(len) - 1), v = (uint64_t)insn_of(c, n->arg[1])->imm & mask;
+    uint64_t mask = (len == 64 ? UINT64_MAX : BIT(len) - 1),
+             v = (uint64_t)insn_of(c, n->arg[1])->imm & mask;
     unsigned d;
 
     cache(c, n->arg[0]);
@@ -257,7 +258,7 @@ static void deposit_const(struct cg *c, const struct ir_insn *n, unsigned pos, u
         return;
     }
     if (v != mask)
-        as_alu_imm(&c->as, ALU_AND, op_size(n->type), rm_reg(d), (int64_t)~(mask << pos));
+        as_alu_imm(&c->as, ALU_AND, op_size(n->type), rm_reg(d), (int64_t) ~(mask << pos));
     if (v)
         as_alu_imm(&c->as, ALU_OR, op_size(n->type), rm_reg(d), (int64_t)(v << pos));
 }
@@ -279,7 +280,7 @@ static void deposit_general(struct cg *c, const struct ir_insn *n, unsigned pos,
     cache(c, n->arg[0]);
     d = def_tied(c, n->arg[0], 1u << t, op_bits(n->type));
     if (mask_fits(n, pos, len)) {
-        as_alu_imm(&c->as, ALU_AND, size, rm_reg(d), (int32_t)~(uint32_t)((BIT(len) - 1) << pos));
+        as_alu_imm(&c->as, ALU_AND, size, rm_reg(d), (int32_t) ~(uint32_t)((BIT(len) - 1) << pos));
         as_shift_imm(&c->as, SH_SHL, size, t, pos);
         as_alu(&c->as, ALU_OR, size, d, rm_reg(t));
         return;

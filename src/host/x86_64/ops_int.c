@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Integer ops. i8 and i16 values have unspecified bits above their width in registers and are mostly
- * worked on in 32 bits; ops that look at those bits extend first or use the 8- and 16-bit forms.
+ * Integer ops. i8 and i16 values have unspecified bits above their width in registers and are
+ * mostly worked on in 32 bits; ops that look at those bits extend first or use the 8- and 16-bit
+ * forms.
  */
 #include "host/x86_64/cg.h"
 #include "host/x86_64/ops.h"
 
 static const uint8_t cc_of[IR_COND_COUNT] = {
-    [IR_EQ] = CC_E, [IR_NE] = CC_NE, [IR_LTU] = CC_B, [IR_GEU] = CC_AE, [IR_LTS] = CC_L,
-    [IR_GES] = CC_GE, [IR_LEU] = CC_BE, [IR_GTU] = CC_A, [IR_LES] = CC_LE, [IR_GTS] = CC_G,
-    [IR_TST] = CC_NE, [IR_TSTN] = CC_E,
+    [IR_EQ] = CC_E,   [IR_NE] = CC_NE,  [IR_LTU] = CC_B,  [IR_GEU] = CC_AE,
+    [IR_LTS] = CC_L,  [IR_GES] = CC_GE, [IR_LEU] = CC_BE, [IR_GTU] = CC_A,
+    [IR_LES] = CC_LE, [IR_GTS] = CC_G,  [IR_TST] = CC_NE, [IR_TSTN] = CC_E,
 };
 static const uint8_t cond_swapped[IR_COND_COUNT] = {
-    [IR_EQ] = IR_EQ, [IR_NE] = IR_NE, [IR_LTU] = IR_GTU, [IR_GEU] = IR_LEU, [IR_LTS] = IR_GTS,
-    [IR_GES] = IR_LES, [IR_LEU] = IR_GEU, [IR_GTU] = IR_LTU, [IR_LES] = IR_GES, [IR_GTS] = IR_LTS,
-    [IR_TST] = IR_TST, [IR_TSTN] = IR_TSTN,
+    [IR_EQ] = IR_EQ,   [IR_NE] = IR_NE,   [IR_LTU] = IR_GTU, [IR_GEU] = IR_LEU,
+    [IR_LTS] = IR_GTS, [IR_GES] = IR_LES, [IR_LEU] = IR_GEU, [IR_GTU] = IR_LTU,
+    [IR_LES] = IR_GES, [IR_GTS] = IR_LTS, [IR_TST] = IR_TST, [IR_TSTN] = IR_TSTN,
 };
 
 static unsigned op_size(unsigned type)
@@ -112,7 +113,8 @@ static unsigned from_flags(const struct cg *c, unsigned cond, unsigned a, unsign
     if (!zero || cond >= IR_TST)
         return NOREG;
     switch (cond) {
-    case IR_EQ: case IR_NE: return cc_of[cond];
+    case IR_EQ:
+    case IR_NE: return cc_of[cond];
     case IR_LTS: return CC_S;
     case IR_GES: return CC_NS;
     default: return kind == FLAGS_LOGIC ? cc_of[cond] : (unsigned)NOREG;
@@ -272,7 +274,8 @@ static void emit_alu(struct cg *c, const struct ir_insn *n)
         a = n->arg[1];
         b = n->arg[0];
     }
-    if (is_const(c, b) && !is_const(c, a) && op == ALU_AND && and_const(c, n, a, insn_of(c, b)->imm))
+    if (is_const(c, b) && !is_const(c, a) && op == ALU_AND &&
+        and_const(c, n, a, insn_of(c, b)->imm))
         return;
     if (is_imm(c, b) && !is_const(c, a)) {
         alu_const(c, n, op, a, b);
@@ -295,7 +298,11 @@ static void emit_alu(struct cg *c, const struct ir_insn *n)
     zb = op == ALU_AND ? MIN(MIN(zbits(c, a), zbits(c, b)), op_bits(n->type)) : op_bits(n->type);
     d = def_tied(c, a, op_avoid(c, a, x), zb);
     as_alu(&c->as, op, op_size(n->type), d, x);
-    set_flags(c, op == ALU_SUB ? FLAGS_CMP : op == ALU_ADD ? FLAGS_RES : FLAGS_LOGIC, n->type, a, b);
+    set_flags(c,
+              op == ALU_SUB   ? FLAGS_CMP
+              : op == ALU_ADD ? FLAGS_RES
+                              : FLAGS_LOGIC,
+              n->type, a, b);
 }
 
 static void emit_andc(struct cg *c, const struct ir_insn *n)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Vector ops. A row's code holds the opcode word for each lane type (VEC_ROW's order: i8 i16 i32 i64 f32
- * f64, then the scalar f32 and f64); most ops are one SSE instruction, in VEX form with a free destination
- * when the processor has AVX.
+ * Vector ops. A row's code holds the opcode word for each lane type (VEC_ROW's order: i8 i16 i32
+ * i64 f32 f64, then the scalar f32 and f64); most ops are one SSE instruction, in VEX form with a
+ * free destination when the processor has AVX.
  */
 #include "host/x86_64/ops.h"
 
-#define P OP_0F
+#define P   OP_0F
 #define P66 (OP_0F | OP_66)
 #define PF3 (OP_0F | OP_F3)
 #define PF2 (OP_0F | OP_F2)
@@ -131,7 +131,8 @@ static void emit_shift_imm(struct cg *c, const struct ir_insn *n)
     as_u8(&c->as, n->imm < 0 || n->imm > 255 ? 255 : (unsigned)n->imm);
 }
 
-/* blendv: the mask is xmm0 in the SSE form. code[lane] SSE, code[lane + 1] unused; VEX forms below */
+/* blendv: the mask is xmm0 in the SSE form. code[lane] SSE, code[lane + 1] unused; VEX forms below
+ */
 static void emit_blendv(struct cg *c, const struct ir_insn *n)
 {
     unsigned lane = n->sub & ~IR_SCALAR & 0xff, d, m, r;
@@ -215,10 +216,11 @@ static void emit_vtoi(struct cg *c, const struct ir_insn *n)
 
 static void emit_vinsert(struct cg *c, const struct ir_insn *n)
 {
-    static const uint32_t code[6] = { P3A | 0x20, P66 | 0xc4, P3A | 0x22, P3A | 0x22 | OP_W,
-                                      P3A | 0x22, P3A | 0x22 | OP_W };
+    static const uint32_t code[6] = { P3A | 0x20,        P66 | 0xc4, P3A | 0x22,
+                                      P3A | 0x22 | OP_W, P3A | 0x22, P3A | 0x22 | OP_W };
     unsigned lane = n->sub & 7, b = n->arg[1];
-    struct rm x = is_vec_type(insn_of(c, b)->type) ? rm_reg(scratch(c, false)) : rm_reg(use_reg(c, b));
+    struct rm x =
+        is_vec_type(insn_of(c, b)->type) ? rm_reg(scratch(c, false)) : rm_reg(use_reg(c, b));
 
     if (is_vec_type(insn_of(c, b)->type))
         as_op(&c->as, P66 | 0x7e | OP_W, use_reg(c, b), x);
@@ -295,7 +297,7 @@ static void emit_fcom(struct cg *c, const struct ir_insn *n)
 
     take(c, RAX);
     as_op_flags(&c->as, (f64 ? P66 : P) | (n->imm ? 0x2f : 0x2e), a, x);
-    as_u8(&c->as, 0x9f); /* lahf: SF ZF 0 AF 0 PF 1 CF */
+    as_u8(&c->as, 0x9f);                         /* lahf: SF ZF 0 AF 0 PF 1 CF */
     as_op(&c->as, OP_0F | 0xb6, RAX, rm_reg(4)); /* movzx eax, ah */
     as_alu_imm(&c->as, ALU_AND, 2, rm_reg(RAX), 0x45);
     def_in(c, RAX, 7);
@@ -327,10 +329,25 @@ static void emit_cvtpfi(struct cg *c, const struct ir_insn *n)
     as_op(&c->as, code, def_reg(c, 0, 64), x);
 }
 
-#define INT(b, w, d, q) { emit_2, "x,0,mx", HAS_BASE, { b, w, d, q } }
-#define IMM(d, w, q) { 0, (P66 | 0x71) | (d) << 16, (P66 | 0x72) | (w) << 16, (P66 | 0x73) | (q) << 16 }
-#define FP(op) { 0, 0, 0, 0, P | op, P66 | op, PF3 | op, PF2 | op }
-#define SAME(x) { x, x, x, x, x, x, x, x }
+#define INT(b, w, d, q)                                                                            \
+    {                                                                                              \
+        emit_2, "x,0,mx", HAS_BASE,                                                                \
+        {                                                                                          \
+            b, w, d, q                                                                             \
+        }                                                                                          \
+    }
+#define IMM(d, w, q)                                                                               \
+    {                                                                                              \
+        0, (P66 | 0x71) | (d) << 16, (P66 | 0x72) | (w) << 16, (P66 | 0x73) | (q) << 16            \
+    }
+#define FP(op)                                                                                     \
+    {                                                                                              \
+        0, 0, 0, 0, P | op, P66 | op, PF3 | op, PF2 | op                                           \
+    }
+#define SAME(x)                                                                                    \
+    {                                                                                              \
+        x, x, x, x, x, x, x, x                                                                     \
+    }
 
 const struct host_op ops_vec[IR_OP_COUNT] = {
     [IR_VCONST] = { emit_vconst, "x" },
@@ -338,7 +355,10 @@ const struct host_op ops_vec[IR_OP_COUNT] = {
     [IR_VTOI] = { emit_vtoi, "r,mx" },
     [IR_VINSERT] = { emit_vinsert, "x,0,r" },
     [IR_VEXTRACT] = { emit_vextract, "r,mx" },
-    [IR_VMERGELO] = { emit_2reg, "x,0,x", HAS_BASE, { 0, 0, 0, 0, PF3 | 0x10, PF2 | 0x10, PF3 | 0x10, PF2 | 0x10 } },
+    [IR_VMERGELO] = { emit_2reg,
+                      "x,0,x",
+                      HAS_BASE,
+                      { 0, 0, 0, 0, PF3 | 0x10, PF2 | 0x10, PF3 | 0x10, PF2 | 0x10 } },
     [IR_VZEXTLO] = { emit_vzextlo, "x,mx" },
     [IR_VMOVMSK] = { emit_movmsk, "r,x", HAS_BASE, { P66 | 0xd7, 0, 0, 0, P | 0x50, P66 | 0x50 } },
     [IR_VTESTZ] = { emit_vtest, "r,x,mx" },
@@ -394,7 +414,10 @@ const struct host_op ops_vec[IR_OP_COUNT] = {
     [IR_VSHUFHI] = { emit_1i, "x,mx", HAS_BASE, SAME(PF3 | 0x70) },
     [IR_VSHUF2] = { emit_2i, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, P | 0xc6, P66 | 0xc6 } },
     [IR_VBLENDI] = { emit_2i, "x,0,mx", HAS_BASE, { 0, P3A | 0x0e, 0, 0, P3A | 0x0c, P3A | 0x0d } },
-    [IR_VBLENDV] = { emit_blendv, "x,0,mx,x", HAS_BASE, { P38 | 0x10, 0, 0, 0, P38 | 0x14, P38 | 0x15 } },
+    [IR_VBLENDV] = { emit_blendv,
+                     "x,0,mx,x",
+                     HAS_BASE,
+                     { P38 | 0x10, 0, 0, 0, P38 | 0x14, P38 | 0x15 } },
     [IR_VEXTENDS] = { emit_widen, "x,mx", HAS_BASE, { P38 | 0x20 } },
     [IR_VEXTENDU] = { emit_widen, "x,mx", HAS_BASE, { P38 | 0x30 } },
     [IR_VDUPLO] = { emit_1, "x,mx", HAS_BASE, { 0, 0, 0, 0, PF3 | 0x12, PF2 | 0x12 } },
@@ -414,7 +437,10 @@ const struct host_op ops_vec[IR_OP_COUNT] = {
     [IR_VFHADD] = { emit_2, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, PF2 | 0x7c, P66 | 0x7c } },
     [IR_VFHSUB] = { emit_2, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, PF2 | 0x7d, P66 | 0x7d } },
     [IR_VFDP] = { emit_2i, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, P3A | 0x40, P3A | 0x41 } },
-    [IR_VFROUND] = { emit_round, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, P3A | 0x08, P3A | 0x09, P3A | 0x0a, P3A | 0x0b } },
+    [IR_VFROUND] = { emit_round,
+                     "x,0,mx",
+                     HAS_BASE,
+                     { 0, 0, 0, 0, P3A | 0x08, P3A | 0x09, P3A | 0x0a, P3A | 0x0b } },
     [IR_VFCOM] = { emit_fcom, "a,x,mx" },
     [IR_VFCVTFF] = { emit_2u, "x,0,mx", HAS_BASE, FP(0x5a) },
     [IR_VFCVTIF] = { emit_cvtif, "x,0,mr" },

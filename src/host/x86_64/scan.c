@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The backward scan before emission: where each value is used last, which values may be made in the
- * pinned register of the slot they are put to, which PUTs are overwritten before anything but a fault
- * can see them, and what the region needs (vectors, how many exits).
+ * pinned register of the slot they are put to, which PUTs are overwritten before anything but a
+ * fault can see them, and what the region needs (vectors, how many exits).
  */
 #include <string.h>
 
@@ -76,7 +76,8 @@ void scan(struct cg *c)
         if (n->op == IR_PUT)
             scan_put(&s, i, n);
         else if (n->op == IR_GET)
-            c->slot_next[n->imm] = i, c->uses_vec |= c->pin[n->imm] >= XMM0 && c->pin[n->imm] != NOREG;
+            c->slot_next[n->imm] = i,
+            c->uses_vec |= c->pin[n->imm] >= XMM0 && c->pin[n->imm] != NOREG;
         for (unsigned k = 0; k < n->nargs; k++)
             c->val[n->arg[k]].last = MAX(c->val[n->arg[k]].last, i);
         if (flags & IR_FLAG_FAULT)

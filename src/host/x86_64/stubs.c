@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Code emitted once per buffer: entering and leaving, calls of C, slow paths of memory. System V
- * calling convention. Every call of C keeps the pinned registers: integer slots are written to memory first
- * (fault lookup and helpers look there), vectors only while they are live.
+ * calling convention. Every call of C keeps the pinned registers: integer slots are written to
+ * memory first (fault lookup and helpers look there), vectors only while they are live.
  */
 #include "host/x86_64/cg.h"
 
-enum { SAVED_COUNT = 6, HOST_MXCSR = SPILL_BYTES, SCRATCH_MXCSR = SPILL_BYTES + 4, MXCSR_FLAGS = 0x3f,
-       MXCSR_MASKS = 0x1f80, CALLER_SAVED = 0xf << R8 };
+enum {
+    SAVED_COUNT = 6,
+    HOST_MXCSR = SPILL_BYTES,
+    SCRATCH_MXCSR = SPILL_BYTES + 4,
+    MXCSR_FLAGS = 0x3f,
+    MXCSR_MASKS = 0x1f80,
+    CALLER_SAVED = 0xf << R8
+};
 
 static const uint8_t callee_saved[SAVED_COUNT] = { RBX, RBP, R12, R13, R14, R15 };
 
@@ -171,8 +177,8 @@ static void emit_pure_stub(struct cg *c)
 
 struct slow {
     enum host_fn fn;
-    unsigned words;    /* on the stack above the return address: flags, address, and a value */
-    bool result;       /* replaces the address; the caller pops it */
+    unsigned words; /* on the stack above the return address: flags, address, and a value */
+    bool result;    /* replaces the address; the caller pops it */
 };
 
 /* C's arguments from the stack, where the address is at rsp + at + 16. */
@@ -188,7 +194,8 @@ static void slow_args(struct cg *c, const struct slow *s, int32_t at)
         as_mov(as, false, RCX, RDX);
         as_load(as, true, RDX, rm_mem(RSP, at + 24));
         break;
-    case HOST_FN_LOADV: case HOST_FN_STOREV:
+    case HOST_FN_LOADV:
+    case HOST_FN_STOREV:
         as_mov(as, false, RCX, RDX);
         as_lea(as, true, RDX, cpu_mem(c->env.off_scratch));
         break;
@@ -201,8 +208,7 @@ static void slow_args(struct cg *c, const struct slow *s, int32_t at)
         as_shift_imm(as, SH_SHR, 2, RCX, 4);
         as_mov(as, false, RDX, RAX);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
