@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Exceptions and interrupts: how they are raised, combined to double and triple faults, taken between instructions,
- * and what ends a halt. The way through the IDT is in sys_gate.c. SDM volume 3A chapter 6.
+ * Exceptions and interrupts: how they are raised, combined to double and triple faults, taken
+ * between instructions, and what ends a halt. The way through the IDT is in sys_gate.c. SDM volume
+ * 3A chapter 6.
  */
 #include "base/log.h"
 #include "guest/x86/decode.h"
@@ -12,7 +13,8 @@ enum { DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15, DR7_GD = 1 << 13 };
 
 static bool has_error_code(int vector)
 {
-    return vector == X86_DF_VEC || (vector >= X86_TS && vector <= X86_PF_VEC) || vector == X86_AC_VEC;
+    return vector == X86_DF_VEC || (vector >= X86_TS && vector <= X86_PF_VEC) ||
+           vector == X86_AC_VEC;
 }
 
 void x86_record(struct x86_cpu *x, int vector, uint32_t error, bool has_error)
@@ -37,7 +39,8 @@ _Noreturn void x86_raise(struct x86_cpu *x, int vector)
     cpu_raise(&x->c);
 }
 
-/* INT n, INT3, INTO, INT1. In virtual-8086 mode INT n needs IOPL 3 (the caller's next is for the return address). */
+/* INT n, INT3, INTO, INT1. In virtual-8086 mode INT n needs IOPL 3 (the caller's next is for the
+ * return address). */
 static void h_int(struct x86_cpu *x, uint64_t vector, uint64_t next, uint64_t kind)
 {
     enum { INT_N, INT_SHORT, INT_ICE };
@@ -72,7 +75,11 @@ enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE };
 static enum fault_class class_of(int vector)
 {
     switch (vector) {
-    case X86_DE: case X86_TS: case X86_NP: case X86_SS_VEC: case X86_GP: return CONTRIBUTORY;
+    case X86_DE:
+    case X86_TS:
+    case X86_NP:
+    case X86_SS_VEC:
+    case X86_GP: return CONTRIBUTORY;
     case X86_PF_VEC: return PAGE_FAULT;
     case X86_DF_VEC: return DOUBLE;
     default: return BENIGN;
@@ -118,16 +125,17 @@ static void log_event(struct x86_cpu *x, const char *what)
         return;
     f = log_lock();
     fprintf(f, "%6u: %s v=%02x e=%04x cpl=%u IP=%04x:%016llx SP=%04x:%016llx CR2=%016llx\n",
-            __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED), what, x->exc_vector, x->exc_error, x->cpl, x->seg[X86_CS].selector,
-            (unsigned long long)x->rip, x->seg[X86_SS].selector, (unsigned long long)x->gpr[X86_RSP],
-            (unsigned long long)x->cr2);
+            __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED), what, x->exc_vector, x->exc_error,
+            x->cpl, x->seg[X86_CS].selector, (unsigned long long)x->rip, x->seg[X86_SS].selector,
+            (unsigned long long)x->gpr[X86_RSP], (unsigned long long)x->cr2);
     log_unlock(f);
 }
 
 /* #DB: DR6 first; the trap pushes the next rip, the breakpoint fault its own with RF. */
 static void prepare_debug(struct x86_cpu *x, struct x86_event *ev)
 {
-    bool fault = !(x->exc_dr6 & (DR6_BS | DR6_BT)) && (x->exc_dr6 & DR6_BD || x->exc_next_rip == x->rip);
+    bool fault =
+        !(x->exc_dr6 & (DR6_BS | DR6_BT)) && (x->exc_dr6 & DR6_BD || x->exc_next_rip == x->rip);
 
     if (x->exc_icebp) {
         ev->rip = x->exc_next_rip;
@@ -141,8 +149,9 @@ static void prepare_debug(struct x86_cpu *x, struct x86_event *ev)
         ev->rip = x->exc_next_rip;
 }
 
-/* A non-canonical address is #SS(0) when the access went through SS: the walk cannot tell, so the instruction at rip is looked at
- * again. Stack operations without a memory operand, and operands based on rSP or rBP. */
+/* A non-canonical address is #SS(0) when the access went through SS: the walk cannot tell, so the
+ * instruction at rip is looked at again. Stack operations without a memory operand, and operands
+ * based on rSP or rBP. */
 static bool through_ss(struct x86_cpu *x)
 {
     struct x86_insn i;
@@ -153,13 +162,17 @@ static bool through_ss(struct x86_cpu *x)
     if (x86_decode(&i, buf, n, 64, ~UINT64_C(0)) != X86_DECODE_OK)
         return false;
     for (unsigned k = 0; k < i.nops; k++)
-        if (i.opnd[k].kind == X86_K_MEM && i.mem.seg != X86_SS)
+        if (i.opnd[k].kind == X86_K_SRC || i.opnd[k].kind == X86_K_DST)
+            return false;
+        else if (i.opnd[k].kind == X86_K_MEM && i.mem.seg != X86_SS)
             return from_rsp >= -16 && from_rsp <= 0 && i.mem.base == X86_NO_REG;
     return true; /* no memory operand at all: PUSH, POP, RET, LEAVE and the like */
 }
 
-static void fix_non_canonical(struct x86_cpu *x)
+void x86_fix_non_canonical(struct x86_cpu *x)
 {
+    if (!x->exc_noncanonical)
+        return;
     x->exc_noncanonical = false;
     if (x86_code64(x) && through_ss(x))
         x86_record(x, X86_SS_VEC, 0, true);
@@ -172,16 +185,20 @@ void x86_deliver(struct cpu *cpu)
     struct x86_cpu *x = x86_of(cpu);
     struct x86_event ev;
 
-    if (x->exc_noncanonical)
-        fix_non_canonical(x);
+    x86_fix_non_canonical(x);
     if (x->exc_vector == X86_PF_VEC && !x->exc_software)
         x->cr2 = x->exc_cr2;
     if (!combine(x)) {
         shut_down(x);
         return;
     }
-    ev = (struct x86_event){ .vector = x->exc_vector, .error = x->exc_error, .has_error = x->exc_has_error, .software = x->exc_software,
-                             .rip = x->rip, .eflags = x86_eflags(x), .ext = !x->exc_software };
+    ev = (struct x86_event){ .vector = x->exc_vector,
+                             .error = x->exc_error,
+                             .has_error = x->exc_has_error,
+                             .software = x->exc_software,
+                             .rip = x->rip,
+                             .eflags = x86_eflags(x),
+                             .ext = !x->exc_software };
     log_event(x, x->exc_software ? "int" : "exception");
     if (x->exc_software) {
         ev.rip = x->exc_next_rip;
@@ -267,7 +284,8 @@ bool x86_take_events(struct cpu *cpu, uint32_t events)
     }
     if (events & CPU_EVENT_SMI) {
         cpu_event_clear(cpu, CPU_EVENT_SMI);
-        log_write(LOG_UNIMP, "system management interrupt: this CPU has no system management mode\n");
+        log_write(LOG_UNIMP,
+                  "system management interrupt: this CPU has no system management mode\n");
     }
     if (events & CPU_EVENT_NMI && !x->nmi_blocked && !x->inhibit) {
         cpu_event_clear(cpu, CPU_EVENT_NMI);
