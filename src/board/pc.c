@@ -119,6 +119,41 @@ static bool make_cpu(struct pc *pc, struct error *err)
     return true;
 }
 
+/* The PC's way of x87 exceptions (CR0.NE clear): FERR# raises IRQ 13, a write to port F0h lowers it
+ * and asserts IGNNE#. */
+static void ferr_line(void *opaque, bool asserted)
+{
+    struct pc *pc = opaque;
+    loop_lock(pc->b.loop); /* the vCPU's thread, outside of any device */
+    irq_or_input(&pc->isa[PC_IRQ_FPU], PC_ISA_DEVICE, asserted);
+    loop_unlock(pc->b.loop);
+}
+
+static uint64_t ferr_clear_read(void *opaque, uint64_t off, unsigned size)
+{
+    return 0xff;
+}
+
+static void ferr_clear_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
+{
+    struct pc *pc = opaque;
+    irq_or_input(&pc->isa[PC_IRQ_FPU], PC_ISA_DEVICE, false);
+    x86_of(pc->b.cpus[0])->ignne = true;
+}
+
+static const struct mem_io_ops ferr_clear_ops = {
+    .read = ferr_clear_read, .write = ferr_clear_write, .min_size = 1, .max_size = 1
+};
+
+static void connect_ferr(struct pc *pc)
+{
+    struct x86_cpu *x = x86_of(pc->b.cpus[0]);
+    x->ferr = ferr_line;
+    x->ferr_opaque = pc;
+    mem_region_init_io(&pc->ferr_region, "ferr-clear", &ferr_clear_ops, pc, 1);
+    mem_map(pc->b.ports, PC_PORT_FERR_CLEAR, &pc->ferr_region, PC_PRIO_CHIP);
+}
+
 static bool prepare_lapic(struct pc *pc, struct device *dev, struct error *err)
 {
     struct cpu *cpu = pc->b.cpus[0];
@@ -308,6 +343,7 @@ static void connect_rest(struct pc *pc)
     irq_connect(&pc->part[PC_ISA]->irqs[PIIX3_OUT_RESET], reset_line, pc, 0);
     irq_connect(&pc->part[PC_PM]->irqs[PIIX4_PM_OUT_OFF], power_off_line, pc, 0);
     device_connect(pc->part[PC_PIC], 0, pc->part[PC_LAPIC], LAPIC_IN_LINT0);
+    connect_ferr(pc);
 }
 
 /* --- the board --- */

@@ -55,10 +55,12 @@ extern const struct pc_part_info pc_parts[PC_PARTS];
 enum {
     PC_IRQS = 16,
     PC_IRQ_SCI = 9,
+    PC_IRQ_FPU = 13,
     PC_GSI_TIMER = 2, /* I/O APIC pin of IRQ 0 */
     PC_PM_BASE = 0x600,
     PC_SMB_BASE = 0x700,
     PC_PORT_POST = 0x80,
+    PC_PORT_FERR_CLEAR = 0xf0,
     PC_FIRMWARE_MAX = 8 << 20,
     PC_LOW_ALIAS = 0x20000, /* the firmware's end shows below 1 MiB, too */
 };
@@ -88,7 +90,7 @@ struct pc {
     uint64_t ram_low, ram_high; /* below and above 4 GiB */
     uint64_t rom_size;
     struct mem_region ram_base_region, ram_ext_region, ram_high_region;
-    struct mem_region rom_region, rom_alias, post_region;
+    struct mem_region rom_region, rom_alias, post_region, ferr_region;
     uint8_t post_code;
     /* interrupts: each ISA line is a wired OR, split to the 8259s and the I/O APIC */
     struct irq_or isa[PC_IRQS];

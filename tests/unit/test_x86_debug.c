@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Debug exceptions of the x86 guest: data breakpoints, instruction breakpoints and single step, in
- * small real-mode programs on a bare CPU, on the interpreter and on the host backend.
+ * Debug exceptions of the x86 guest (data breakpoints, instruction breakpoints, single step) and
+ * the FERR# way of x87 exceptions, in small real-mode programs on a bare CPU, on the interpreter
+ * and on the host backend.
  */
 #include "cpu/engine.h"
 #include "guest/x86/sys.h"
@@ -175,5 +176,33 @@ TEST(single_step_traps_after_one_instruction)
         CHECK_EQ((uint16_t)r.x->gpr[X86_RCX], 1);
         CHECK_EQ((uint16_t)r.x->gpr[X86_RBX], 0);
         CHECK_EQ(r.x->dr[6] & (1 << 14), 1 << 14);
+    }
+}
+
+static void note_ferr(void *opaque, bool asserted)
+{
+    *(int *)opaque = asserted;
+}
+
+TEST(an_x87_exception_asserts_ferr_and_waits)
+{
+    struct rig r;
+
+    EACH_ACCEL(&r)
+    {
+        int ferr = -1;
+
+        r.x->ferr = note_ferr;
+        r.x->ferr_opaque = &ferr;
+        memcpy(r.host + WATCHED, "\x7b\x03", 2); /* zero divide unmasked */
+        /* fldcw [500h]; fld1; fldz; fdivp; inc bx; fwait; inc bx; hlt */
+        RUN(&r, "\xd9\x2e\x00\x05\xd9\xe8\xd9\xee\xde\xf9\x43\x9b\x43\xf4");
+        CHECK_EQ(ferr, 1);
+        CHECK_EQ((uint16_t)r.x->gpr[X86_RBX], 1);
+        CHECK_EQ(r.x->rip, PROGRAM + 11);
+        r.x->ignne = true;                  /* as a write to port F0h does */
+        run(&r, "\x9b\x43\xdb\xe2\xf4", 5); /* fwait; inc bx; fnclex; hlt */
+        CHECK_EQ((uint16_t)r.x->gpr[X86_RBX], 2);
+        CHECK_EQ(ferr, 0);
     }
 }
