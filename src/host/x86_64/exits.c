@@ -87,7 +87,7 @@ static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
 
 static void emit_exit_ind(struct cg *c, const struct ir_insn *n)
 {
-    unsigned a = is_const(c, n->arg[0]) ? use_reg(c, n->arg[0]) : use_reg(c, n->arg[0]);
+    unsigned a = use_reg(c, n->arg[0]);
     unsigned t = scratch(c, false), u = scratch(c, false), bits = c->env.jump_cache_bits;
     struct cold *k;
 
