@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hostdiff: random sequences of user-level instructions, this processor against our CPU; registers, flags, x87, SSE and memory must
- * agree at the end, or at the exception that ended it. Sequences show what single instructions (tests/insn) do not: lazy flags,
- * register allocation, state at a fault in the middle of a block.
+ * hostdiff: random sequences of user-level instructions, this processor against our CPU; registers,
+ * flags, x87, SSE and memory must agree at the end, or at the exception that ended it. Sequences
+ * show what single instructions (tests/insn) do not: lazy flags, register allocation, state at a
+ * fault in the middle of a block.
  *
- *   hostdiff [--count N] [--seed S] [--first N] [--group int|sse|x87|all] [--bits 32|64] [--accel tcg|interp] [--keep-going]
+ *   hostdiff [--count N] [--seed S] [--first N] [--group int|sse|x87|all] [--bits 32|64] [--accel
+ * tcg|interp] [--keep-going]
  */
 #include "hostdiff.h"
 
@@ -22,8 +24,9 @@ static size_t used;
 static void differ(const char *what, uint64_t native, uint64_t ours)
 {
     if (used < 900)
-        used += (size_t)snprintf(report + used, sizeof(report) - used, "    %-8s native %#llx, ours %#llx\n", what, (unsigned long long)native,
-                                 (unsigned long long)ours);
+        used += (size_t)snprintf(report + used, sizeof(report) - used,
+                                 "    %-8s native %#llx, ours %#llx\n", what,
+                                 (unsigned long long)native, (unsigned long long)ours);
 }
 
 static bool fx_compared(unsigned i)
@@ -35,12 +38,14 @@ static bool fx_compared(unsigned i)
 
 static void compare(const struct sequence *s, const struct machine *n, const struct machine *o)
 {
-    static const char *const gpr[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
+    static const char *const gpr[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                         "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
     bool regular = n->vector == X86_UD && n->rip == s->end_at;
     uint32_t flags = (X86_ARITH | X86_DF) & ~(regular ? s->undefined : s->undefined_ever);
     char what[32];
 
-    if (s->bits == 32 && (n->vector == X86_SS_VEC || n->vector == X86_GP) && o->vector == X86_PF_VEC && o->cr2 > UINT32_MAX - 256)
+    if (s->bits == 32 && (n->vector == X86_SS_VEC || n->vector == X86_GP) &&
+        o->vector == X86_PF_VEC && o->cr2 > UINT32_MAX - 256)
         return; /* an access across 4 GiB: processors differ */
     if (n->vector != o->vector)
         differ("vector", n->vector, o->vector);
@@ -71,12 +76,21 @@ static void compare_memory(const uint8_t *n, const uint8_t *o)
         }
 }
 
-struct options { uint64_t count, seed, first; const char *group, *accel; unsigned bits; bool keep; };
+struct options {
+    uint64_t count, seed, first;
+    const char *group, *accel;
+    unsigned bits;
+    bool keep;
+};
 
 static struct options parse(int argc, char **argv)
 {
-    static const struct option names[] = { { "count", 1, NULL, 'n' }, { "seed", 1, NULL, 's' }, { "first", 1, NULL, 'f' }, { "group", 1, NULL, 'g' },
-                                           { "bits", 1, NULL, 'b' }, { "accel", 1, NULL, 'a' }, { "keep-going", 0, NULL, 'k' }, { 0 } };
+    static const struct option names[] = {
+        { "count", 1, NULL, 'n' },      { "seed", 1, NULL, 's' },
+        { "first", 1, NULL, 'f' },      { "group", 1, NULL, 'g' },
+        { "bits", 1, NULL, 'b' },       { "accel", 1, NULL, 'a' },
+        { "keep-going", 0, NULL, 'k' }, { 0 }
+    };
     struct options o = { .count = 4000, .seed = 1, .accel = "tcg" };
     int c;
 
@@ -89,7 +103,10 @@ static struct options parse(int argc, char **argv)
         case 'b': o.bits = (unsigned)atoi(optarg); break;
         case 'a': o.accel = optarg; break;
         case 'k': o.keep = true; break;
-        default: fprintf(stderr, "hostdiff: see the head of tests/hostdiff/hostdiff.c for its options\n"); exit(2);
+        default:
+            fprintf(stderr,
+                    "hostdiff: see the head of tests/hostdiff/hostdiff.c for its options\n");
+            exit(2);
         }
     if (o.group && !strcmp(o.group, "help")) {
         sequence_list_groups();
@@ -126,12 +143,16 @@ int main(int argc, char **argv)
         compare_memory(native_scratch, our_scratch);
         if (!used)
             continue;
-        printf("sequence %llu, %u-bit, ended at %#llx by vector %u:\n%s%s", (unsigned long long)n, s.bits, (unsigned long long)a.rip, a.vector, s.text, report);
+        printf("sequence %llu, %u-bit, ended at %#llx by vector %u:\n%s%s", (unsigned long long)n,
+               s.bits, (unsigned long long)a.rip, a.vector, s.text, report);
         bad++;
         if (!o.keep)
             break;
     }
-    printf("%llu instructions in %llu sequences (%llu ended by a fault, %llu skipped): %llu differences (seed %llu, %s)\n", (unsigned long long)insns,
-           (unsigned long long)o.count, (unsigned long long)faults, (unsigned long long)skipped, (unsigned long long)bad, (unsigned long long)o.seed, o.accel);
+    printf("%llu instructions in %llu sequences (%llu ended by a fault, %llu skipped): %llu "
+           "differences (seed %llu, %s)\n",
+           (unsigned long long)insns, (unsigned long long)o.count, (unsigned long long)faults,
+           (unsigned long long)skipped, (unsigned long long)bad, (unsigned long long)o.seed,
+           o.accel);
     return bad ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hostdiff: sequences of user-level instructions, natively and under our CPU, from the same state to the same end: a UD2 behind
- * the sequence, or the exception of an instruction within it.
+ * hostdiff: sequences of user-level instructions, natively and under our CPU, from the same state
+ * to the same end: a UD2 behind the sequence, or the exception of an instruction within it.
  */
 #pragma once
 
@@ -9,7 +9,9 @@
 #include <stdint.h>
 
 enum {
-    AREA = 0x20000000, CODE_SIZE = 0x2000, SCRATCH_SIZE = 0x3000,
+    AREA = 0x20000000,
+    CODE_SIZE = 0x2000,
+    SCRATCH_SIZE = 0x3000,
     SCRATCH = AREA + CODE_SIZE + 0x1000, /* a page between them is not mapped */
     AREA_SIZE = CODE_SIZE + 0x1000 + SCRATCH_SIZE,
 };

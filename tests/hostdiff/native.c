@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The native side: a signal handler puts the whole state into the context it returns to, and the signal at the sequence's end
- * (or of a fault in it) takes it out again. 32-bit code runs in the kernel's compatibility segment.
+ * The native side: a signal handler puts the whole state into the context it returns to, and the
+ * signal at the sequence's end (or of a fault in it) takes it out again. 32-bit code runs in the
+ * kernel's compatibility segment.
  */
 #include "hostdiff.h"
 
@@ -20,8 +21,9 @@ static struct machine *result;
 static sigjmp_buf out;
 static uint8_t *code_alias; /* the code area, writable */
 
-static const int greg_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                 REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+static const int greg_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                 REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                 REG_R12, REG_R13, REG_R14, REG_R15 };
 enum { CS64 = 0x33, CS32 = 0x23, KEPT_FLAGS = 0x202 };
 
 static void enter(int sig, siginfo_t *si, void *context)
@@ -34,7 +36,8 @@ static void enter(int sig, siginfo_t *si, void *context)
         u->uc_mcontext.gregs[greg_of[i]] = (greg_t)current->start.gpr[i];
     u->uc_mcontext.gregs[REG_RIP] = (greg_t)current->entry;
     u->uc_mcontext.gregs[REG_EFL] = (greg_t)(current->start.rflags | KEPT_FLAGS);
-    u->uc_mcontext.gregs[REG_CSGSFS] = (u->uc_mcontext.gregs[REG_CSGSFS] & ~(greg_t)0xffff) | (current->bits == 64 ? CS64 : CS32);
+    u->uc_mcontext.gregs[REG_CSGSFS] =
+        (u->uc_mcontext.gregs[REG_CSGSFS] & ~(greg_t)0xffff) | (current->bits == 64 ? CS64 : CS32);
     memcpy(fx, current->start.fx, 416);
     memcpy(&xstate_bv, fx + 512, 8);
     xstate_bv |= 3;
@@ -73,8 +76,10 @@ void native_init(void)
         goto fail;
     code_alias = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (code_alias == MAP_FAILED ||
-        mmap((void *)(uintptr_t)AREA, CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) == MAP_FAILED ||
-        mmap((void *)(uintptr_t)SCRATCH, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
+        mmap((void *)(uintptr_t)AREA, CODE_SIZE, PROT_READ | PROT_EXEC,
+             MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) == MAP_FAILED ||
+        mmap((void *)(uintptr_t)SCRATCH, SCRATCH_SIZE, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
         goto fail;
     sigaltstack(&alt, NULL);
     handle(SIGUSR1, enter);
@@ -94,7 +99,9 @@ bool native_run(const struct sequence *s, struct machine *ret, uint8_t *scratch)
     result = ret;
     memcpy(code_alias, s->code, CODE_SIZE);
     memcpy((void *)(uintptr_t)SCRATCH, s->scratch, SCRATCH_SIZE);
-    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(s->bits == 32 ? 0x2b : 0)); /* compatibility mode looks at them */
+    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es"
+                     :
+                     : "r"(s->bits == 32 ? 0x2b : 0)); /* compatibility mode looks at them */
     if (s->loops)
         setitimer(ITIMER_REAL, &limit, NULL);
     if (!sigsetjmp(out, 0))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Our side: a bare CPU in long mode at CPL 3 whose page walk is the test's own (code read-only, scratch read-write) and whose
- * first exception ends the run.
+ * Our side: a bare CPU in long mode at CPL 3 whose page walk is the test's own (code read-only,
+ * scratch read-write) and whose first exception ends the run.
  */
 #include "hostdiff.h"
 
@@ -27,13 +27,16 @@ struct rig {
 
 static struct rig *current;
 
-static bool walk(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, bool probe, struct cpu_walk *ret)
+static bool walk(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu, bool probe,
+                 struct cpu_walk *ret)
 {
     struct x86_cpu *x = x86_of(cpu);
     bool code = va - AREA < CODE_SIZE, scratch = va - SCRATCH < SCRATCH_SIZE;
 
     if ((code && access != CPU_WRITE) || (scratch && access != CPU_EXEC)) {
-        *ret = (struct cpu_walk){ .gpa = va - AREA, .page_size = 4096, .read = true, .write = scratch, .exec = code };
+        *ret = (struct cpu_walk){
+            .gpa = va - AREA, .page_size = 4096, .read = true, .write = scratch, .exec = code
+        };
         return true;
     }
     if (probe)
@@ -80,7 +83,11 @@ struct rig *rig_new(const char *accel)
     r->guest.walk = walk;
     r->guest.deliver = deliver;
     r->guest.one_insn = one_insn;
-    r->cpu = cpu_new(&r->guest, &(struct cpu_config){ .model = "max", .accel = accel, .mem = r->mem, .ports = r->ports, .loop = r->loop }, &err);
+    r->cpu = cpu_new(
+        &r->guest,
+        &(struct cpu_config){
+            .model = "max", .accel = accel, .mem = r->mem, .ports = r->ports, .loop = r->loop },
+        &err);
     if (r->cpu)
         return r;
 fail:
@@ -131,7 +138,8 @@ static void put_state(struct x86_cpu *x, const struct sequence *s)
     x->cr0 = 0x80050033;
     x->cr4 = 0x6a0;
     x->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE | X86_EFER_NXE;
-    x86_seg_flat(&seg, s->bits == 64 ? 0x33 : 0x23, X86_SEG_CODE | X86_SEG_W | X86_SEG_DPL | (s->bits == 64 ? X86_SEG_L : X86_SEG_DB));
+    x86_seg_flat(&seg, s->bits == 64 ? 0x33 : 0x23,
+                 X86_SEG_CODE | X86_SEG_W | X86_SEG_DPL | (s->bits == 64 ? X86_SEG_L : X86_SEG_DB));
     x86_set_seg(x, X86_CS, &seg);
     x86_seg_flat(&seg, 0x2b, X86_SEG_W | X86_SEG_DPL | X86_SEG_DB);
     for (unsigned i = 0; i < X86_SEG_COUNT; i++)

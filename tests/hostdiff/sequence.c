@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Random sequences: bytes that decode to instructions we can compare, with memory operands that mostly lie in the scratch area,
- * branches over the next instruction, and counted loops. Flags that the manuals leave undefined are followed, so that none is
- * read or compared.
+ * Random sequences: bytes that decode to instructions we can compare, with memory operands that
+ * mostly lie in the scratch area, branches over the next instruction, and counted loops. Flags that
+ * the manuals leave undefined are followed, so that none is read or compared.
  */
 #include "hostdiff.h"
 
@@ -29,8 +29,14 @@ static uint64_t rnd64(void)
     return seed * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-static uint32_t rnd(uint32_t below) { return (uint32_t)(rnd64() >> 32) % below; }
-static bool one_in(uint32_t n) { return rnd(n) == 0; }
+static uint32_t rnd(uint32_t below)
+{
+    return (uint32_t)(rnd64() >> 32) % below;
+}
+static bool one_in(uint32_t n)
+{
+    return rnd(n) == 0;
+}
 
 /* ---- which instructions ---- */
 
@@ -58,23 +64,32 @@ static bool op_is(const struct x86_insn *i, const char *names)
 static bool unsuitable(const struct x86_insn *i)
 {
     static const char never[] =
-        "jcc jmp jmp_ind jmp_far jmp_far_ind call call_rel call_ind call_far call_far_ind ret ret_far iret loop loope loopne jcxz int int1 int3 into ud0 ud1 ud2 "
-        "syscall sysret sysenter sysexit hlt cli sti in out ins outs popf pushf mov_sreg_r mov_r_sreg push_sreg pop_sreg lds les lfs lgs lss lar lsl verr verw arpl "
-        "sldt str lldt ltr sgdt sidt lgdt lidt smsw lmsw clts invlpg invpcid invd wbinvd rdmsr wrmsr rdtsc rdtscp rdpmc rdpid cpuid rsm monitor mwait clac stac swapgs "
-        "mov_r_cr mov_cr_r mov_r_dr mov_dr_r xgetbv xsetbv xsave xrstor xsavec xsaveopt xsaves xrstors fxsave fxrstor rdrand rdseed rdfsbase rdgsbase wrfsbase "
-        "wrgsbase fldenv fnstenv fnsave frstor feni fdisi fnsetpm bound enter salc fldcw ldmxcsr clflush clflushopt clwb xlat fstpnce fbld "
+        "jcc jmp jmp_ind jmp_far jmp_far_ind call call_rel call_ind call_far call_far_ind ret "
+        "ret_far iret loop loope loopne jcxz int int1 int3 into ud0 ud1 ud2 "
+        "syscall sysret sysenter sysexit hlt cli sti in out ins outs popf pushf mov_sreg_r "
+        "mov_r_sreg push_sreg pop_sreg lds les lfs lgs lss lar lsl verr verw arpl "
+        "sldt str lldt ltr sgdt sidt lgdt lidt smsw lmsw clts invlpg invpcid invd wbinvd rdmsr "
+        "wrmsr rdtsc rdtscp rdpmc rdpid cpuid rsm monitor mwait clac stac swapgs "
+        "mov_r_cr mov_cr_r mov_r_dr mov_dr_r xgetbv xsetbv xsave xrstor xsavec xsaveopt xsaves "
+        "xrstors fxsave fxrstor rdrand rdseed rdfsbase rdgsbase wrfsbase "
+        "wrgsbase fldenv fnstenv fnsave frstor feni fdisi fnsetpm bound enter salc fldcw ldmxcsr "
+        "clflush clflushopt clwb xlat fstpnce fbld "
         "maskmovq maskmovdqu tzcnt"; /* where they fault differs; BMI1, which our models lack */
 
-    if (op_is(i, never) || i->attr & (X86_A_CPL0 | X86_A_PROT | X86_A_VEX) || i->seg == X86_FS || i->seg == X86_GS || i->seg == X86_CS)
+    if (op_is(i, never) || i->attr & (X86_A_CPL0 | X86_A_PROT | X86_A_VEX) || i->seg == X86_FS ||
+        i->seg == X86_GS || i->seg == X86_CS)
         return true;
-    if (i->feature == X86_IFEAT_SHA && i->opnd[1].kind == X86_K_MEM) /* whether it must be aligned differs between makers */
+    if (i->feature == X86_IFEAT_SHA &&
+        i->opnd[1].kind == X86_K_MEM) /* whether it must be aligned differs between makers */
         return true;
     return i->nops && i->opnd[0].kind == X86_K_SEG;
 }
 
 static bool in_group(const struct x86_insn *i, enum group g)
 {
-    bool x87 = i->feature == X86_IFEAT_FPU || (i->opcode >= 0xd8 && i->opcode <= 0xdf && !i->opsize_prefix && i->nops && i->opnd[0].kind == X86_K_ST);
+    bool x87 = i->feature == X86_IFEAT_FPU ||
+               (i->opcode >= 0xd8 && i->opcode <= 0xdf && !i->opsize_prefix && i->nops &&
+                i->opnd[0].kind == X86_K_ST);
     bool vec = false;
 
     for (unsigned n = 0; n < i->nops; n++)
@@ -90,8 +105,8 @@ static bool in_group(const struct x86_insn *i, enum group g)
 /* Arithmetic flags that i leaves undefined, as EFLAGS bits. */
 static uint32_t eflags_of(unsigned f)
 {
-    return (f & X86_IF_C ? X86_CF : 0) | (f & X86_IF_P ? X86_PF : 0) | (f & X86_IF_A ? X86_AF : 0) | (f & X86_IF_Z ? X86_ZF : 0) |
-           (f & X86_IF_S ? X86_SF : 0) | (f & X86_IF_O ? X86_OF : 0);
+    return (f & X86_IF_C ? X86_CF : 0) | (f & X86_IF_P ? X86_PF : 0) | (f & X86_IF_A ? X86_AF : 0) |
+           (f & X86_IF_Z ? X86_ZF : 0) | (f & X86_IF_S ? X86_SF : 0) | (f & X86_IF_O ? X86_OF : 0);
 }
 
 static uint32_t undefined_by(const struct x86_insn *i)
@@ -177,7 +192,8 @@ static void random_bytes(struct maker *k, uint8_t *b)
 static unsigned try_insn(struct maker *k, uint8_t *b, struct x86_insn *i, bool final)
 {
     random_bytes(k, b);
-    if (x86_decode(i, b, 15, k->s->bits, ~UINT64_C(0)) != X86_DECODE_OK || unsuitable(i) || !in_group(i, k->group) || !memory_fits(i))
+    if (x86_decode(i, b, 15, k->s->bits, ~UINT64_C(0)) != X86_DECODE_OK || unsuitable(i) ||
+        !in_group(i, k->group) || !memory_fits(i))
         return 0;
     if (eflags_of(i->flags_read) & k->undefined)
         return 0;
@@ -215,7 +231,10 @@ static void one_insn(struct maker *k)
     while (!(len = try_insn(k, b, &i, one_in(60))))
         ;
     if (one_in(7)) { /* a branch over it, by a condition that is defined */
-        static const uint32_t needs[8] = { X86_OF, X86_CF, X86_ZF, X86_CF | X86_ZF, X86_SF, X86_PF, X86_SF | X86_OF, X86_SF | X86_OF | X86_ZF };
+        static const uint32_t needs[8] = {
+            X86_OF, X86_CF, X86_ZF,          X86_CF | X86_ZF,
+            X86_SF, X86_PF, X86_SF | X86_OF, X86_SF | X86_OF | X86_ZF
+        };
 
         cc = rnd(16);
         if (!(needs[cc >> 1] & k->undefined)) {
@@ -235,7 +254,11 @@ static void one_insn(struct maker *k)
 
 static uint64_t value(void)
 {
-    static const uint64_t odd[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, INT64_MAX, UINT64_C(1) << 63, ~UINT64_C(0) };
+    static const uint64_t odd[] = {
+        0,           1,      2,          0x7f,       0x80,       0xff,      0x7fff,
+        0x8000,      0xffff, 0x7fffffff, 0x80000000, 0xffffffff, INT64_MAX, UINT64_C(1) << 63,
+        ~UINT64_C(0)
+    };
 
     switch (rnd(4)) {
     case 0: return odd[rnd(ARRAY_SIZE(odd))];
@@ -284,7 +307,8 @@ static void put_start(struct sequence *s)
         s->start.gpr[pointer_reg[i]] = SCRATCH + 0x800 + (rnd(0x1000) & (one_in(2) ? ~15u : ~0u));
     s->start.gpr[X86_RSP] = SCRATCH + 0x2000 + rnd(64) * 8;
     if (one_in(12)) /* somewhere else: the sequence ends in a fault */
-        s->start.gpr[pointer_reg[rnd(POINTERS)]] = one_in(2) ? SCRATCH + SCRATCH_SIZE - rnd(20) : value() & 0xfffff;
+        s->start.gpr[pointer_reg[rnd(POINTERS)]] =
+            one_in(2) ? SCRATCH + SCRATCH_SIZE - rnd(20) : value() & 0xfffff;
     s->start.rflags = 2 | (rnd64() & X86_ARITH) | (one_in(8) ? X86_DF : 0);
     for (unsigned i = 0; i < SCRATCH_SIZE; i += 8)
         put_float(s->scratch + i);
@@ -300,18 +324,22 @@ static void describe(struct sequence *s)
 
         if (x86_decode(&i, s->code + (at - AREA), 15, s->bits, ~UINT64_C(0)) != X86_DECODE_OK)
             break;
-        used += (size_t)snprintf(s->text + used, sizeof(s->text) - used, "    %#llx %-10s", (unsigned long long)at, x86_op_names[i.op]);
+        used += (size_t)snprintf(s->text + used, sizeof(s->text) - used, "    %#llx %-10s",
+                                 (unsigned long long)at, x86_op_names[i.op]);
         for (unsigned n = 0; n < i.len; n++)
-            used += (size_t)snprintf(s->text + used, sizeof(s->text) - used, " %02x", s->code[at - AREA + n]);
+            used += (size_t)snprintf(s->text + used, sizeof(s->text) - used, " %02x",
+                                     s->code[at - AREA + n]);
         used += (size_t)snprintf(s->text + used, sizeof(s->text) - used, "\n");
         at += i.len;
     }
 }
 
-/* The sequence once more, counted by r15d or edi's neighbour that no instruction of it touches: an absolute address. */
+/* The sequence once more, counted by r15d or edi's neighbour that no instruction of it touches: an
+ * absolute address. */
 static void close_loop(struct maker *k)
 {
-    uint8_t dec64[] = { 0xff, 0x0c, 0x25, 0, 0, 0, 0 }, dec32[] = { 0xff, 0x0d, 0, 0, 0, 0 }, jump[] = { 0x0f, 0x85, 0, 0, 0, 0 };
+    uint8_t dec64[] = { 0xff, 0x0c, 0x25, 0, 0, 0, 0 }, dec32[] = { 0xff, 0x0d, 0, 0, 0, 0 },
+            jump[] = { 0x0f, 0x85, 0, 0, 0, 0 };
     uint32_t counter = SCRATCH + SCRATCH_SIZE - 8;
 
     st_le32(k->s->bits == 64 ? dec64 + 3 : dec32 + 2, counter);
@@ -339,7 +367,7 @@ void sequence_make(struct sequence *s, unsigned bits, const char *group)
     put_start(s);
     s->insns = 1 + rnd(one_in(4) ? 60 : 12);
     s->loops = true; /* REP with a count that an instruction made may be long, too */
-    if (loop) /* flags undefined at the end are undefined at the beginning */
+    if (loop)        /* flags undefined at the end are undefined at the beginning */
         k.undefined = X86_ARITH;
     for (unsigned n = 0; n < s->insns; n++)
         one_insn(&k);
