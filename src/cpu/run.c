@@ -262,7 +262,9 @@ static void step(struct engine *e)
     }
     if (!e->restart_slow && (atomic_load(&cpu->exit_request) || atomic_load(&cpu->events))) {
         take_events(e);
-        if (cpu->halted && !e->quit) {
+        if (e->quit) /* told to while standing still: the machine is being taken apart */
+            return;
+        if (cpu->halted) {
             wait_for_event(e);
             return;
         }
