@@ -179,6 +179,7 @@ static void remember(struct irgen *g, ir_val v)
 static void forget_all(struct irgen *g)
 {
     memset(g->pool_count, 0, sizeof(g->pool_count));
+    g->near = IR_NO_VAL;
 }
 
 static ir_val from_slot(struct irgen *g, enum ir_type type)

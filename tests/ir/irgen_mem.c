@@ -80,8 +80,11 @@ const struct ir_interp_ops irgen_ops = {
 /* An address in 0..0x7fff, a multiple of align; sometimes, if allowed, one that raises. */
 static ir_val address(struct irgen *g, unsigned align)
 {
-    ir_val a = irgen_operand(g, IR_I64);
+    ir_val a;
 
+    if (align == 1 && g->near && irgen_below(g, 2)) /* neighbours off one base */
+        return g->near;
+    a = irgen_operand(g, IR_I64);
     if (g->flags & IRGEN_FAULT && !irgen_below(g, 25))
         return ir_ori(g->ir, ir_andi(g->ir, a, 0x1fff0), 0x10000);
     a = ir_andi(g->ir, a, 0x7fff & ~(int64_t)(align - 1));
@@ -90,6 +93,8 @@ static ir_val address(struct irgen *g, unsigned align)
 
         a = ir_subi(g->ir, ir_addi(g->ir, a, c + 16), c);
     }
+    if (align == 1)
+        g->near = a;
     return a;
 }
 
@@ -108,7 +113,8 @@ ir_val irgen_memory(struct irgen *g)
     enum ir_type type = vector ? IR_V128 : irgen_int_type(g);
     unsigned size = vector ? 2 + irgen_below(g, 3) : irgen_below(g, type + 1);
     unsigned sign = !vector && irgen_below(g, 2) ? IR_MEM_SIGN : 0;
-    int32_t disp = irgen_below(g, 2) ? 0 : (int32_t)irgen_below(g, 0x7fc0);
+    int32_t disp =
+        irgen_below(g, 3) ? (int32_t)irgen_below(g, 80) : (int32_t)irgen_below(g, 0x7fc0);
     ir_val a, v;
 
     switch (irgen_below(g, 10)) {

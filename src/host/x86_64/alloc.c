@@ -217,6 +217,10 @@ static void to_memory(struct cg *c, unsigned v)
     struct val *x = &c->val[v];
     unsigned r = x->reg;
 
+    if (is_share(c, v)) {
+        release(c, v);
+        return;
+    }
     if (is_const(c, v)) {
         unbind(c, v);
         x->loc = LOC_CONST;
@@ -254,7 +258,9 @@ static unsigned evict_cost(const struct cg *c, unsigned r)
         const struct val *x = &c->val[v];
         unsigned near = x->last - c->i < 64 ? 64 - (x->last - c->i) : 0;
 
-        if (is_const(c, v))
+        if (is_share(c, v))
+            cost += 40 + near;
+        else if (is_const(c, v))
             cost += 1 + near / 8;
         else if (x->home != NOSLOT || x->spill >= 0)
             cost += 20 + near;
@@ -349,10 +355,10 @@ unsigned use_reg(struct cg *c, unsigned v)
     if (x->loc != LOC_REG) {
         r = alloc_from(c, temps_for(is_vec_type(insn_of(c, v)->type)));
         load_to(c, r, v);
-        if (x->loc == LOC_SLOT || x->loc == LOC_SPILL)
-            x->zbits = insn_of(c, v)->type < IR_I64 && x->loc == LOC_SLOT
-                           ? ir_type_bits[insn_of(c, v)->type]
-                           : x->zbits;
+        if (x->loc == LOC_SLOT && insn_of(c, v)->type < IR_I64) {
+            x->zbits = ir_type_bits[insn_of(c, v)->type];
+            spill_free(c, x); /* a copy there may have other bits above the type's */
+        }
         bind(c, v, r);
     }
     c->locked |= 1u << x->reg;
@@ -457,6 +463,23 @@ void args_done(struct cg *c)
         }
         release(c, n->arg[k]);
     }
+}
+
+unsigned share_new(struct cg *c, unsigned r, unsigned base, unsigned last)
+{
+    for (unsigned v = c->ir->count; v < c->ir->count + SHARE_MAX; v++) {
+        struct val *x = &c->val[v];
+
+        if (x->loc != LOC_NONE && x->last < c->i)
+            release(c, v);
+        if (x->loc != LOC_NONE)
+            continue;
+        x->last = last;
+        x->access = (uint16_t)base;
+        bind(c, v, r);
+        return v;
+    }
+    return 0;
 }
 
 /* ---- results ---- */

@@ -20,6 +20,8 @@ enum {
     FRAME_BYTES = SPILL_BYTES + 8, /* and two words for MXCSR */
     PEND_MAX = 24,
     HOME_MAX = 64,
+    SHARE_MAX = 16,   /* pseudo values behind those of the IR: addends of pages */
+    SHARE_SPAN = 256, /* bytes that share a check at most */
     INSN_ROOM = 2048, /* bytes one IR insn may take with its fixed parts */
     NOSLOT = 0xffff,
     TEMPS_INT = 1 << RAX | 1 << RCX | 1 << RDX | 1 << RSI | 1 << RDI,
@@ -66,6 +68,11 @@ struct val {
     uint8_t zbits;    /* bits of its register from here up are zero; 64: unknown */
     uint8_t hint;     /* pinned register it may be made in, or NOREG */
     uint8_t deferred; /* PUT: overwritten before anything can see it but a fault */
+    /* accesses of guest memory off one base value (see mem.c) */
+    uint8_t span_write;       /* access: it or one after it in its chain is a store */
+    uint16_t access;          /* scan: next access off this value; access: the next in its chain */
+    uint16_t share;           /* value: the pseudo value that holds its page's addend, or 0 */
+    int32_t span_lo, span_hi; /* access: bytes that it and those after it touch */
 };
 
 enum cold_kind {
@@ -87,6 +94,9 @@ enum cold_kind {
 struct cold {
     uint8_t kind, addr, reg, flags; /* registers of address and value or result */
     bool narrow;                    /* COLD_LOAD: cut the result to 32 bits */
+    bool probe, probe_write;        /* shared: then look for the addend of span_lo .. span_hi */
+    uint8_t addend;                 /* its register */
+    int32_t span_lo, span_hi;
     int32_t disp;
     uint8_t *from[2]; /* rel32s that jump here */
     uint8_t *back;
@@ -102,7 +112,7 @@ struct fixup {
 
 struct stubs {
     uint32_t enter, leave, leave_exit, leave_poll, leave_ind, call, pure, load, store, loadv,
-        storev, xlate, vec_live;
+        storev, xlate, vec_live, probe_read, probe_write;
 };
 
 /* State of one code buffer, and of the region in work. vCPU thread only. */
@@ -220,6 +230,13 @@ void take(struct cg *c, unsigned r);
 void take_with(struct cg *c, unsigned r, unsigned v); /* the same, with a copy of v in it */
 /* Gives back operands that die here, so that the result may take their register. */
 void args_done(struct cg *c);
+/* A pseudo value of base in register r until insn `last`; it is dropped when r is needed. 0: none
+ * to be had. */
+unsigned share_new(struct cg *c, unsigned r, unsigned base, unsigned last);
+static inline bool is_share(const struct cg *c, unsigned v)
+{
+    return v >= c->ir->count;
+}
 void val_drop(struct cg *c, unsigned v); /* a result that nobody uses */
 /* The register for the result of the insn in work: its hint or a free one, none of avoid. */
 unsigned def_reg(struct cg *c, uint32_t avoid, unsigned zbits);

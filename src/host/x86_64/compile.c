@@ -144,8 +144,8 @@ static void region_begin(struct cg *c)
 {
     const struct ir *ir = c->ir;
 
-    if (ir->count > c->val_cap) {
-        c->val_cap = ir->count * 2;
+    if (ir->count + SHARE_MAX > c->val_cap) {
+        c->val_cap = (ir->count + SHARE_MAX) * 2;
         c->val = xrealloc_array(c->val, c->val_cap, sizeof(*c->val));
     }
     if (ir->labels >= c->label_cap) {

@@ -12,63 +12,110 @@
 struct check {
     unsigned addr; /* register of the address operand */
     unsigned t, u; /* temporaries: t ends as the addend; u is free again after the check */
-    unsigned size; /* log2 bytes */
-    uint32_t tag;  /* offset of the tag in the entry */
+    bool shared;   /* t holds the addend already, or 0 */
+    bool share;    /* t is to serve the accesses after this one too */
+    bool aligned;
+    uint32_t tag;   /* offset of the tag in the entry */
+    int32_t lo, hi; /* bytes to check, from the address operand */
     struct cold *cold;
 };
 
-/* t = offset of the address's entry in the table */
-static void entry_index(struct cg *c, const struct check *k, int32_t disp)
+/* t = offset of the entry for the page of addr + disp in the table */
+void tlb_index(struct cg *c, unsigned t, unsigned addr, int32_t disp)
 {
     unsigned shift = c->env.page_bits - 5;
 
     if (!disp && c->has & HAS_BMI2) {
-        as_vex(&c->as, OP_3A | OP_F2 | 0xf0, k->t, 0, rm_reg(k->addr)); /* rorx */
+        as_vex(&c->as, OP_3A | OP_F2 | 0xf0, t, 0, rm_reg(addr)); /* rorx */
         as_u8(&c->as, shift);
     } else {
         if (disp)
-            as_lea(&c->as, false, k->t, rm_mem(k->addr, disp));
+            as_lea(&c->as, false, t, rm_mem(addr, disp));
         else
-            as_mov(&c->as, false, k->t, k->addr);
-        as_shift_imm(&c->as, SH_SHR, 2, k->t, shift);
+            as_mov(&c->as, false, t, addr);
+        as_shift_imm(&c->as, SH_SHR, 2, t, shift);
     }
-    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(k->t), (int32_t)((1u << c->env.tlb_bits) - 1) << 5);
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << c->env.tlb_bits) - 1) << 5);
 }
 
-/* Compares the page (of the last byte, or with the bits that must be 0) with the tag; t = addend.
- */
+/* t = the entry, u = page of the last byte (or with the bits that must be 0), compared with the
+ * tag. */
+static void tlb_compare(struct cg *c, unsigned t, unsigned u, unsigned addr, int32_t lo, int32_t hi,
+                        uint32_t tag, bool aligned)
+{
+    int32_t page = -(1 << c->env.page_bits), disp = aligned ? lo : hi - 1;
+
+    tlb_index(c, t, addr, lo);
+    if (disp)
+        as_lea(&c->as, true, u, rm_mem(addr, disp));
+    else
+        as_mov(&c->as, true, u, addr);
+    as_alu_imm(&c->as, ALU_AND, 3, rm_reg(u), aligned ? page | (hi - lo - 1) : page);
+    as_alu(&c->as, ALU_ADD, 3, t, cpu_mem(c->env.off_tlb));
+    as_alu(&c->as, ALU_CMP, 3, u, rm_mem(t, (int32_t)tag));
+}
+
 static void check(struct cg *c, struct check *k, const struct ir_insn *n, enum cold_kind kind)
 {
-    int32_t disp = (int32_t)n->imm, bytes = 1 << k->size, page = -(1 << c->env.page_bits);
-    bool aligned = n->sub & IR_MEM_ALIGN;
-
     k->cold = cold_new(c, kind);
-    entry_index(c, k, disp);
-    if (!aligned)
-        disp += bytes - 1;
-    if (disp)
-        as_lea(&c->as, true, k->u, rm_mem(k->addr, disp));
-    else
-        as_mov(&c->as, true, k->u, k->addr);
-    as_alu_imm(&c->as, ALU_AND, 3, rm_reg(k->u), aligned ? page | (bytes - 1) : page);
-    as_alu(&c->as, ALU_ADD, 3, k->t, cpu_mem(c->env.off_tlb));
-    as_alu(&c->as, ALU_CMP, 3, k->u, rm_mem(k->t, (int32_t)k->tag));
-    k->cold->from[0] = as_jcc(&c->as, CC_NE);
-    as_load(&c->as, true, k->t, rm_mem(k->t, offsetof(struct host_tlb_entry, addend)));
+    if (k->shared) {
+        as_test(&c->as, 3, k->t, rm_reg(k->t));
+        k->cold->from[0] = as_jcc(&c->as, CC_E);
+    } else {
+        tlb_compare(c, k->t, k->u, k->addr, k->lo, k->hi, k->tag, k->aligned);
+        k->cold->from[0] = as_jcc(&c->as, CC_NE);
+        as_load(&c->as, true, k->t, rm_mem(k->t, offsetof(struct host_tlb_entry, addend)));
+    }
     k->cold->addr = (uint8_t)k->addr;
     k->cold->disp = (int32_t)n->imm;
     k->cold->flags = n->sub;
-    as_flags_lost(&c->as);
+    if (k->share) {
+        k->cold->probe = true;
+        k->cold->probe_write = k->tag == offsetof(struct host_tlb_entry, write_tag);
+        k->cold->addend = (uint8_t)k->t;
+        k->cold->span_lo = k->lo;
+        k->cold->span_hi = k->hi;
+    }
 }
 
-static struct check check_begin(struct cg *c, const struct ir_insn *n, bool write)
+static struct check check_one(struct cg *c, const struct ir_insn *n, bool write)
 {
-    struct check k = { .addr = use_reg(c, n->arg[0]), .size = n->sub & IR_MEM_SIZE };
+    struct check k = { .addr = use_reg(c, n->arg[0]), .lo = (int32_t)n->imm };
 
+    k.hi = k.lo + (1 << (n->sub & IR_MEM_SIZE));
+    k.aligned = n->sub & IR_MEM_ALIGN;
     k.tag = write ? offsetof(struct host_tlb_entry, write_tag)
                   : offsetof(struct host_tlb_entry, read_tag);
     k.t = scratch(c, false);
     k.u = scratch(c, false);
+    return k;
+}
+
+/* LD and ST: accesses near each other off one base value share the first one's check of all their
+ * bytes. Its addend stays in a register, 0 when the check failed (then they take the slow path).
+ * Mappings do not change within: that takes a call, which ends the chain. */
+static struct check check_begin(struct cg *c, const struct ir_insn *n, bool write)
+{
+    const struct val *x = &c->val[c->i];
+    unsigned share = c->val[n->arg[0]].share;
+    struct check k;
+
+    if (share && c->val[share].access == n->arg[0] && c->val[share].loc == LOC_REG &&
+        c->val[share].last >= c->i && !(n->sub & IR_MEM_ALIGN)) {
+        k = (struct check){ .t = c->val[share].reg, .shared = true };
+        c->locked |= 1u << k.t;
+        k.addr = use_reg(c, n->arg[0]);
+        k.u = scratch(c, false);
+        return k;
+    }
+    k = check_one(c, n, write);
+    if (x->access && !k.aligned) {
+        k.share = true;
+        k.lo = x->span_lo;
+        k.hi = x->span_hi;
+        if (x->span_write)
+            k.tag = offsetof(struct host_tlb_entry, write_tag);
+    }
     return k;
 }
 
@@ -77,9 +124,18 @@ static struct rm host_mem(const struct check *k, const struct ir_insn *n)
     return rm_sib(k->t, k->addr, 0, (int32_t)n->imm);
 }
 
-static void check_end(struct cg *c, struct check *k)
+/* The access is done: the slow path comes back here. */
+static void check_end(struct cg *c, struct check *k, const struct ir_insn *n)
 {
+    unsigned last = c->i;
+
     k->cold->back = c->as.p;
+    fault_snap(c, k->cold);
+    if (!k->share)
+        return;
+    while (c->val[last].access)
+        last = c->val[last].access;
+    c->val[n->arg[0]].share = (uint16_t)share_new(c, k->t, n->arg[0], last);
 }
 
 /* ---- loads ---- */
@@ -112,26 +168,26 @@ static void load_vec(struct cg *c, unsigned size, unsigned d, struct rm x)
 static void emit_ld(struct cg *c, const struct ir_insn *n)
 {
     struct check k = check_begin(c, n, false);
-    bool vec = is_vec_type(n->type), small = vec && k.size < 2;
+    unsigned size = n->sub & IR_MEM_SIZE;
+    bool vec = is_vec_type(n->type), small = vec && size < 2;
     unsigned d = k.u;
 
     /* all that allocation emits comes before the check: the slow path comes back behind the load */
     if ((vec && !small) || (!vec && c->val[c->i].hint != NOREG))
-        d = def_reg(c, 0, vec ? 64 : load_zbits(n, k.size));
-    check(c, &k, n, !vec || small ? COLD_LOAD : k.size == 4 ? COLD_LOADV : COLD_LOAD_VEC);
+        d = def_reg(c, 0, vec ? 64 : load_zbits(n, size));
+    check(c, &k, n, !vec || small ? COLD_LOAD : size == 4 ? COLD_LOADV : COLD_LOAD_VEC);
     if (vec && !small)
-        load_vec(c, k.size, d, host_mem(&k, n));
+        load_vec(c, size, d, host_mem(&k, n));
     else
-        load_int(c, n, k.size, d, host_mem(&k, n));
+        load_int(c, n, size, d, host_mem(&k, n));
     k.cold->reg = (uint8_t)d;
     k.cold->narrow = !vec && n->sub & IR_MEM_SIGN && !wide(n->type);
-    check_end(c, &k);
-    fault_snap(c, k.cold);
+    check_end(c, &k, n);
     if (small) {
         d = def_reg(c, 0, 64);
         as_op(&c->as, OP_0F | OP_66 | 0x6e, d, rm_reg(k.u));
     } else if (!vec && c->val[c->i].hint == NOREG) {
-        def_in(c, d, load_zbits(n, k.size));
+        def_in(c, d, load_zbits(n, size));
     }
 }
 
@@ -198,8 +254,7 @@ static void emit_st(struct cg *c, const struct ir_insn *n)
         store_vec(c, size, host_mem(&k, n), r);
     }
     k.cold->reg = (uint8_t)r;
-    check_end(c, &k);
-    fault_snap(c, k.cold);
+    check_end(c, &k, n);
 }
 
 static void emit_sth(struct cg *c, const struct ir_insn *n)
@@ -223,7 +278,7 @@ static void emit_sth(struct cg *c, const struct ir_insn *n)
 /* k.t = host pointer. Only k.t, and what was taken before, is still held afterwards. */
 static struct check host_pointer(struct cg *c, const struct ir_insn *n, bool write)
 {
-    struct check k = check_begin(c, n, write);
+    struct check k = check_one(c, n, write);
 
     check(c, &k, n, COLD_XLATE);
     if (n->imm)
@@ -232,8 +287,7 @@ static struct check host_pointer(struct cg *c, const struct ir_insn *n, bool wri
         as_alu(&c->as, ALU_ADD, 3, k.t, rm_reg(k.addr));
     k.cold->reg = (uint8_t)k.t;
     k.cold->narrow = write;
-    check_end(c, &k);
-    fault_snap(c, k.cold);
+    check_end(c, &k, n);
     c->locked &= ~(1u << k.u | 1u << k.addr);
     return k;
 }
@@ -346,6 +400,20 @@ static void call_stub(struct cg *c, const struct cold *k, unsigned flags, uint32
     fault_entry(c, k->pc, c->snap + k->snap, k->snap_size);
 }
 
+/* After the slow path of an access that others share: its addend, or 0. The stack may hold a
+ * result. */
+static void cold_probe(struct cg *c, const struct cold *k)
+{
+    if (!k->probe)
+        return;
+    as_push(&c->as, k->addr);
+    if (k->span_lo)
+        as_alu_imm(&c->as, ALU_ADD, 3, rm_mem(RSP, 0), k->span_lo);
+    as_push_imm(&c->as, k->span_hi - k->span_lo - 1);
+    as_call_to(&c->as, stub_at(c, k->probe_write ? c->stub.probe_write : c->stub.probe_read));
+    as_pop(&c->as, k->addend);
+}
+
 static void cold_store(struct cg *c, const struct cold *k)
 {
     if (k->kind == COLD_STORE) {
@@ -358,12 +426,14 @@ static void cold_store(struct cg *c, const struct cold *k)
     }
     push_address(c, k);
     call_stub(c, k, k->flags, c->stub.store);
+    cold_probe(c, k);
 }
 
 static void cold_load(struct cg *c, const struct cold *k)
 {
     push_address(c, k);
     call_stub(c, k, k->flags, c->stub.load);
+    cold_probe(c, k);
     if (k->kind == COLD_LOAD) {
         as_pop(&c->as, k->reg);
         if (k->narrow)
@@ -383,12 +453,14 @@ void cold_mem(struct cg *c, struct cold *k)
     case COLD_LOADV:
         push_address(c, k);
         call_stub(c, k, k->flags, c->stub.loadv);
+        cold_probe(c, k);
         as_op(&c->as, OP_0F | 0x28, k->reg, cpu_mem(c->env.off_scratch));
         break;
     case COLD_STOREV:
         as_op(&c->as, OP_0F | 0x29, k->reg, cpu_mem(c->env.off_scratch));
         push_address(c, k);
         call_stub(c, k, k->flags, c->stub.storev);
+        cold_probe(c, k);
         break;
     case COLD_XLATE:
         push_address(c, k);

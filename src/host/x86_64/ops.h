@@ -16,3 +16,6 @@ emit_fn emit_shift, emit_rotate, emit_extend, emit_trunc, emit_extract, emit_dep
 
 /* call.c */
 emit_fn emit_call;
+
+/* mem.c: t = offset of the soft TLB's entry for the page of addr + disp in its table */
+void tlb_index(struct cg *c, unsigned t, unsigned addr, int32_t disp);

@@ -12,6 +12,7 @@ struct scan {
     struct cg *c;
     unsigned next_fault; /* nearest op behind this one that may raise */
     unsigned boundary;   /* nearest op behind this one that sees all slots */
+    unsigned first_call; /* nearest call behind this one that may change mappings */
 };
 
 static bool is_pure_call(const struct ir_insn *n)
@@ -55,14 +56,40 @@ static void scan_put(struct scan *s, unsigned i, const struct ir_insn *n)
     c->slot_put[slot] = c->slot_next[slot] = i;
 }
 
+/* Joins the access to those behind it off the same base, when all touch few bytes. */
+static void scan_access(struct scan *s, unsigned i, const struct ir_insn *n)
+{
+    struct cg *c = s->c;
+    struct val *x = &c->val[i], *base = &c->val[n->arg[0]];
+    const struct val *next = &c->val[base->access];
+    int32_t lo = (int32_t)n->imm, hi = lo + (1 << (n->sub & IR_MEM_SIZE));
+
+    x->span_lo = lo;
+    x->span_hi = hi;
+    x->span_write = n->op == IR_ST;
+    x->access = 0;
+    if (n->imm > INT32_MAX - SHARE_SPAN || is_const(c, n->arg[0]))
+        return;
+    if (base->access && base->access < s->first_call &&
+        (int64_t)MAX(hi, next->span_hi) - MIN(lo, next->span_lo) <= SHARE_SPAN) {
+        x->span_lo = MIN(lo, next->span_lo);
+        x->span_hi = MAX(hi, next->span_hi);
+        x->span_write |= next->span_write;
+        x->access = base->access;
+    }
+    base->access = (uint16_t)i;
+}
+
 void scan(struct cg *c)
 {
-    struct scan s = { .c = c, .next_fault = UINT32_MAX, .boundary = c->ir->count };
+    struct scan s = {
+        .c = c, .next_fault = UINT32_MAX, .boundary = c->ir->count, .first_call = UINT32_MAX
+    };
     unsigned exits = 0;
 
     memset(c->slot_next, 0, c->env.slot_count * sizeof(*c->slot_next));
     memset(c->slot_put, 0, c->env.slot_count * sizeof(*c->slot_put));
-    for (unsigned i = 0; i < c->ir->count; i++)
+    for (unsigned i = 0; i < c->ir->count + SHARE_MAX; i++)
         c->val[i] = (struct val){ .home = NOSLOT, .spill = -1, .hint = NOREG, .zbits = 64 };
     c->uses_vec = false;
     for (unsigned i = c->ir->count - 1; i; i--) {
@@ -82,6 +109,10 @@ void scan(struct cg *c)
             c->val[n->arg[k]].last = MAX(c->val[n->arg[k]].last, i);
         if (flags & IR_FLAG_FAULT)
             s.next_fault = i;
+        if (n->op == IR_LD || n->op == IR_ST)
+            scan_access(&s, i, n);
+        if (n->op == IR_CALL && !is_pure_call(n))
+            s.first_call = i;
         if (flags & (IR_FLAG_BB | IR_FLAG_END) || (n->op == IR_CALL && !is_pure_call(n)))
             s.boundary = i;
         exits += n->op == IR_EXIT_JMP;

@@ -4,7 +4,9 @@
  * calling convention. Every call of C keeps the pinned registers: integer slots are written to
  * memory first (fault lookup and helpers look there), vectors only while they are live.
  */
-#include "host/x86_64/cg.h"
+#include <stddef.h>
+
+#include "host/x86_64/ops.h"
 
 enum {
     SAVED_COUNT = 6,
@@ -254,6 +256,36 @@ static uint32_t emit_slow(struct cg *c, const struct slow *s)
     return at;
 }
 
+/* Stack: return address, bytes less 1, address. The address becomes the page's addend, or 0 when
+ * not all bytes are on one page that the soft TLB has. Keeps every register. */
+static uint32_t emit_probe(struct cg *c, uint32_t tag)
+{
+    struct as *as = &c->as;
+    uint32_t at = here(c);
+    uint8_t *miss;
+
+    as_push(as, RAX);
+    as_push(as, RCX);
+    as_push(as, RDX);
+    as_load(as, true, RAX, rm_mem(RSP, 40));
+    as_mov(as, true, RDX, RAX);
+    as_alu(as, ALU_ADD, 3, RDX, rm_mem(RSP, 32));
+    tlb_index(c, RCX, RAX, 0);
+    as_alu_imm(as, ALU_AND, 3, rm_reg(RDX), -(1 << c->env.page_bits));
+    as_alu(as, ALU_ADD, 3, RCX, cpu_mem(c->env.off_tlb));
+    as_alu(as, ALU_CMP, 3, RDX, rm_mem(RCX, (int32_t)tag));
+    as_mov_imm(as, RAX, 0);
+    miss = as_jcc(as, CC_NE);
+    as_load(as, true, RAX, rm_mem(RCX, offsetof(struct host_tlb_entry, addend)));
+    as_patch(miss, as->p);
+    as_store(as, 3, rm_mem(RSP, 40), RAX);
+    as_pop(as, RDX);
+    as_pop(as, RCX);
+    as_pop(as, RAX);
+    ret(c, 8);
+    return at;
+}
+
 static void emit_vec_live(struct cg *c)
 {
     c->stub.vec_live = here(c);
@@ -273,5 +305,7 @@ void stubs_emit(struct cg *c)
     c->stub.loadv = emit_slow(c, &(struct slow){ HOST_FN_LOADV, 2, false });
     c->stub.storev = emit_slow(c, &(struct slow){ HOST_FN_STOREV, 2, false });
     c->stub.xlate = emit_slow(c, &(struct slow){ HOST_FN_XLATE, 2, true });
+    c->stub.probe_read = emit_probe(c, offsetof(struct host_tlb_entry, read_tag));
+    c->stub.probe_write = emit_probe(c, offsetof(struct host_tlb_entry, write_tag));
     emit_vec_live(c);
 }
