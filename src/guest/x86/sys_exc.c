@@ -159,6 +159,8 @@ static bool through_ss(struct x86_cpu *x)
     unsigned n = cpu_fetch(&x->c, x->rip, buf, sizeof(buf));
     int64_t from_rsp = (int64_t)(x->exc_cr2 - x->gpr[X86_RSP]);
 
+    if (n && n < sizeof(buf)) /* to the end of a page */
+        n += cpu_fetch(&x->c, x->rip + n, buf + n, (unsigned)sizeof(buf) - n);
     if (x86_decode(&i, buf, n, 64, ~UINT64_C(0)) != X86_DECODE_OK)
         return false;
     for (unsigned k = 0; k < i.nops; k++)
