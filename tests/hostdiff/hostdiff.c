@@ -42,7 +42,9 @@ static bool compares_strings(const struct sequence *s, uint64_t rip)
 {
     struct x86_insn i;
 
-    return rip - AREA < CODE_SIZE && x86_decode(&i, s->code + (rip - AREA), 15, s->bits, ~UINT64_C(0)) == X86_DECODE_OK && i.op == X86_OP_CMPS;
+    return rip - AREA < CODE_SIZE &&
+           x86_decode(&i, s->code + (rip - AREA), 15, s->bits, ~UINT64_C(0)) == X86_DECODE_OK &&
+           i.op == X86_OP_CMPS;
 }
 
 static void compare(const struct sequence *s, const struct machine *n, const struct machine *o)
