@@ -15,7 +15,8 @@ KNOWN = [re.compile(l) for l in
 
 # What the kernel says when the host took the processor away while it measured one clock by another. Any
 # emulator's guest says so on a busy machine; a fault of ours would say so every time.
-TIMING = re.compile(r'calibrat|TSC.*(unstable|skew)|clocksource: .*(unstable|skew)|rcu:.*stall|hrtimer: interrupt took')
+TIMING = re.compile(r'calibrat|TSC.*(unstable|skew)|clocksource: .*(unstable|skew)|rcu:.*stall|'
+                    r'hrtimer: interrupt took|8254 timer not connected to IO-APIC')
 TRIES = 4
 BUSY = 1.5  # load average beyond which a fault of clocks is nobody's
 
