@@ -245,19 +245,27 @@ void tr_end_irq(struct tr *t)
     end_loop(t, IR_REASON_IRQ);
 }
 
-void tr_jump(struct tr *t, gva_t target)
+static void leave_to(struct tr *t, gva_t target, unsigned flags)
 {
     gva_t base = t->req->aux;
-    unsigned flags = 0;
 
     target &= code_mask(t);
     if (single_step(t, tr_c64(t, (int64_t)target)))
         return;
-    if (target <= t->pc)
-        flags |= IR_EXIT_POLL;
     if (((base + target) ^ (base + t->req->pc)) >> 12 == 0)
         flags |= IR_EXIT_SAMEPAGE;
     ir_exit_jmp(t->b, target, flags);
+}
+
+void tr_jump(struct tr *t, gva_t target)
+{
+    leave_to(t, target, (target & code_mask(t)) <= t->pc ? IR_EXIT_POLL : 0);
+}
+
+/* On to t->pc, the instruction behind those translated: no poll unless the pc wrapped. */
+static void fall_through(struct tr *t)
+{
+    leave_to(t, t->pc, t->pc < t->req->pc ? IR_EXIT_POLL : 0);
 }
 
 bool tr_branch_later(struct tr *t, unsigned label, gva_t target)
@@ -464,7 +472,7 @@ void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
         bool cross;
         enum x86_decode_result r = decode_at(&f, &insn, features, count == 0, &cross);
         if (cross) {
-            tr_jump(&t, t.pc);
+            fall_through(&t);
             break;
         }
         if (r ==
@@ -473,7 +481,7 @@ void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
             return;
         }
         if (t.branch_open && (r != X86_DECODE_OK || !(insn.flags_read & X86_IF_OSZAPC))) {
-            tr_jump(&t, t.pc);
+            fall_through(&t);
             break;
         }
         t.branch_open = false;
@@ -498,7 +506,7 @@ void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
                 ir_exit_loop(ir, IR_REASON_IRQ);
                 break;
             }
-            tr_jump(&t, t.pc);
+            fall_through(&t);
         }
     }
     write_side_exits(&t);
