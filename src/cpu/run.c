@@ -128,8 +128,8 @@ static void stand_still(struct engine *e)
     while (e->stop_wanted && !e->quit)
         pthread_cond_wait(&e->cond, &e->lock);
     e->stopped = false;
+    cpu_event_clear(e->cpu, CPU_EVENT_STOP); /* under the lock: the next stop's event stays */
     pthread_mutex_unlock(&e->lock);
-    cpu_event_clear(e->cpu, CPU_EVENT_STOP);
 }
 
 static void take_code_writes(struct engine *e)
@@ -163,6 +163,8 @@ static void take_events(struct engine *e)
     ev = atomic_load(&cpu->events);
     if (ev & CPU_EVENT_STOP)
         stand_still(e);
+    if (e->quit) /* the machine is being taken apart, by one who holds its lock and waits for us */
+        return;
     if (ev & CPU_EVENT_RESET) {
         cpu_event_clear(cpu, CPU_EVENT_RESET);
         cpu_reset(cpu);
@@ -262,7 +264,7 @@ static void step(struct engine *e)
     }
     if (!e->restart_slow && (atomic_load(&cpu->exit_request) || atomic_load(&cpu->events))) {
         take_events(e);
-        if (e->quit) /* told to while standing still: the machine is being taken apart */
+        if (e->quit)
             return;
         if (cpu->halted) {
             wait_for_event(e);

@@ -172,7 +172,12 @@ static void toy_nothing(struct cpu *cpu)
 }
 static bool toy_wakes(const struct cpu *cpu, uint32_t ev)
 {
-    return false;
+    return true;
+}
+static bool toy_take_events(struct cpu *cpu, uint32_t ev)
+{
+    cpu_event_clear(cpu, ev);
+    return true;
 }
 
 static const struct guest toy_guest = {
@@ -193,6 +198,7 @@ static const struct guest toy_guest = {
     .one_insn = toy_no,
     .shadow_done = toy_nothing,
     .wakes = toy_wakes,
+    .take_events = toy_take_events,
 };
 
 struct rig {
@@ -432,4 +438,45 @@ TEST(full_code_buffer_starts_over)
                 break;
         }
     }
+}
+
+/* The machine is taken apart under its lock; a vCPU that stands still with an interrupt waiting must
+ * not want that lock any more. */
+TEST(freed_with_an_interrupt_waiting)
+{
+    struct rig r;
+    struct error err = { 0 };
+
+    alarm(60);
+    EACH_ACCEL(&r)
+    {
+        CODE(&r, 0, { OP_ADDI, 2, 2, 1 }, { OP_BNZ, 2, 0, 0xff });
+        CHECK(cpu_start(r.cpu, &err));
+        cpu_stop(r.cpu);
+        cpu_event_raise(r.cpu, CPU_EVENT_INTR);
+        loop_lock(r.loop);
+        cpu_free(r.cpu);
+        loop_unlock(r.loop);
+        r.cpu = NULL;
+    }
+    alarm(0);
+}
+
+TEST(stopped_right_after_it_was_resumed)
+{
+    struct rig r;
+    struct error err = { 0 };
+
+    alarm(60);
+    EACH_ACCEL(&r)
+    {
+        CODE(&r, 0, { OP_ADDI, 2, 2, 1 }, { OP_BNZ, 2, 0, 0xff });
+        CHECK(cpu_start(r.cpu, &err));
+        for (unsigned i = 0; i < 20000; i++) {
+            cpu_stop(r.cpu);
+            cpu_resume(r.cpu);
+        }
+        cpu_stop(r.cpu);
+    }
+    alarm(0);
 }
