@@ -22,6 +22,7 @@ struct translation { /* request and answer of guest->translate */
     gva_t pc;        /* architectural pc (slot pc) */
     uint32_t mode;
     uint64_t aux;
+    bool user; /* user mode: system calls leave by IR_REASON_SYSCALL, traps by a recorded exception */
     unsigned max_insns; /* 1: a single instruction (slow mode or interrupt shadow) */
     bool slow;          /* use no XLATE: only LD and ST */
     /* answer */
@@ -46,6 +47,10 @@ struct guest {
     bool (*init)(struct cpu *cpu, const char *model,
                  struct error *err); /* after the engine's part is ready */
     void (*finish)(struct cpu *cpu);
+    /* user mode, after reset: the state in which Linux starts a program (unprivileged, FP on) */
+    void (*user_init)(struct cpu *cpu);
+    /* user mode: code at va may not be fetched: record the exception */
+    void (*fetch_fault)(struct cpu *cpu, gva_t va);
     void (*reset)(struct cpu *cpu);
     void (*translate)(struct cpu *cpu, struct ir *ir, struct translation *t);
     /* false: the fault is recorded as pending exception in the guest's structure (unless probe) */

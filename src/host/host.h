@@ -31,6 +31,9 @@ struct host_env {
     unsigned tlb_bits; /* log2 of entries per table */
     unsigned jump_cache_bits;
     unsigned page_bits; /* guest page: 12 */
+    /* user mode: guest addresses are host addresses (plus guest_base, which emitted code adds by the
+     * GS segment base when with_base); no soft TLB. Each memory instruction is in the fault table. */
+    bool direct, with_base;
     const struct ir_slot *slots;
     unsigned slot_count;
     /* Gives the table index for a helper (fixed ones first); called while compiling. */
@@ -111,6 +114,13 @@ struct host_result {
     uint64_t value;
 }; /* returned in two registers */
 
+/* Registers at a host fault, as the signal handler finds them. */
+struct host_regs {
+    uint64_t gpr[16]; /* in encoding order: rax rcx rdx rbx rsp rbp rsi rdi r8.. */
+    uint8_t vec[16][16];
+    uint32_t fpcsr;
+};
+
 struct host {
     const char *name;
     bool (*usable)(void); /* can this machine run what it emits */
@@ -131,6 +141,13 @@ struct host {
      * in *ret_pc. */
     bool (*restore)(void *state, const struct host_region *r, uint32_t ra_off, void *cpu,
                     gva_t *ret_pc);
+    /* The same for a memory instruction that faulted at offset pc_off of emitted code (direct mode):
+     * pinned slots come from regs too, and the FP image. False: no memory instruction is there. */
+    bool (*restore_insn)(void *state, const struct host_region *r, uint32_t pc_off, void *cpu,
+                         const struct host_regs *regs, gva_t *ret_pc);
+    /* More than one thread will run emitted code: atomics and fences in code compiled from now on
+     * are real ones. The caller empties the cache. */
+    void (*set_parallel)(void *state, bool on);
     void (*disassemble)(FILE *f, const struct host_code_buf *buf, uint32_t code,
                         uint32_t size);    /* by capstone; may be NULL */
     bool (*check)(char *why, size_t size); /* self-check of the op table for tests */

@@ -73,6 +73,7 @@ enum { IR_IND_JUMP, IR_IND_CALL, IR_IND_RET };   /* EXIT_IND's sub */
 enum ir_reason {                                 /* EXIT_LOOP's sub */
                  IR_REASON_NEXT, /* look up pc again: mode or mapping may have changed */
                  IR_REASON_IRQ,  /* and test for interrupts first */
+                 IR_REASON_SYSCALL, /* user mode: a system call; pc slot is behind it */
 };
 
 #define IR_FIELD(pos, len) ((pos) | (len) << 8)
