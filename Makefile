@@ -18,6 +18,7 @@ check:
 bench: all
 	tools/need bench
 	tests/perf/bench.py $(BENCH_ARGS)
+	tests/perf/bench_user.py $(BENCH_USER_ARGS)
 
 fuzz: all
 	tests/fuzz/run $(FUZZ_ARGS)

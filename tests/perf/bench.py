@@ -9,20 +9,17 @@ a process of the host. A guest's checksum that differs from the host's is a fail
 """
 import argparse
 import json
-import math
 import os
 import pathlib
 import re
 import select
 import signal
-import statistics
 import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-WORK = ROOT / 'build' / 'bench'
+import benchlib
+from benchlib import HERE, MARK, ROOT, WORK, Trouble, build_programs, median, tool
 
 # name, rounds, kind as in the goals; libm's checksum is of a sum that CPU features may change
 PROGRAMS = [
@@ -36,29 +33,8 @@ PROGRAMS = [
 ]
 INTEGER_KINDS = ('integer', 'calls', 'indirect jumps', 'callbacks', 'compression', 'memory')
 FLOAT_KINDS = ('floating point', 'SSE')
-
-
-class Trouble(Exception):
-    pass
-
-
-def tool(*argv):
-    p = subprocess.run([str(a) for a in argv], cwd=ROOT, stdout=subprocess.PIPE, check=False)
-    if p.returncode:
-        sys.exit(f'bench: {argv[0]} failed')
-    return p.stdout.decode().strip()
-
-
-def build_programs(names):
-    out = WORK / 'programs'
-    out.mkdir(parents=True, exist_ok=True)
-    header = (HERE / 'programs/bench.h').stat().st_mtime
-    for name in names:
-        source, binary = HERE / f'programs/{name}.c', out / name
-        newest = max(source.stat().st_mtime, header)
-        if not binary.exists() or binary.stat().st_mtime < newest:
-            tool('gcc', '-O2', '-static', '-s', '-o', binary, source, '-lm')
-    return out
+GROUPS = [('integer programs', INTEGER_KINDS), ('floating point and SSE', FLOAT_KINDS),
+          ('system programs', ('system',))]
 
 
 def build_initrd(programs, names):
@@ -173,22 +149,10 @@ class Emulator:
 
 def native(programs, name, count):
     p = subprocess.run([programs / name, str(count)], stdout=subprocess.PIPE, check=False)
-    m = re.search(r'@stop \w+ (\w+) ([\d.]+) ([\d.]+)', p.stdout.decode())
+    m = MARK.search(p.stdout.decode())
     if p.returncode or not m:
         sys.exit(f'bench: the program {name} fails on the host')
     return float(m[2]) + float(m[3]), m[1]
-
-
-def median(values):
-    return statistics.median(values) if values else None
-
-
-def number(v, form='{:.3f}'):
-    return '-' if v is None else form.format(v)
-
-
-def ratio(a, b):
-    return a / b if a and b else None
 
 
 def measure_boot(emulators, runs, kernel, initrd):
@@ -237,51 +201,6 @@ def measure_program(emulators, programs, row, runs, kernel, initrd):
             troubles)
 
 
-def print_head(emulators):
-    head = f'{"program":<10}{"kind":<16}{"native":>8}'
-    for e in emulators:
-        head += f'{e.name:>9}{"/native":>9}'
-    if len(emulators) > 1:
-        head += f'{emulators[0].name + "/" + emulators[1].name:>12}'
-    print(head)
-
-
-def print_row(emulators, row, times, troubles):
-    line = f'{row[0]:<10}{row[2]:<16}{times["native"]:8.3f}'
-    for e in emulators:
-        line += f'{number(times.get(e.name)):>9}'
-        line += f'{number(ratio(times.get(e.name), times["native"]), "{:.1f}"):>9}'
-    if len(emulators) > 1:
-        speed = ratio(times.get(emulators[0].name), times.get(emulators[1].name))
-        line += f'{number(speed, "{:.2f} x"):>12}'
-    print(line + ''.join(f'   {k}: {v}' for k, v in troubles.items()), flush=True)
-
-
-def geomean(values):
-    values = [v for v in values if v]
-    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
-
-
-def summary(emulators, results):
-    print()
-    for label, kinds in (('integer programs', INTEGER_KINDS), ('floating point and SSE', FLOAT_KINDS),
-                         ('system programs', ('system',))):
-        rows = [r for r in results if r['kind'] in kinds]
-        if not rows:
-            continue
-        line = f'{label:<26}'
-        for e in emulators:
-            g = geomean([ratio(r['times'].get(e.name), r['times']['native']) for r in rows])
-            line += f'  {e.name} {number(g, "{:.1f}")} x native'
-        if len(emulators) > 1:
-            a, b = emulators[0].name, emulators[1].name
-            speeds = [ratio(r['times'].get(a), r['times'].get(b)) for r in rows]
-            low = min((s for s in speeds if s), default=None)
-            line += f'  {b} is {number(geomean(speeds), "{:.2f}")} times as fast as {a}'
-            line += f' (least {number(low, "{:.2f}")})'
-        print(line)
-
-
 def options():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     ap.add_argument('--runs', type=int, default=3, help='runs of each, interleaved [3]')
@@ -310,26 +229,24 @@ def main():
     emulators = [Emulator('rhea', [a.emulator, *a.options.split()], a.limit)]
     if a.qemu != 'none':
         emulators.insert(0, Emulator('qemu', [a.qemu, '-accel', 'tcg'], a.limit))
-    with open('/proc/cpuinfo', encoding='utf-8') as f:
-        cpu = re.search(r'model name\s*: (.*)', f.read())
-    print(f'host: {cpu[1] if cpu else "?"}; kernel {pathlib.Path(kernel).name}; median of {a.runs}\n')
+    print(f'host: {benchlib.host_name()}; kernel {pathlib.Path(kernel).name}; median of {a.runs}\n')
     boot = None
     if not a.only or 'boot' in a.only:
         boot = measure_boot(emulators, a.runs, kernel, initrd)
     results = []
     if rows:
         bench_initrd = build_initrd(programs, names)
-        print_head(emulators)
+        benchlib.print_head([e.name for e in emulators])
         for name, count, kind in rows:
             if name != 'fib':
                 count = max(1, int(count * a.scale))
             row = (name, count, kind)
             times, guests, troubles = measure_program(emulators, programs, row, a.runs, kernel,
                                                       bench_initrd)
-            print_row(emulators, row, times, troubles)
+            benchlib.print_row([e.name for e in emulators], row, times, troubles)
             results.append({'name': name, 'kind': kind, 'times': times, 'guest': guests,
                             'troubles': troubles})
-        summary(emulators, results)
+        benchlib.print_summary([e.name for e in emulators], results, GROUPS)
     for e in emulators:
         e.stop()
     if a.json:

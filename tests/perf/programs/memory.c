@@ -56,7 +56,10 @@ static uint64_t work(unsigned n)
         next[i] = next[j];
         next[j] = t;
     }
-    while (n--)
-        h = mix(mix(mix(h, copies()), sums()), walk());
+    while (n--) { /* in this order */
+        h = mix(h, copies());
+        h = mix(h, sums());
+        h = mix(h, walk());
+    }
     return h;
 }
