@@ -154,8 +154,19 @@ static void run_st(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
                   1u << (in->sub & IR_MEM_SIZE), in->sub);
 }
 
+/* A misaligned XLATE or atomic op raises as a load does. */
+static void check_align(struct interp *r, const struct ir_insn *in, unsigned size)
+{
+    uint64_t a = arg_int(r, in, 0) + (uint64_t)in->imm;
+    union ir_v128 v;
+
+    if (in->sub & IR_MEM_ALIGN && a & (size - 1))
+        r->ops->load(r->cpu, a, &v, size, in->sub);
+}
+
 static void run_xlate(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
 {
+    check_align(r, in, 1u << (in->sub & IR_MEM_SIZE));
     d->u64[0] = (uintptr_t)r->ops->xlate(r->cpu, arg_int(r, in, 0) + (uint64_t)in->imm,
                                          1u << (in->sub & IR_MEM_SIZE), in->sub & IR_MEM_WRITE);
 }
@@ -177,9 +188,11 @@ static void run_sth(struct interp *r, const struct ir_insn *in, union ir_v128 *d
 
 static void run_atomic(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
 {
-    uint64_t old =
-        r->ops->atomic(r->cpu, in->op, arg_int(r, in, 0) + (uint64_t)in->imm, type_size(in->type),
-                       arg_int(r, in, 1), in->op == IR_AT_CAS ? arg_int(r, in, 2) : 0);
+    uint64_t old;
+
+    check_align(r, in, type_size(in->type));
+    old = r->ops->atomic(r->cpu, in->op, arg_int(r, in, 0) + (uint64_t)in->imm, type_size(in->type),
+                         arg_int(r, in, 1), in->op == IR_AT_CAS ? arg_int(r, in, 2) : 0);
 
     d->u64[0] = old & ir_mask(in->type);
 }

@@ -4,9 +4,13 @@
  */
 #include "hostrun.h"
 
+#include <asm/prctl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "host/native.h"
@@ -105,6 +109,43 @@ static void raise_from_host(struct irgen *g)
     longjmp(g->env, 1);
 }
 
+/* A memory instruction of emitted code in direct mode. */
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+    static const int order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                   REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                   REG_R12, REG_R13, REG_R14, REG_R15 };
+    const ucontext_t *uc = context;
+    struct hostrun *h = running;
+    uint64_t at = (uint64_t)uc->uc_mcontext.gregs[REG_RIP] - (uint64_t)h->buf.rx;
+    struct host_regs regs;
+    gva_t pc;
+
+    for (unsigned k = 0; k < 16; k++)
+        regs.gpr[k] = (uint64_t)uc->uc_mcontext.gregs[order[k]];
+    memcpy(regs.vec, uc->uc_mcontext.fpregs->_xmm, sizeof(regs.vec));
+    regs.fpcsr = uc->uc_mcontext.fpregs->mxcsr;
+    if (at >= h->buf.used ||
+        !host_x86_64.restore_insn(h->state, &h->region, (uint32_t)at, &h->cpu, &regs, &pc)) {
+        static const char text[] = "a fault outside of memory instructions\n";
+
+        (void)!write(2, text, sizeof(text) - 1);
+        abort();
+    }
+    h->cpu.s.pc = pc;
+    h->from_insn = true;
+    longjmp(h->g->env, 1);
+}
+
+static void catch_faults(struct hostrun *h)
+{
+    struct sigaction act = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+    sigaction(SIGSEGV, &act, NULL);
+    if (h->mode == HR_DIRECT_BASE && syscall(SYS_arch_prctl, ARCH_SET_GS, h->g->mem))
+        abort();
+}
+
 static bool map_code(struct hostrun *h)
 {
     int fd = memfd_create("code", 0);
@@ -136,6 +177,8 @@ static struct host_env make_env(struct hostrun *h)
         .tlb_bits = HR_TLB_BITS,
         .jump_cache_bits = HR_JUMP_BITS,
         .page_bits = 12,
+        .direct = h->mode != HR_SOFT,
+        .with_base = h->mode == HR_DIRECT_BASE,
         .slots = h->g->slots,
         .slot_count = h->g->slot_count,
         .helper_index = helper_index,
@@ -155,10 +198,11 @@ static bool start(struct hostrun *h)
     return h->state;
 }
 
-bool hr_init(struct hostrun *h, struct irgen *g)
+bool hr_init(struct hostrun *h, struct irgen *g, unsigned mode)
 {
     memset(h, 0, sizeof(*h));
     h->g = g;
+    h->mode = mode;
     h->helper_count = FIXED_END;
     if (!host_x86_64.usable()) {
         fprintf(stderr, "this processor lacks SSE4.2\n");
@@ -172,6 +216,8 @@ bool hr_init(struct hostrun *h, struct irgen *g)
     h->cpu.helpers[HOST_FN_LOADV] = (helper_fn *)slow_loadv;
     h->cpu.helpers[HOST_FN_STOREV] = (helper_fn *)slow_storev;
     h->cpu.helpers[HOST_FN_XLATE] = (helper_fn *)slow_xlate;
+    if (mode != HR_SOFT)
+        catch_faults(h);
     return map_code(h) && start(h);
 }
 
@@ -217,6 +263,7 @@ int hr_run(struct hostrun *h, unsigned *flags)
     running = h;
     irgen_use(h->g);
     h->g->raise = raise_from_host;
+    h->from_insn = false;
     h->cpu.fpcsr = 0x1f80;
     h->cpu.vec_live = 0;
     if (!setjmp(h->g->env)) {
@@ -227,7 +274,7 @@ int hr_run(struct hostrun *h, unsigned *flags)
         }
         *flags = h->cpu.fpcsr;
     } else {
-        *flags = host_fpcsr_read();
+        *flags = h->from_insn ? h->cpu.fpcsr : host_fpcsr_read();
         h->cpu.vec_live = 0;
     }
     host_fpcsr_write(csr);

@@ -27,6 +27,8 @@ struct hr_cpu {
     helper_fn *helpers[HR_HELPERS];
 } __attribute__((aligned(64)));
 
+enum { HR_SOFT, HR_DIRECT, HR_DIRECT_BASE }; /* how guest memory is reached */
+
 struct hostrun {
     struct irgen *g; /* borrowed */
     struct hr_cpu cpu;
@@ -38,11 +40,13 @@ struct hostrun {
     struct arena arena;
     const struct helper *helper[HR_HELPERS];
     unsigned helper_count;
+    unsigned mode;       /* HR_* */
+    bool from_insn;      /* the latest raise came from a memory instruction */
     uint64_t slow_paths; /* calls of them so far */
 };
 
 /* False with a message on stderr when this machine cannot run what the backend emits. */
-bool hr_init(struct hostrun *h, struct irgen *g);
+bool hr_init(struct hostrun *h, struct irgen *g, unsigned mode);
 void hr_finish(struct hostrun *h);
 /* Which of the 16 pages the soft TLB knows: the others always take the slow path. */
 void hr_tlb(struct hostrun *h, unsigned pages);

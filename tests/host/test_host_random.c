@@ -72,21 +72,23 @@ static bool compare(struct irgen *g, const struct ir *ir, uint64_t seed, unsigne
     return false;
 }
 
-static void run(unsigned flags, unsigned count)
+static void run_in(unsigned mode, unsigned flags, unsigned count)
 {
     const char *more = getenv("IR_SEEDS"), *first = getenv("IR_SEED");
     uint64_t seed = first ? strtoull(first, NULL, 0) : 1;
     struct irgen g;
     struct ir ir;
 
-    irgen_init(&g, offsetof(struct hr_cpu, s));
+    irgen_init_at(&g, offsetof(struct hr_cpu, s), mode == HR_DIRECT ? 0x100000 : 0);
     ir_init(&ir, g.slots, g.slot_count, g.slot_pc);
-    CHECK(hr_init(&h, &g));
+    CHECK(hr_init(&h, &g, mode));
     if (more)
         count = (unsigned)strtoul(more, NULL, 0);
     for (uint64_t end = seed + count; h.state && seed < end; seed++) {
         static const unsigned pages[4] = { 0xffff, 0, 0x5555, 0x00ff };
 
+        if (mode != HR_SOFT && h.state && !(seed & 63))
+            host_x86_64.set_parallel(h.state, seed & 64);
         irgen_program(&g, &ir, seed, flags);
         if (!compare(&g, &ir, seed, pages[seed & 3]))
             break;
@@ -97,6 +99,11 @@ static void run(unsigned flags, unsigned count)
     hr_finish(&h);
     ir_finish(&ir);
     irgen_finish(&g);
+}
+
+static void run(unsigned flags, unsigned count)
+{
+    run_in(HR_SOFT, flags, count);
 }
 
 TEST(integer)
@@ -135,4 +142,14 @@ TEST(large)
 {
     run(IRGEN_ALL & ~IRGEN_FAULT, 500);
     run(IRGEN_ALL | IRGEN_LONG, 200);
+}
+TEST(direct_memory)
+{
+    run_in(HR_DIRECT, IRGEN_MEM | IRGEN_BRANCH | IRGEN_FAULT | IRGEN_DIRECT, 3000);
+    run_in(HR_DIRECT_BASE, IRGEN_MEM | IRGEN_BRANCH | IRGEN_FAULT | IRGEN_DIRECT, 3000);
+}
+TEST(direct_everything)
+{
+    run_in(HR_DIRECT, IRGEN_ALL | IRGEN_DIRECT, 4000);
+    run_in(HR_DIRECT_BASE, IRGEN_ALL | IRGEN_DIRECT, 4000);
 }

@@ -10,6 +10,7 @@
 #include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/bits.h"
 #include "irgen_ops.h"
@@ -43,7 +44,7 @@ static unsigned add_slot(struct irgen *g, const char *name, size_t offset, enum 
 }
 
 #define OFF(m) offsetof(struct irgen_state, m)
-void irgen_init(struct irgen *g, unsigned base)
+static void irgen_slots(struct irgen *g, unsigned base)
 {
     static const char *const r[] = { "r0", "r1", "r2", "r3",  "r4",  "r5",  "r6",
                                      "r7", "r8", "r9", "r10", "r11", "r12", "r13" };
@@ -70,15 +71,30 @@ void irgen_init(struct irgen *g, unsigned base)
     for (unsigned k = 0; k < 8; k++)
         add_slot(g, x[k], OFF(x) + 16 * k, IR_V128, k < 4 ? k + 1 : 0);
     g->loop_slot = add_slot(g, "loop", OFF(loop), IR_I32, 0);
-    g->mem = aligned_alloc(65536, IRGEN_MEM_SIZE);
-    assert(g->mem);
     irgen_use(g);
 }
 #undef OFF
 
+enum { MAPPED = 4 * IRGEN_MEM_SIZE };
+
+void irgen_init_at(struct irgen *g, unsigned base, uint64_t at)
+{
+    irgen_slots(g, base);
+    g->mem_at = at;
+    g->mem = mmap((void *)at, MAPPED, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED_NOREPLACE : 0), -1, 0);
+    if (g->mem == MAP_FAILED || mprotect(g->mem, IRGEN_MEM_SIZE, PROT_READ | PROT_WRITE))
+        abort();
+}
+
+void irgen_init(struct irgen *g, unsigned base)
+{
+    irgen_init_at(g, base, 0);
+}
+
 void irgen_finish(struct irgen *g)
 {
-    free(g->mem);
+    munmap(g->mem, MAPPED);
     g->mem = NULL;
 }
 

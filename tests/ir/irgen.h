@@ -3,8 +3,8 @@
  * Random IR programs for differential tests: interpreter against passes, interpreter against host
  * backends. The same seed and flags give the same program everywhere. A test embeds
  * IRGEN_STATE_SIZE bytes, 16-byte aligned, in its cpu structure and says at which offset; guest
- * memory is the generator's own 64 KiB at guest addresses 0..65535. Accesses outside (IRGEN_FAULT)
- * raise: g->raise is called, and must not return.
+ * memory is the generator's own 64 KiB at guest addresses from mem_at. Accesses outside
+ * (IRGEN_FAULT) raise: g->raise is called, and must not return.
  */
 #pragma once
 
@@ -13,13 +13,14 @@
 #include "ir/ir.h"
 
 enum {
-    IRGEN_MEM = 1,    /* LD ST AT_* XLATE LDH STH */
-    IRGEN_VECTOR = 2, /* moves and vector integer ops */
-    IRGEN_FP = 4,     /* VF* (needs IRGEN_VECTOR) */
-    IRGEN_BRANCH = 8, /* labels, forward branches, side exits, counted loops */
-    IRGEN_CALL = 16,  /* helpers of every kind */
-    IRGEN_FAULT = 32, /* some accesses and helpers raise */
-    IRGEN_LONG = 64,  /* some hundred guest instructions instead of up to 16 */
+    IRGEN_MEM = 1,      /* LD ST AT_* XLATE LDH STH */
+    IRGEN_VECTOR = 2,   /* moves and vector integer ops */
+    IRGEN_FP = 4,       /* VF* (needs IRGEN_VECTOR) */
+    IRGEN_BRANCH = 8,   /* labels, forward branches, side exits, counted loops */
+    IRGEN_CALL = 16,    /* helpers of every kind */
+    IRGEN_FAULT = 32,   /* some accesses and helpers raise */
+    IRGEN_LONG = 64,    /* some hundred guest instructions instead of up to 16 */
+    IRGEN_DIRECT = 128, /* more misaligned accesses that raise (needs IRGEN_FAULT) */
     IRGEN_ALL = 63,
     IRGEN_SLOTS = 40,
     IRGEN_POOL = 16,
@@ -43,7 +44,8 @@ struct irgen {
     unsigned base;                 /* offset of the state in the cpu structure */
     void (*raise)(struct irgen *); /* irgen_init: longjmp to env */
     jmp_buf env;
-    uint8_t *mem; /* 64 KiB, page-aligned, owned */
+    uint8_t *mem;    /* 64 KiB, page-aligned, owned, as many without access behind it */
+    uint64_t mem_at; /* guest address of mem */
 
     /* of the program being written */
     struct ir *ir;
@@ -61,6 +63,9 @@ struct irgen {
 /* base: offset of the state in the cpu structure, a multiple of 16. The slots of g go into ir_init
  * (use slot_pc). */
 void irgen_init(struct irgen *g, unsigned base);
+/* The same with the memory at guest address at, which is its host address, too (0: anywhere, and at
+ * guest address 0). */
+void irgen_init_at(struct irgen *g, unsigned base, uint64_t at);
 void irgen_finish(struct irgen *g);
 
 /* Writes a program into ir, which was initialised with g's slots. */

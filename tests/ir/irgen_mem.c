@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Random memory accesses and helper calls, and the memory and helpers they reach. Accesses lie
- * within 64 KiB at guest address 0, or raise.
+ * within 64 KiB at the guest address mem_at, or raise.
  */
 #include <string.h>
 
@@ -24,18 +24,26 @@ void irgen_raise(struct irgen *g)
 
 static uint8_t *place(gva_t a, unsigned size)
 {
-    if (a > IRGEN_MEM_SIZE - size)
+    if (a - current->mem_at > IRGEN_MEM_SIZE - size)
         current->raise(current);
-    return current->mem + a;
+    return current->mem + (a - current->mem_at);
+}
+
+static void check_align(gva_t a, unsigned size, unsigned flags)
+{
+    if (flags & IR_MEM_ALIGN && a & (size - 1))
+        current->raise(current);
 }
 
 static void mem_load(void *cpu, gva_t a, void *buf, unsigned size, unsigned flags)
 {
+    check_align(a, size, flags);
     memcpy(buf, place(a, size), size);
 }
 
 static void mem_store(void *cpu, gva_t a, const void *buf, unsigned size, unsigned flags)
 {
+    check_align(a, size, flags);
     memcpy(place(a, size), buf, size);
 }
 
@@ -85,14 +93,19 @@ static ir_val address(struct irgen *g, unsigned align)
     if (align == 1 && g->near && irgen_below(g, 2)) /* neighbours off one base */
         return g->near;
     a = irgen_operand(g, IR_I64);
+    if (g->flags & IRGEN_DIRECT && align > 1 && !irgen_below(g, 16))
+        align = 1;
     if (g->flags & IRGEN_FAULT && !irgen_below(g, 25))
-        return ir_ori(g->ir, ir_andi(g->ir, a, 0x1fff0), 0x10000);
+        return ir_addi(g->ir, ir_ori(g->ir, ir_andi(g->ir, a, 0x1fff0), 0x10000),
+                       (int64_t)g->mem_at);
     a = ir_andi(g->ir, a, 0x7fff & ~(int64_t)(align - 1));
     if (!irgen_below(g, 3)) { /* still below 0x8000 + the largest displacement */
         int64_t c = irgen_below(g, 16) * 16;
 
         a = ir_subi(g->ir, ir_addi(g->ir, a, c + 16), c);
     }
+    if (g->mem_at)
+        a = ir_addi(g->ir, a, (int64_t)g->mem_at);
     if (align == 1)
         g->near = a;
     return a;
@@ -104,7 +117,10 @@ static ir_val gen_atomic(struct irgen *g)
     enum ir_op op = IR_AT_XCHG + irgen_below(g, 6);
     ir_val a = address(g, 8), b = irgen_operand(g, type);
 
-    return ir_atomic(g->ir, op, a, b, op == IR_AT_CAS ? irgen_operand(g, type) : IR_NO_VAL);
+    a = ir_atomic(g->ir, op, a, b, op == IR_AT_CAS ? irgen_operand(g, type) : IR_NO_VAL);
+    if (g->flags & IRGEN_DIRECT)
+        g->ir->insn[a].sub |= IR_MEM_ALIGN;
+    return a;
 }
 
 ir_val irgen_memory(struct irgen *g)
@@ -135,11 +151,17 @@ ir_val irgen_memory(struct irgen *g)
         ir_st(g->ir, address(g, 1), disp, v, size);
         return IR_NO_VAL;
     case 6:
-        if (size == 4) {
+        if (size == 4 || g->flags & IRGEN_DIRECT) {
             a = address(g, 16);
             return ir_ld(g->ir, type, a, disp & ~15, size | IR_MEM_ALIGN);
         }
         break;
+    case 7:
+        if (!(g->flags & IRGEN_DIRECT))
+            break;
+        v = irgen_operand(g, type);
+        ir_st(g->ir, address(g, 16), disp & ~(vector ? 7 : 15), v, size | IR_MEM_ALIGN);
+        return IR_NO_VAL;
     }
     v = ir_ld(g->ir, type, address(g, 1), disp, size | sign);
     if (type >= IR_I64 || irgen_below(g, 2))

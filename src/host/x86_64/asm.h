@@ -70,9 +70,11 @@ enum { /* opcode words: low byte opcode, then */
        OP_B = OP_RB | OP_MB,
 };
 
-/* An rm operand: a register, or [base + index << scale + disp] when reg is NOREG. */
+/* An rm operand: a register, or [base + index << scale + disp] when reg is NOREG; base NOREG: disp
+ * alone, sign-extended. gs: plus the GS segment's base. */
 struct rm {
     uint8_t reg, base, index, scale;
+    bool gs;
     int32_t disp;
 };
 
@@ -84,6 +86,11 @@ static inline struct rm rm_reg(unsigned r)
 static inline struct rm rm_mem(unsigned base, int32_t disp)
 {
     return (struct rm){ .reg = NOREG, .base = (uint8_t)base, .index = NOREG, .disp = disp };
+}
+
+static inline struct rm rm_abs(int32_t disp)
+{
+    return (struct rm){ .reg = NOREG, .base = NOREG, .index = NOREG, .disp = disp };
 }
 
 static inline struct rm rm_sib(unsigned base, unsigned index, unsigned scale, int32_t disp)
@@ -140,6 +147,12 @@ static inline void as_modrm(struct as *as, unsigned reg, struct rm x)
         as_u8(as, 0xc0 | r | (x.reg & 7));
         return;
     }
+    if (x.base == NOREG) {
+        as_u8(as, r | 4);
+        as_u8(as, 0x25);
+        as_u32(as, (uint32_t)x.disp);
+        return;
+    }
     mod = !x.disp && base != RBP ? 0 : fits8(x.disp) ? 0x40 : 0x80;
     if (x.index != NOREG) {
         as_u8(as, mod | r | 4);
@@ -163,7 +176,8 @@ static inline unsigned as_rxb(unsigned reg, struct rm x)
 
     if (rm_is_reg(x))
         return rex | (x.reg & 8 ? 1 : 0);
-    return rex | (x.index != NOREG && x.index & 8 ? 2 : 0) | (x.base & 8 ? 1 : 0);
+    return rex | (x.index != NOREG && x.index & 8 ? 2 : 0) |
+           (x.base != NOREG && x.base & 8 ? 1 : 0);
 }
 
 /* One instruction in legacy encoding: opcode word, reg field, rm operand. */
@@ -172,6 +186,8 @@ static inline void as_op(struct as *as, unsigned op, unsigned reg, struct rm x)
     static const uint8_t prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
     unsigned rex = as_rxb(reg, x) | (op & OP_W ? 8 : 0), pp = op >> 10 & 3, map = op >> 8 & 3;
 
+    if (x.gs)
+        as_u8(as, 0x65);
     if (pp)
         as_u8(as, prefix[pp]);
     if (rex || (op & OP_RB && reg >= 4) || (op & OP_MB && rm_is_reg(x) && x.reg >= 4))
@@ -191,6 +207,8 @@ static inline void as_vex(struct as *as, unsigned op, unsigned reg, unsigned v, 
     unsigned rxb = as_rxb(reg, x), pp = op >> 10 & 3, map = op >> 8 & 3, w = op & OP_W ? 0x80 : 0;
     unsigned vvvv = (~v & 15) << 3;
 
+    if (x.gs)
+        as_u8(as, 0x65);
     if (map == 1 && !w && !(rxb & 3)) {
         as_u8(as, 0xc5);
         as_u8(as, (rxb & 4 ? 0 : 0x80) | vvvv | pp);

@@ -84,6 +84,7 @@ enum cold_kind {
     COLD_STOREV,
     COLD_XLATE,
     COLD_LOAD_VEC,
+    COLD_ALIGN, /* raises, as a load would */
     COLD_EXIT,
     COLD_POLL,
     COLD_IND,
@@ -123,6 +124,7 @@ struct cg {
     unsigned has; /* HAS_* */
     struct stubs stub;
     struct ir_slot *slots;        /* own copy */
+    bool parallel;                /* atomics and fences are real ones */
     uint8_t *pin;                 /* of each slot: its register or NOREG */
     uint16_t pin_slot[REG_COUNT]; /* slot in a register, or NOSLOT */
     uint32_t pinned;              /* mask of registers in use for slots */
@@ -257,8 +259,11 @@ void forget_temps(struct cg *c);
 void fault_snap(struct cg *c, struct cold *k); /* remembers the pending slots of now */
 void fault_entry(struct cg *c, gva_t pc, const uint8_t *snap,
                  uint32_t size); /* call ends at as.p */
+void fault_insn(struct cg *c);   /* the memory instruction at as.p may fault (direct mode) */
 bool x64_restore(void *state, const struct host_region *r, uint32_t ra_off, void *cpu,
                  gva_t *ret_pc);
+bool x64_restore_insn(void *state, const struct host_region *r, uint32_t pc_off, void *cpu,
+                      const struct host_regs *regs, gva_t *ret_pc);
 
 /* ---- ops_int.c ---- */
 unsigned emit_compare(struct cg *c, unsigned cond, unsigned a,

@@ -53,7 +53,7 @@ static bool check_env(const struct host_env *env, struct error *err)
         if (is_vec_type(env->slots[s].type) && env->slots[s].offset & 15)
             return fail(err, EINVAL, "x86-64 backend: slot %s is not 16-byte aligned",
                         env->slots[s].name);
-    if (env->page_bits < 6 || env->page_bits + env->tlb_bits > 31)
+    if (!env->direct && (env->page_bits < 6 || env->page_bits + env->tlb_bits > 31))
         return fail(err, EINVAL, "x86-64 backend: %u page bits with %u TLB bits do not fit",
                     env->page_bits, env->tlb_bits);
     return true;
@@ -92,6 +92,7 @@ static void *x64_init(struct host_code_buf *buf, const struct host_env *env, str
     c->buf = buf;
     c->env = *env;
     c->has = host_x64_features();
+    c->parallel = !env->direct;
     c->slots = xmemdup(env->slots, env->slot_count * sizeof(*env->slots));
     c->env.slots = c->slots;
     c->pin = xnew_array(uint8_t, env->slot_count);
@@ -272,6 +273,11 @@ static void x64_unlink(void *state, const struct host_exit *e)
     patch(state, e, e->unlinked);
 }
 
+static void x64_set_parallel(void *state, bool on)
+{
+    ((struct cg *)state)->parallel = on;
+}
+
 static bool x64_usable(void)
 {
     return host_x64_features() & HAS_BASE;
@@ -331,6 +337,8 @@ const struct host host_x86_64 = {
     .link = x64_link,
     .unlink = x64_unlink,
     .restore = x64_restore,
+    .restore_insn = x64_restore_insn,
+    .set_parallel = x64_set_parallel,
     .disassemble = x64_disassemble,
     .check = x64_check,
 };

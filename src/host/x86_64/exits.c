@@ -8,10 +8,11 @@
 #include "host/x86_64/ops.h"
 
 /* The one place that decides how a direct exit leaves. A mapping may change under a link across
- * pages, so that only exits within the page are linked. */
-static bool linkable(const struct ir_insn *n)
+ * pages, so that only exits within the page are linked; in direct mode a change of mappings takes
+ * the blocks away. */
+static bool linkable(const struct cg *c, const struct ir_insn *n)
 {
-    return n->sub & IR_EXIT_SAMEPAGE;
+    return c->env.direct || n->sub & IR_EXIT_SAMEPAGE;
 }
 
 static struct rm pc_mem(const struct cg *c)
@@ -79,7 +80,7 @@ static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
 {
     if (n->sub & IR_EXIT_POLL)
         emit_poll(c, NOREG, (gva_t)n->imm);
-    if (linkable(n))
+    if (linkable(c, n))
         jump_linked(c, (gva_t)n->imm, n->sub);
     else
         probe_const(c, (gva_t)n->imm);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Guest memory: the soft TLB inline, the access by host address, and its slow path. A slow path is
- * a few bytes of cold code: address, value and flags on the stack, a call of the common stub (which
- * keeps every register), the result popped.
+ * Guest memory (direct mode: mem_direct.c): the soft TLB inline, the access by host address, and
+ * its slow path. A slow path is a few bytes of cold code: address, value and flags on the stack, a
+ * call of the common stub (which keeps every register), the result popped.
  */
 #include "host/x86_64/cg.h"
 #include "host/x86_64/ops.h"
@@ -140,14 +140,14 @@ static void check_end(struct cg *c, struct check *k, const struct ir_insn *n)
 
 /* ---- loads ---- */
 
-static unsigned load_zbits(const struct ir_insn *n, unsigned size)
+unsigned mem_zbits(const struct ir_insn *n, unsigned size)
 {
     if (n->sub & IR_MEM_SIGN)
         return wide(n->type) ? 64 : 32;
     return 8u << size;
 }
 
-static void load_int(struct cg *c, const struct ir_insn *n, unsigned size, unsigned d, struct rm x)
+void mem_load_int(struct cg *c, const struct ir_insn *n, unsigned size, unsigned d, struct rm x)
 {
     if (n->sub & IR_MEM_SIGN && ir_type_bits[n->type] > 8u << size)
         as_movsx(&c->as, size, wide(n->type), d, x);
@@ -155,7 +155,7 @@ static void load_int(struct cg *c, const struct ir_insn *n, unsigned size, unsig
         as_movzx(&c->as, size, d, x);
 }
 
-static void load_vec(struct cg *c, unsigned size, unsigned d, struct rm x)
+void mem_load_vec(struct cg *c, unsigned size, unsigned d, struct rm x)
 {
     if (size == 4)
         as_op(&c->as, OP_0F | 0x10, d, x); /* movups */
@@ -165,7 +165,7 @@ static void load_vec(struct cg *c, unsigned size, unsigned d, struct rm x)
         as_op(&c->as, OP_0F | OP_66 | 0x6e, d, x); /* movd */
 }
 
-static void emit_ld(struct cg *c, const struct ir_insn *n)
+static void soft_ld(struct cg *c, const struct ir_insn *n)
 {
     struct check k = check_begin(c, n, false);
     unsigned size = n->sub & IR_MEM_SIZE;
@@ -174,12 +174,12 @@ static void emit_ld(struct cg *c, const struct ir_insn *n)
 
     /* all that allocation emits comes before the check: the slow path comes back behind the load */
     if ((vec && !small) || (!vec && c->val[c->i].hint != NOREG))
-        d = def_reg(c, 0, vec ? 64 : load_zbits(n, size));
+        d = def_reg(c, 0, vec ? 64 : mem_zbits(n, size));
     check(c, &k, n, !vec || small ? COLD_LOAD : size == 4 ? COLD_LOADV : COLD_LOAD_VEC);
     if (vec && !small)
-        load_vec(c, size, d, host_mem(&k, n));
+        mem_load_vec(c, size, d, host_mem(&k, n));
     else
-        load_int(c, n, size, d, host_mem(&k, n));
+        mem_load_int(c, n, size, d, host_mem(&k, n));
     k.cold->reg = (uint8_t)d;
     k.cold->narrow = !vec && n->sub & IR_MEM_SIGN && !wide(n->type);
     check_end(c, &k, n);
@@ -187,11 +187,11 @@ static void emit_ld(struct cg *c, const struct ir_insn *n)
         d = def_reg(c, 0, 64);
         as_op(&c->as, OP_0F | OP_66 | 0x6e, d, rm_reg(k.u));
     } else if (!vec && c->val[c->i].hint == NOREG) {
-        def_in(c, d, load_zbits(n, size));
+        def_in(c, d, mem_zbits(n, size));
     }
 }
 
-static void emit_ldh(struct cg *c, const struct ir_insn *n)
+static void soft_ldh(struct cg *c, const struct ir_insn *n)
 {
     unsigned size = n->sub & IR_MEM_SIZE, h = use_reg(c, n->arg[0]), d, t;
     struct rm x = rm_mem(h, (int32_t)n->imm);
@@ -203,16 +203,16 @@ static void emit_ldh(struct cg *c, const struct ir_insn *n)
         size = 2;
     }
     args_done(c);
-    d = def_reg(c, 0, is_vec_type(n->type) ? 64 : load_zbits(n, size));
+    d = def_reg(c, 0, is_vec_type(n->type) ? 64 : mem_zbits(n, size));
     if (is_vec_type(n->type))
-        load_vec(c, size, d, x);
+        mem_load_vec(c, size, d, x);
     else
-        load_int(c, n, size, d, x);
+        mem_load_int(c, n, size, d, x);
 }
 
 /* ---- stores ---- */
 
-static void store_vec(struct cg *c, unsigned size, struct rm x, unsigned v)
+void mem_store_vec(struct cg *c, unsigned size, struct rm x, unsigned v)
 {
     if (size == 4)
         as_op(&c->as, OP_0F | 0x11, v, x); /* movups */
@@ -223,7 +223,7 @@ static void store_vec(struct cg *c, unsigned size, struct rm x, unsigned v)
 }
 
 /* The register to store: bytes and words of a vector by way of an integer one. */
-static unsigned store_value(struct cg *c, unsigned v, unsigned size)
+unsigned mem_store_value(struct cg *c, unsigned v, unsigned size)
 {
     unsigned r = use_reg(c, v), t;
 
@@ -234,13 +234,13 @@ static unsigned store_value(struct cg *c, unsigned v, unsigned size)
     return t;
 }
 
-static void emit_st(struct cg *c, const struct ir_insn *n)
+static void soft_st(struct cg *c, const struct ir_insn *n)
 {
     unsigned v = n->arg[1], r = NOREG, size = n->sub & IR_MEM_SIZE;
     struct check k;
 
     if (!is_imm(c, v))
-        r = store_value(c, v, size);
+        r = mem_store_value(c, v, size);
     k = check_begin(c, n, true);
     if (r == NOREG) {
         check(c, &k, n, COLD_STORE_IMM);
@@ -251,13 +251,13 @@ static void emit_st(struct cg *c, const struct ir_insn *n)
         as_store(&c->as, size, host_mem(&k, n), r);
     } else {
         check(c, &k, n, size == 4 ? COLD_STOREV : COLD_STORE_VEC);
-        store_vec(c, size, host_mem(&k, n), r);
+        mem_store_vec(c, size, host_mem(&k, n), r);
     }
     k.cold->reg = (uint8_t)r;
     check_end(c, &k, n);
 }
 
-static void emit_sth(struct cg *c, const struct ir_insn *n)
+static void soft_sth(struct cg *c, const struct ir_insn *n)
 {
     unsigned v = n->arg[1], r, size = n->sub & IR_MEM_SIZE;
     struct rm x = rm_mem(use_reg(c, n->arg[0]), (int32_t)n->imm);
@@ -266,11 +266,11 @@ static void emit_sth(struct cg *c, const struct ir_insn *n)
         as_store_imm(&c->as, size, x, insn_of(c, v)->imm);
         return;
     }
-    r = store_value(c, v, size);
+    r = mem_store_value(c, v, size);
     if (r < XMM0)
         as_store(&c->as, size, x, r);
     else
-        store_vec(c, size, x, r);
+        mem_store_vec(c, size, x, r);
 }
 
 /* ---- host pointers and atomics ---- */
@@ -292,39 +292,45 @@ static struct check host_pointer(struct cg *c, const struct ir_insn *n, bool wri
     return k;
 }
 
-static void emit_xlate(struct cg *c, const struct ir_insn *n)
+static void soft_xlate(struct cg *c, const struct ir_insn *n)
 {
     struct check k = host_pointer(c, n, n->sub & IR_MEM_WRITE);
 
     def_in(c, k.t, 64);
 }
 
-static unsigned int_zbits(const struct ir_insn *n)
+unsigned mem_int_zbits(const struct ir_insn *n)
 {
     return n->type == IR_I32 ? 32 : 64;
 }
 
+void mem_lock(struct cg *c)
+{
+    if (c->parallel)
+        as_u8(&c->as, 0xf0);
+}
+
 /* xchg, lock xadd: code is the opcode of the byte form */
-static void emit_exchange(struct cg *c, const struct ir_insn *n)
+static void soft_exchange(struct cg *c, const struct ir_insn *n)
 {
     static const unsigned width[4] = { OP_B, OP_66 | 1, 1, OP_W | 1 };
     struct check k = host_pointer(c, n, true);
-    unsigned d = def_tied(c, n->arg[1], 0, int_zbits(n));
+    unsigned d = def_tied(c, n->arg[1], 0, mem_int_zbits(n));
 
     if (n->op == IR_AT_ADD)
-        as_u8(&c->as, 0xf0);
+        mem_lock(c);
     as_op_flags(&c->as, host_op_of(n->op)->code[0] | width[n->type], d, rm_mem(k.t, 0));
 }
 
-static void cmpxchg(struct cg *c, unsigned type, unsigned t, unsigned r)
+void mem_cmpxchg(struct cg *c, unsigned type, struct rm x, unsigned r)
 {
     static const unsigned op[4] = { 0xb0 | OP_B, 0xb1 | OP_66, 0xb1, 0xb1 | OP_W };
 
-    as_u8(&c->as, 0xf0);
-    as_op_flags(&c->as, op[type] | OP_0F, r, rm_mem(t, 0));
+    mem_lock(c);
+    as_op_flags(&c->as, op[type] | OP_0F, r, x);
 }
 
-static void emit_cas(struct cg *c, const struct ir_insn *n)
+static void soft_cas(struct cg *c, const struct ir_insn *n)
 {
     struct check k;
     unsigned r;
@@ -333,26 +339,25 @@ static void emit_cas(struct cg *c, const struct ir_insn *n)
     k = host_pointer(c, n, true);
     r = use_reg(c, n->arg[2]);
     load_to(c, RAX, n->arg[1]);
-    cmpxchg(c, n->type, k.t, r);
-    def_in(c, RAX, int_zbits(n));
+    mem_cmpxchg(c, n->type, rm_mem(k.t, 0), r);
+    def_in(c, RAX, mem_int_zbits(n));
 }
 
-static void lock_op(struct cg *c, const struct ir_insn *n, unsigned op, unsigned t)
+/* [x] op= b, where b is a constant or in register r */
+void mem_lock_op(struct cg *c, const struct ir_insn *n, unsigned op, struct rm x, unsigned r)
 {
     static const unsigned form[4] = { OP_B, OP_66 | 1, 1, OP_W | 1 };
-    unsigned v = n->arg[1], r = 0;
+    unsigned v = n->arg[1];
 
-    if (!is_imm(c, v))
-        r = use_reg(c, v);
-    as_u8(&c->as, 0xf0);
+    mem_lock(c);
     if (is_imm(c, v))
-        as_alu_imm(&c->as, op, n->type, rm_mem(t, 0), insn_of(c, v)->imm);
+        as_alu_imm(&c->as, op, n->type, x, insn_of(c, v)->imm);
     else
-        as_op_flags(&c->as, form[n->type] | op << 3, r, rm_mem(t, 0));
+        as_op_flags(&c->as, form[n->type] | op << 3, r, x);
 }
 
 /* and, or, xor: a loop, or one instruction when nobody wants the old value */
-static void emit_atomic_loop(struct cg *c, const struct ir_insn *n)
+static void soft_atomic_loop(struct cg *c, const struct ir_insn *n)
 {
     unsigned op = host_op_of(n->op)->code[0], r, u;
     const uint8_t *again;
@@ -363,7 +368,8 @@ static void emit_atomic_loop(struct cg *c, const struct ir_insn *n)
         take(c, RAX);
     k = host_pointer(c, n, true);
     if (!wanted) {
-        lock_op(c, n, op, k.t);
+        r = is_imm(c, n->arg[1]) ? (unsigned)NOREG : use_reg(c, n->arg[1]);
+        mem_lock_op(c, n, op, rm_mem(k.t, 0), r);
         return;
     }
     r = use_reg(c, n->arg[1]);
@@ -372,14 +378,16 @@ static void emit_atomic_loop(struct cg *c, const struct ir_insn *n)
     again = c->as.p;
     as_mov(&c->as, true, u, RAX);
     as_alu(&c->as, op, wide(n->type) ? 3 : 2, u, rm_reg(r));
-    cmpxchg(c, n->type, k.t, u);
+    mem_cmpxchg(c, n->type, rm_mem(k.t, 0), u);
     as_jcc_to(&c->as, CC_NE, again);
-    def_in(c, RAX, int_zbits(n));
+    def_in(c, RAX, mem_int_zbits(n));
 }
 
 static void emit_fence(struct cg *c, const struct ir_insn *n)
 {
     (void)n;
+    if (!c->parallel)
+        return;
     as_u8(&c->as, 0xf0); /* lock or dword [rsp], 0: a full barrier, cheaper than mfence */
     as_alu_imm(&c->as, ALU_OR, 2, rm_mem(RSP, 0), 0);
 }
@@ -467,9 +475,56 @@ void cold_mem(struct cg *c, struct cold *k)
         call_stub(c, k, (k->flags & IR_MEM_SIZE) | (k->narrow ? IR_MEM_WRITE : 0), c->stub.xlate);
         as_pop(&c->as, k->reg);
         break;
+    case COLD_ALIGN:
+        push_address(c, k);
+        call_stub(c, k, k->flags, c->stub.load);
+        as_lea(&c->as, true, RSP, rm_mem(RSP, 8));
+        break;
     default: cold_store(c, k); break;
     }
     as_jmp_to(&c->as, k->back);
+}
+
+/* ---- which of the two ways ---- */
+
+static void emit_ld(struct cg *c, const struct ir_insn *n)
+{
+    (c->env.direct ? direct_ld : soft_ld)(c, n);
+}
+
+static void emit_ldh(struct cg *c, const struct ir_insn *n)
+{
+    (c->env.direct ? direct_ld : soft_ldh)(c, n);
+}
+
+static void emit_st(struct cg *c, const struct ir_insn *n)
+{
+    (c->env.direct ? direct_st : soft_st)(c, n);
+}
+
+static void emit_sth(struct cg *c, const struct ir_insn *n)
+{
+    (c->env.direct ? direct_st : soft_sth)(c, n);
+}
+
+static void emit_xlate(struct cg *c, const struct ir_insn *n)
+{
+    (c->env.direct ? direct_xlate : soft_xlate)(c, n);
+}
+
+static void emit_exchange(struct cg *c, const struct ir_insn *n)
+{
+    (c->env.direct ? direct_exchange : soft_exchange)(c, n);
+}
+
+static void emit_cas(struct cg *c, const struct ir_insn *n)
+{
+    (c->env.direct ? direct_cas : soft_cas)(c, n);
+}
+
+static void emit_atomic_loop(struct cg *c, const struct ir_insn *n)
+{
+    (c->env.direct ? direct_atomic : soft_atomic_loop)(c, n);
 }
 
 const struct host_op ops_mem[IR_OP_COUNT] = {

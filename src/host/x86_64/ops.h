@@ -14,6 +14,20 @@ uint32_t op_avoid(const struct cg *c, unsigned a, struct rm b);
 /* ops_bits.c */
 emit_fn emit_shift, emit_rotate, emit_extend, emit_trunc, emit_extract, emit_deposit;
 
+/* mem.c, for mem_direct.c */
+unsigned mem_zbits(const struct ir_insn *n, unsigned size); /* of a load's result */
+void mem_load_int(struct cg *c, const struct ir_insn *n, unsigned size, unsigned d, struct rm x);
+void mem_load_vec(struct cg *c, unsigned size, unsigned d, struct rm x);
+unsigned mem_store_value(struct cg *c, unsigned v, unsigned size); /* its register */
+void mem_store_vec(struct cg *c, unsigned size, struct rm x, unsigned v);
+void mem_lock(struct cg *c); /* the prefix, when parallel */
+void mem_lock_op(struct cg *c, const struct ir_insn *n, unsigned op, struct rm x, unsigned r);
+void mem_cmpxchg(struct cg *c, unsigned type, struct rm x, unsigned r);
+unsigned mem_int_zbits(const struct ir_insn *n);
+
+/* mem_direct.c */
+emit_fn direct_ld, direct_st, direct_xlate, direct_exchange, direct_cas, direct_atomic;
+
 /* call.c */
 emit_fn emit_call;
 

@@ -107,7 +107,7 @@ void scan(struct cg *c)
             c->uses_vec |= c->pin[n->imm] >= XMM0 && c->pin[n->imm] != NOREG;
         for (unsigned k = 0; k < n->nargs; k++)
             c->val[n->arg[k]].last = MAX(c->val[n->arg[k]].last, i);
-        if (flags & IR_FLAG_FAULT)
+        if (flags & IR_FLAG_FAULT || (c->env.direct && (n->op == IR_LDH || n->op == IR_STH)))
             s.next_fault = i;
         if (n->op == IR_LD || n->op == IR_ST)
             scan_access(&s, i, n);

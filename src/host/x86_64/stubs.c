@@ -305,7 +305,9 @@ void stubs_emit(struct cg *c)
     c->stub.loadv = emit_slow(c, &(struct slow){ HOST_FN_LOADV, 2, false });
     c->stub.storev = emit_slow(c, &(struct slow){ HOST_FN_STOREV, 2, false });
     c->stub.xlate = emit_slow(c, &(struct slow){ HOST_FN_XLATE, 2, true });
+    emit_vec_live(c);
+    if (c->env.direct)
+        return;
     c->stub.probe_read = emit_probe(c, offsetof(struct host_tlb_entry, read_tag));
     c->stub.probe_write = emit_probe(c, offsetof(struct host_tlb_entry, write_tag));
-    emit_vec_live(c);
 }
