@@ -84,6 +84,7 @@ enum a64_mode {                       /* mode word */
                 A64_MODE_AHP = BIT(11),
                 A64_MODE_RMODE_SHIFT = 12, /* 2 bits: FPCR.RMode */
                 A64_MODE_RMODE = 3 << 12,
+                A64_MODE_FPSR = BIT(14), /* FPSR was read or written: its flags must be exact */
 };
 
 enum a64_slot {
@@ -129,8 +130,10 @@ struct a64_cpu {
     uint64_t tmp;
     union ir_v128 v[32];
     union ir_v128 tmpv;
-    uint32_t fpcr;    /* as written; the host's form of rounding and flushing is in c.fpcsr */
-    uint32_t fpsr_qc; /* FPSR.QC (bit 27) and IDC (bit 7), which the host does not collect */
+    uint32_t fpcr;         /* as written; the host's form of rounding and flushing is in c.fpcsr */
+    uint32_t fpsr_soft;    /* FPSR flags that helpers found; no slot */
+    union ir_v128 fpsr_qc; /* slot, v128: FPSR.QC is set when it is not zero */
+    bool fpsr_watched;     /* A64_MODE_FPSR is on */
     /* the pending exception */
     uint32_t exception;
     uint32_t iss;
