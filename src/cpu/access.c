@@ -20,6 +20,11 @@ static bool crosses(gva_t va, unsigned len)
     return (va & 0xfff) + len > 0x1000;
 }
 
+static bool is_user(const struct cpu *cpu)
+{
+    return unlikely(!cpu->mem);
+}
+
 /* The permitted entry for va, or leaves with the guest's fault. */
 static struct host_tlb_entry *need(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu)
 {
@@ -109,6 +114,8 @@ uint64_t cpu_load(struct cpu *cpu, gva_t va, unsigned size, unsigned mmu)
     struct host_tlb_entry *en;
     uint64_t v = 0;
 
+    if (is_user(cpu))
+        return direct_load(cpu, va, size);
     if (unlikely(crosses(va, size))) {
         cpu_load_bytes(cpu, va, &v, size, mmu);
         return v;
@@ -119,6 +126,10 @@ uint64_t cpu_load(struct cpu *cpu, gva_t va, unsigned size, unsigned mmu)
 
 void cpu_store(struct cpu *cpu, gva_t va, uint64_t value, unsigned size, unsigned mmu)
 {
+    if (is_user(cpu)) {
+        direct_store(cpu, va, value, size);
+        return;
+    }
     if (unlikely(crosses(va, size))) {
         cpu_store_bytes(cpu, va, &value, size, mmu);
         return;
@@ -130,6 +141,10 @@ void cpu_probe(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access, 
 {
     gva_t last = va + len - 1;
 
+    if (is_user(cpu)) {
+        direct_probe(cpu, va, len, access);
+        return;
+    }
     for (gva_t page = va;; page = (page & ~UINT64_C(0xfff)) + 0x1000) {
         need(cpu, page, access, mmu);
         if ((page ^ last) < 0x1000)
@@ -141,6 +156,10 @@ void cpu_load_bytes(struct cpu *cpu, gva_t va, void *buf, unsigned len, unsigned
 {
     uint8_t *to = buf;
 
+    if (is_user(cpu)) {
+        direct_load_bytes(cpu, va, buf, len);
+        return;
+    }
     cpu_probe(cpu, va, len, CPU_READ, mmu);
     while (len) {
         unsigned n = MIN(len, 0x1000u - (unsigned)(va & 0xfff));
@@ -159,6 +178,10 @@ void cpu_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len, u
 {
     const uint8_t *from = buf;
 
+    if (is_user(cpu)) {
+        direct_store_bytes(cpu, va, buf, len);
+        return;
+    }
     cpu_probe(cpu, va, len, CPU_WRITE, mmu);
     while (len) {
         unsigned n = MIN(len, 0x1000u - (unsigned)(va & 0xfff));
@@ -176,9 +199,16 @@ void cpu_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len, u
 void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu,
                    unsigned *ret_len)
 {
-    struct host_tlb_entry *en = need(cpu, va, access, mmu);
-    uint64_t tag = access == CPU_WRITE ? en->write_tag : en->read_tag;
+    struct host_tlb_entry *en;
+    uint64_t tag;
 
+    if (is_user(cpu)) {
+        direct_probe(cpu, va, 1, access);
+        *ret_len = 0x1000 - (unsigned)(va & 0xfff);
+        return direct_ptr(cpu, va);
+    }
+    en = need(cpu, va, access, mmu);
+    tag = access == CPU_WRITE ? en->write_tag : en->read_tag;
     if (tag & (TLB_IO | TLB_CODE | TLB_SLOW))
         return NULL;
     *ret_len = 0x1000 - (unsigned)(va & 0xfff);
@@ -197,11 +227,13 @@ void cpu_port_write(struct cpu *cpu, uint16_t port, uint64_t value, unsigned siz
 
 unsigned cpu_fetch(struct cpu *cpu, gva_t linear, uint8_t *buf, unsigned want)
 {
-    struct host_tlb_entry *en =
-        engine_tlb_lookup(cpu->engine, linear, CPU_EXEC, cpu->mmu_index, false);
+    struct host_tlb_entry *en;
     unsigned n = MIN(want, 0x1000u - (unsigned)(linear & 0xfff));
     gra_t page;
 
+    if (is_user(cpu))
+        return engine_user_fetch(cpu->engine, linear, buf, want);
+    en = engine_tlb_lookup(cpu->engine, linear, CPU_EXEC, cpu->mmu_index, false);
     if (!en)
         return 0;
     if (en->exec_tag &
@@ -270,6 +302,8 @@ static void *slow_xlate(struct cpu *cpu, gva_t va, uint64_t size, uint64_t write
 {
     struct host_tlb_entry *en;
 
+    if (is_user(cpu))
+        return direct_ptr(cpu, va);
     if (crosses(va, (unsigned)size)) {
         cpu_probe(cpu, va, (unsigned)size, write ? CPU_WRITE : CPU_READ, cpu->mmu_index);
         cpu_restart_slow(cpu);

@@ -11,20 +11,21 @@
 #include "base/trace.h"
 #include "cpu/engine.h"
 
-enum { REGION_INSNS = 64 };
-
 unsigned engine_helper_index(void *opaque, const struct helper *h)
 {
-    struct engine *e = opaque;
+    struct cache *c = opaque;
     unsigned slot = (unsigned)((uintptr_t)h >> 4) % HELPER_MAX, n = 0;
 
-    while (slot < HOST_FN_COUNT || (e->helper_of[slot] && e->helper_of[slot] != h)) {
+    while (slot < HOST_FN_COUNT || (c->helper_of[slot] && c->helper_of[slot] != h)) {
         slot = (slot + 1) % HELPER_MAX;
         if (++n > HELPER_MAX)
             assert(!"more helpers than HELPER_MAX");
     }
-    e->helper_of[slot] = h;
-    e->tail->helpers[slot] = h->fn;
+    if (c->helper_of[slot])
+        return slot;
+    c->helper_of[slot] = h;
+    for (struct engine *v = c->vcpus; v; v = v->next_vcpu)
+        v->tail->helpers[slot] = h->fn;
     return slot;
 }
 
@@ -40,7 +41,7 @@ static void log_in_asm(struct engine *e, const struct block *b)
         cpu_fetch(cpu, linear + got, code + got, b->size - got);
     f = log_lock();
     fprintf(f, "IN: pc %#llx mode %#x, %u insns\n", (unsigned long long)b->pc, b->mode,
-            e->ir.insn_count);
+            e->cache->ir.insn_count);
     if (cpu->guest->print_insns)
         cpu->guest->print_insns(f, code, b->size, b->pc, b->mode);
     fprintf(f, "\n");
@@ -53,7 +54,7 @@ static void log_ir(struct engine *e, const char *title)
     FILE *f = log_lock();
 
     fprintf(f, "%s:\n", title);
-    ir_print(f, &e->ir);
+    ir_print(f, &e->cache->ir);
     fprintf(f, "\n");
     log_unlock(f);
 }
@@ -64,7 +65,7 @@ static void log_out_asm(struct engine *e, const struct host_region *r)
 
     fprintf(f, "OUT: %u bytes\n", r->code_size);
     if (e->host->disassemble)
-        e->host->disassemble(f, &e->code, r->code, r->code_size);
+        e->host->disassemble(f, &e->cache->code, r->code, r->code_size);
     fprintf(f, "\n");
     log_unlock(f);
 }
@@ -88,26 +89,34 @@ static void optimise(struct engine *e, struct block *b)
         log_in_asm(e, b);
     if (log_enabled(LOG_OP))
         log_ir(e, "IR");
-    if (e->verify && !ir_verify(&e->ir, why, sizeof(why))) {
-        ir_print(stderr, &e->ir);
+    if (e->cache->verify && !ir_verify(&e->cache->ir, why, sizeof(why))) {
+        ir_print(stderr, &e->cache->ir);
         fprintf(stderr, "translation of pc %#llx is wrong: %s\n", (unsigned long long)b->pc, why);
         assert(!"IR verifies");
     }
-    ir_optimize(&e->ir);
+    ir_optimize(&e->cache->ir);
     if (log_enabled(LOG_OP_OPT))
         log_ir(e, "IR, optimised");
 }
 
-static void compile_host(struct engine *e, struct block *b)
+enum compiled { COMPILED, CACHE_FULL, TOO_BIG };
+
+static enum compiled compile(struct engine *e, struct block *b)
 {
-    if (!e->host->compile(e->host_state, &e->ir, e->exit_count, &e->arena, &b->host)) {
-        engine_flush_blocks(e); /* the code buffer is full: start over */
-        if (!e->host->compile(e->host_state, &e->ir, e->exit_count, &e->arena, &b->host))
-            assert(!"a region fits into an empty code buffer");
+    struct cache *c = e->cache;
+
+    if (atomic_load(&c->block_count) == c->block_cap)
+        return CACHE_FULL;
+    if (!c->host) {
+        b->ir = copy_ir(&c->ir);
+        return COMPILED;
     }
-    b->exit_base = e->exit_count;
+    if (!c->host->compile(c->host_state, &c->ir, c->exit_count, &c->arena, &b->host))
+        return b->host.too_big ? TOO_BIG : CACHE_FULL;
+    b->exit_base = c->exit_count;
     if (log_enabled(LOG_OUT_ASM))
         log_out_asm(e, &b->host);
+    return COMPILED;
 }
 
 /* RAM offset of code at linear, or MEM_GRA_NONE when it runs from something that is not RAM. */
@@ -127,65 +136,135 @@ static bool second_page_same(struct engine *e, const struct block *b, gva_t line
     return en && code_gra(e, en, second) == b->page[1];
 }
 
-static struct block *translate(struct engine *e, struct block *b, gva_t linear)
+/* The second page of a block that reaches into it. */
+static void set_pages(struct engine *e, struct block *b, gva_t linear)
+{
+    gva_t last = linear + b->size - 1;
+    struct host_tlb_entry *en;
+
+    b->spans = b->gra != MEM_GRA_NONE && (linear & 0xfff) + b->size > 0x1000;
+    if (!b->spans)
+        return;
+    if (e->cache->user) {
+        b->page[1] = last & ~UINT64_C(0xfff);
+        return;
+    }
+    en = engine_tlb_lookup(e, last, CPU_EXEC, e->cpu->mmu_index, true);
+    assert(en);
+    b->page[1] = code_gra(e, en, last & ~UINT64_C(0xfff));
+    if (b->page[1] == MEM_GRA_NONE) {
+        b->spans = false;
+        b->gra = MEM_GRA_NONE;
+    }
+}
+
+static enum compiled translate_insns(struct engine *e, struct block *b, gva_t linear, unsigned max)
 {
     struct cpu *cpu = e->cpu;
+    struct cache *c = e->cache;
     struct translation t = { .pc = b->pc,
                              .mode = b->mode,
                              .aux = b->aux,
+                             .user = c->user != NULL,
                              .slow = b->variant == BLOCK_SLOW,
-                             .max_insns = b->variant == BLOCK_NORMAL ? REGION_INSNS : 1 };
+                             .max_insns = max };
 
-    ir_begin(&e->ir, b->pc);
-    e->ir.loop_exits = b->variant != BLOCK_NORMAL || log_enabled(LOG_NOCHAIN);
-    cpu->guest->translate(cpu, &e->ir, &t);
+    ir_begin(&c->ir, b->pc);
+    c->ir.loop_exits = b->variant != BLOCK_NORMAL || log_enabled(LOG_NOCHAIN);
+    cpu->guest->translate(cpu, &c->ir, &t);
     if (t.fault)
         cpu_raise(cpu);
     b->size = t.size;
-    b->spans = b->gra != MEM_GRA_NONE && (linear & 0xfff) + t.size > 0x1000;
-    if (b->spans) {
-        struct host_tlb_entry *en =
-            engine_tlb_lookup(e, linear + t.size - 1, CPU_EXEC, cpu->mmu_index, true);
-
-        assert(en);
-        b->page[1] = code_gra(e, en, (linear + t.size - 1) & ~UINT64_C(0xfff));
-        if (b->page[1] == MEM_GRA_NONE) {
-            b->spans = false;
-            b->gra = MEM_GRA_NONE;
-        }
-    }
+    set_pages(e, b, linear);
     optimise(e, b);
-    if (e->host)
-        compile_host(e, b);
-    else
-        b->ir = copy_ir(&e->ir);
-    TRACE(cpu, "pc %#" PRIx64 " mode %#x: %u guest bytes, %u host bytes", b->pc, b->mode, b->size,
-          b->host.code_size);
-    return engine_block_add(e, b);
+    return compile(e, b);
+}
+
+/* NULL: the cache is full. */
+static struct block *translate(struct engine *e, const struct block *proto, gva_t linear)
+{
+    unsigned max = proto->variant == BLOCK_NORMAL ? e->cache->max_insns : 1;
+    struct block b;
+
+    for (;; max /= 2) {
+        memcpy(&b, proto, sizeof(b));
+        e->fetch_ok = UINT64_MAX;
+        e->watch = b.gra != MEM_GRA_NONE;
+        switch (translate_insns(e, &b, linear, max)) {
+        case TOO_BIG: assert(max > 1); continue;
+        case CACHE_FULL: return NULL;
+        case COMPILED: break;
+        }
+        TRACE(cpu, "pc %#" PRIx64 " mode %#x: %u guest bytes, %u host bytes", b.pc, b.mode, b.size,
+              b.host.code_size);
+        return engine_block_add(e, &b);
+    }
+}
+
+static void make_room(struct engine *e)
+{
+    if (!e->cache->user) {
+        engine_flush_blocks(e);
+        return;
+    }
+    engine_exit(e);
+    engine_exclusive_begin(e);
+    engine_flush_blocks(e);
+    engine_exclusive_end(e);
+    engine_enter(e);
+}
+
+static struct block *make_block(struct engine *e, gra_t gra, gva_t pc, gva_t linear,
+                                enum block_variant v)
+{
+    struct cpu *cpu = e->cpu;
+    struct block proto, *b;
+
+    memset(&proto, 0, sizeof(proto));
+    proto.gra = gra;
+    proto.pc = pc;
+    proto.mode = cpu->mode;
+    proto.aux = cpu->aux;
+    proto.variant = (uint8_t)v;
+    proto.page[0] = gra & ~UINT64_C(0xfff);
+    for (;;) {
+        engine_lock(e);
+        b = gra == MEM_GRA_NONE ? NULL
+                                : engine_block_find(e->cache, gra, pc, cpu->mode, cpu->aux, v);
+        if (!b)
+            b = translate(e, &proto, linear);
+        engine_unlock(e);
+        if (b)
+            return b;
+        make_room(e);
+    }
 }
 
 struct block *engine_block_for(struct engine *e, gva_t pc, enum block_variant v)
 {
     struct cpu *cpu = e->cpu;
     gva_t linear = cpu->guest->linear_pc(cpu, pc, cpu->aux);
-    struct host_tlb_entry *en = engine_tlb_lookup(e, linear, CPU_EXEC, cpu->mmu_index, false);
-    struct block *b, proto;
+    struct host_tlb_entry *en;
+    gra_t gra = linear;
+    struct block *b = NULL;
 
-    if (unlikely(!en))
-        cpu_raise(cpu);
-    memset(&proto, 0, sizeof(proto));
-    proto.gra = code_gra(e, en, linear);
-    if (proto.gra != MEM_GRA_NONE) {
-        b = engine_block_find(e, proto.gra, pc, cpu->mode, cpu->aux, v);
-        if (likely(b != NULL) && (!b->spans || second_page_same(e, b, linear)))
-            return b;
-        if (b)
-            engine_block_kill(e, b);
+    if (e->cache->user) {
+        if (v != BLOCK_NORMAL)
+            gra = MEM_GRA_NONE; /* runs once, its page not watched */
+    } else {
+        en = engine_tlb_lookup(e, linear, CPU_EXEC, cpu->mmu_index, false);
+        if (unlikely(!en))
+            cpu_raise(cpu);
+        gra = code_gra(e, en, linear);
     }
-    proto.pc = pc;
-    proto.mode = cpu->mode;
-    proto.aux = cpu->aux;
-    proto.variant = (uint8_t)v;
-    proto.page[0] = proto.gra & ~UINT64_C(0xfff);
-    return translate(e, &proto, linear);
+    if (gra != MEM_GRA_NONE)
+        b = engine_block_find(e->cache, gra, pc, cpu->mode, cpu->aux, v);
+    if (likely(b != NULL)) {
+        if (!b->spans || e->cache->user || second_page_same(e, b, linear))
+            return b;
+        engine_lock(e);
+        engine_block_kill(e, b);
+        engine_unlock(e);
+    }
+    return make_block(e, gra, pc, linear, v);
 }

@@ -5,41 +5,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "cpu/engine.h"
 #include "loop/clock.h"
 #include "loop/loop.h"
-
-static void set_env(struct engine *e)
-{
-    struct cpu *cpu = e->cpu;
-    uint32_t tail = (uint32_t)((char *)e->tail - (char *)cpu);
-
-    e->env = (struct host_env){
-        .off_exit_request = offsetof(struct cpu, exit_request),
-        .off_tlb = offsetof(struct cpu, tlb),
-        .off_jump_cache = offsetof(struct cpu, jump_cache),
-        .off_jump_tag = offsetof(struct cpu, jump_tag),
-        .off_host_ra = offsetof(struct cpu, host_ra),
-        .off_fpcsr = offsetof(struct cpu, fpcsr),
-        .off_vec_live = offsetof(struct cpu, vec_live),
-        .off_saved = tail + (uint32_t)offsetof(struct cpu_tail, saved),
-        .off_helpers = tail + (uint32_t)offsetof(struct cpu_tail, helpers),
-        .off_scratch = tail + (uint32_t)offsetof(struct cpu_tail, scratch),
-        .off_rstack = tail + (uint32_t)offsetof(struct cpu_tail, rstack),
-        .off_rstack_top = tail + (uint32_t)offsetof(struct cpu_tail, rstack_top),
-        .tlb_bits = TLB_BITS,
-        .jump_cache_bits = JUMP_BITS,
-        .page_bits = 12,
-        .slots = cpu->guest->slots,
-        .slot_count = cpu->guest->slot_count,
-        .helper_index = engine_helper_index,
-        .opaque = e,
-    };
-    memcpy(e->tail->helpers, engine_fixed_fns, sizeof(engine_fixed_fns));
-}
 
 static void code_written_elsewhere(void *opaque, gra_t gra, uint64_t len)
 {
@@ -71,8 +43,10 @@ static void map_changed(void *opaque)
         cpu_event_raise(e->cpu, CPU_EVENT_FLUSH);
 }
 
-static bool pick_accel(struct engine *e, const char *accel, struct error *err)
+/* NULL in *ret: the interpreter. */
+static bool pick_accel(const struct host **ret, const char *accel, struct error *err)
 {
+    *ret = NULL;
     if (accel && !strcmp(accel, "interp"))
         return true;
     if (accel && strcmp(accel, "tcg") && strcmp(accel, "jit"))
@@ -80,23 +54,66 @@ static bool pick_accel(struct engine *e, const char *accel, struct error *err)
     if (!host_x86_64.usable())
         return fail(err, ENOTSUP, "this machine's processor cannot run translated code") ||
                fail_hint(err, "use -accel interp");
-    e->host = &host_x86_64;
+    *ret = &host_x86_64;
     return true;
 }
 
-struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, struct error *err)
+static bool get_cache(struct engine *e, struct error *err)
+{
+    uint32_t tail = (uint32_t)((char *)e->tail - (char *)e->cpu);
+    const struct host *host;
+    struct cache *c;
+
+    if (e->config.share) {
+        engine_cache_attach(e->config.share->engine->cache, e);
+        return true;
+    }
+    if (!pick_accel(&host, e->config.accel, err))
+        return false;
+    c = engine_cache_new(e->cpu->guest, &e->config, host, tail, err);
+    if (c)
+        engine_cache_attach(c, e);
+    return c != NULL;
+}
+
+static bool init_guest(struct cpu *cpu, struct error *err)
+{
+    struct engine *e = cpu->engine;
+    const struct guest *guest = cpu->guest;
+
+    if (e->config.user && (!guest->user_init || !guest->fetch_fault))
+        return fail(err, ENOTSUP, "guest %s has no user mode", guest->name);
+    if (!guest->init(cpu, e->config.model ? e->config.model : guest->default_model, err))
+        return false;
+    guest->reset(cpu);
+    if (e->config.user)
+        guest->user_init(cpu);
+    cpu_mode_changed(cpu);
+    return true;
+}
+
+/* Memory of cpu_size bytes and the tail, zero. */
+static struct cpu *alloc_cpu(const struct guest *guest, struct cpu_tail **ret_tail)
 {
     size_t tail = ALIGN_UP(guest->cpu_size, 64),
            size = ALIGN_UP(tail + sizeof(struct cpu_tail), 64);
-    struct cpu *cpu = aligned_alloc(64, size);
-    struct engine *e = xnew(struct engine);
-    struct mem_listener listener = { .opaque = e,
-                                     .code_write = code_written_elsewhere,
-                                     .map_changed = map_changed };
+    char *cpu = aligned_alloc(64, size);
 
     if (!cpu)
         abort();
     memset(cpu, 0, size);
+    *ret_tail = (struct cpu_tail *)(cpu + tail);
+    return (struct cpu *)cpu;
+}
+
+struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, struct error *err)
+{
+    struct engine *e = xnew(struct engine);
+    struct cpu *cpu = alloc_cpu(guest, &e->tail);
+    struct mem_listener listener = { .opaque = e,
+                                     .code_write = code_written_elsewhere,
+                                     .map_changed = map_changed };
+
     *cpu = (struct cpu){ .engine = e,
                          .guest = guest,
                          .mem = config->mem,
@@ -105,17 +122,13 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
                          .index = config->index };
     e->cpu = cpu;
     e->config = *config;
-    e->tail = (struct cpu_tail *)((char *)cpu + tail);
-    e->verify = getenv("RHEA_VERIFY_IR") != NULL;
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->cond, NULL);
-    ir_init(&e->ir, guest->slots, guest->slot_count, (uint16_t)guest->slot_pc);
-    set_env(e);
-    if (!pick_accel(e, config->accel, err) || !engine_tlb_init(e) || !engine_blocks_init(e, err) ||
-        !guest->init(cpu, config->model ? config->model : guest->default_model, err))
+    engine_tlb_init(e);
+    if (!get_cache(e, err) || !init_guest(cpu, err))
         goto fail;
-    guest->reset(cpu);
-    cpu_mode_changed(cpu);
+    if (!cpu->mem)
+        return cpu;
     e->listener = listener;
     mem_set_listener(cpu->mem, &e->listener);
     return cpu;
@@ -143,9 +156,9 @@ void cpu_free(struct cpu *cpu)
         mem_set_listener(cpu->mem, NULL);
     if (cpu->guest->finish)
         cpu->guest->finish(cpu);
-    engine_blocks_finish(e);
+    if (e->cache)
+        engine_cache_detach(e);
     engine_tlb_finish(e);
-    ir_finish(&e->ir);
     pthread_mutex_destroy(&e->lock);
     pthread_cond_destroy(&e->cond);
     free(e);
@@ -296,12 +309,14 @@ void cpu_mode_changed(struct cpu *cpu)
 
 void cpu_machine_lock(struct cpu *cpu)
 {
-    loop_lock(cpu->loop);
+    if (cpu->loop)
+        loop_lock(cpu->loop);
 }
 
 void cpu_machine_unlock(struct cpu *cpu)
 {
-    loop_unlock(cpu->loop);
+    if (cpu->loop)
+        loop_unlock(cpu->loop);
 }
 
 void cpu_machine_reset(struct cpu *cpu, const char *why)
@@ -312,5 +327,10 @@ void cpu_machine_reset(struct cpu *cpu, const char *why)
 
 int64_t cpu_now_ns(const struct cpu *cpu)
 {
-    return loop_virtual_ns(cpu->loop);
+    struct timespec ts;
+
+    if (cpu->loop)
+        return loop_virtual_ns(cpu->loop);
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }

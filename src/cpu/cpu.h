@@ -97,6 +97,7 @@ struct cpu_config {
     unsigned index;
     const struct cpu_user *user; /* user mode; mem, ports and loop are NULL then */
     struct cpu *share;           /* user mode: use this vCPU's translation cache; NULL: a new one */
+    unsigned max_insns; /* guest instructions in one block; 0: default */
     uint64_t tb_size; /* bytes of translated code to keep; 0: default */
     /* asked for by the guest; called on the vCPU thread, machine lock not held */
     void (*on_reset)(void *opaque, const char *why); /* triple fault and the like */

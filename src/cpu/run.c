@@ -11,11 +11,6 @@
 #include "host/native.h"
 #include "loop/loop.h"
 
-static gva_t *pc_slot(struct cpu *cpu)
-{
-    return (gva_t *)((char *)cpu + cpu->guest->slots[cpu->guest->slot_pc].offset);
-}
-
 /* ---- FP environment around the interpreter, and after a jump out of emitted code ---- */
 
 void engine_fp_enter(struct engine *e)
@@ -58,10 +53,10 @@ struct block *engine_current_block(struct engine *e)
         return e->running;
     if (!cpu->host_ra)
         return NULL;
-    return engine_block_by_code(e, (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx) - 1);
+    return engine_block_by_code(e->cache, (uint32_t)(cpu->host_ra - (uint64_t)e->cache->code.rx) - 1);
 }
 
-static void restore(struct engine *e)
+void engine_restore(struct engine *e)
 {
     struct cpu *cpu = e->cpu;
     struct block *b;
@@ -71,22 +66,22 @@ static void restore(struct engine *e)
         return; /* the interpreter, or no translated code below us: memory is exact */
     b = engine_current_block(e);
     assert(b);
-    if (!e->host->restore(e->host_state, &b->host, (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx),
+    if (!e->host->restore(e->cache->host_state, &b->host, (uint32_t)(cpu->host_ra - (uint64_t)e->cache->code.rx),
                           cpu, &pc))
         assert(!"each call out of a block is in its fault table");
-    *pc_slot(cpu) = pc;
+    *engine_pc(cpu) = pc;
 }
 
 _Noreturn void cpu_raise(struct cpu *cpu)
 {
-    restore(cpu->engine);
+    engine_restore(cpu->engine);
     cpu->engine->deliver = true;
     longjmp(cpu->engine->leave, 1);
 }
 
 _Noreturn void cpu_restart_slow(struct cpu *cpu)
 {
-    restore(cpu->engine);
+    engine_restore(cpu->engine);
     cpu->engine->restart_slow = true;
     longjmp(cpu->engine->leave, 1);
 }
@@ -102,9 +97,9 @@ void cpu_sync_pc(struct cpu *cpu)
     struct block *b = e->host && cpu->host_ra ? engine_current_block(e) : NULL;
     gva_t pc;
 
-    if (b && e->host->restore(e->host_state, &b->host,
-                              (uint32_t)(cpu->host_ra - (uint64_t)e->code.rx), cpu, &pc))
-        *pc_slot(cpu) = pc;
+    if (b && e->host->restore(e->cache->host_state, &b->host,
+                              (uint32_t)(cpu->host_ra - (uint64_t)e->cache->code.rx), cpu, &pc))
+        *engine_pc(cpu) = pc;
 }
 
 void cpu_halt(struct cpu *cpu)
@@ -194,7 +189,7 @@ static void wait_for_event(struct engine *e)
 
 /* ---- running ---- */
 
-static void log_exec(struct engine *e, const struct block *b)
+void engine_log_exec(struct engine *e, const struct block *b)
 {
     FILE *f;
 
@@ -210,13 +205,23 @@ static void log_exec(struct engine *e, const struct block *b)
     }
 }
 
-static void run_interp(struct engine *e, struct block *b)
+enum ir_exit_kind engine_run_interp(struct engine *e, struct block *b)
 {
+    enum ir_exit_kind kind;
+
     e->running = b;
     engine_fp_enter(e);
-    ir_interp(b->ir, e->cpu, &engine_interp_ops);
+    kind = ir_interp(b->ir, e->cpu, &engine_interp_ops);
     engine_fp_leave(e);
     e->running = NULL;
+    return kind;
+}
+
+static void link_exit(struct engine *e, uint32_t exit, struct block *b)
+{
+    engine_lock(e);
+    engine_link(e, exit, b);
+    engine_unlock(e);
 }
 
 /* Follows unlinked exits to their targets, linking them, as long as nothing else is to be done. */
@@ -226,27 +231,27 @@ static void run_host(struct engine *e, struct block *b)
 
     for (;;) {
         struct host_result r;
-        uint64_t flushes = e->flushes;
+        uint64_t flushes = e->cache->flushes;
         bool chain = b->variant == BLOCK_NORMAL && !log_enabled(LOG_NOCHAIN);
         uint32_t exit;
 
         e->fp_entered = true;
-        r = e->host->enter(e->host_state, cpu, b->host.code);
+        r = e->host->enter(e->cache->host_state, cpu, b->host.code);
         e->fp_entered = false;
         cpu->host_ra = 0;
         if ((r.left != HOST_LEFT_EXIT && r.left != HOST_LEFT_IND) || !chain ||
             atomic_load(&cpu->exit_request))
             return;
         exit = (uint32_t)r.value;
-        b = engine_block_for(e, *pc_slot(cpu), BLOCK_NORMAL);
+        b = engine_block_for(e, *engine_pc(cpu), BLOCK_NORMAL);
         if (b->gra != MEM_GRA_NONE) {
             if (r.left == HOST_LEFT_IND)
                 engine_jump_insert(e, b);
-            else if (e->flushes == flushes)
-                engine_link(e, exit, b);
+            else if (e->cache->flushes == flushes)
+                link_exit(e, exit, b);
         }
         if (log_enabled(LOG_EXEC) || log_enabled(LOG_CPU))
-            log_exec(e, b);
+            engine_log_exec(e, b);
     }
 }
 
@@ -277,14 +282,14 @@ static void step(struct engine *e)
     if (e->restart_slow)
         v = BLOCK_SLOW;
     e->restart_slow = false;
-    b = engine_block_for(e, *pc_slot(cpu), v);
+    b = engine_block_for(e, *engine_pc(cpu), v);
     if (log_enabled(LOG_EXEC) || log_enabled(LOG_CPU))
-        log_exec(e, b);
+        engine_log_exec(e, b);
     e->shadow = shadow;
     if (e->host)
         run_host(e, b);
     else
-        run_interp(e, b);
+        engine_run_interp(e, b);
     if (shadow)
         cpu->guest->shadow_done(cpu);
     e->shadow = false;
@@ -301,6 +306,10 @@ static void after_leave(struct engine *e)
     cpu->host_ra = 0;
     cpu->vec_live = 0;
     e->running = NULL;
+    if (e->lock_depth) {
+        e->lock_depth = 1;
+        engine_unlock(e);
+    }
     if (loop_locked_by_me(cpu->loop))
         loop_unlock(cpu->loop);
     if (e->shadow && !e->restart_slow)

@@ -63,6 +63,7 @@ static struct tlb_table *table_of(struct engine *e, unsigned mmu)
 
 /* ---- jump cache generations ---- */
 
+/* Entries are 0 at first: no tag is. */
 void engine_jump_clear(struct engine *e)
 {
     memset(e->cpu->jump_cache, 0xff, sizeof(struct host_jump_entry) << JUMP_BITS);
@@ -111,7 +112,8 @@ void engine_tag_update(struct engine *e)
     uint32_t gen = shares_gen(e) ? e->kernel_gen : e->cur->gen;
 
     cpu->jump_tag = gen << 8 | mode_number(e);
-    cpu->tlb = table_of(e, cpu->mmu_index)->entry;
+    if (!e->cache->user)
+        cpu->tlb = table_of(e, cpu->mmu_index)->entry;
 }
 
 static uint64_t *exec_bit(struct engine *e, gva_t va, uint64_t *ret_mask)
@@ -139,10 +141,17 @@ void engine_jump_insert(struct engine *e, const struct block *b)
     struct host_jump_entry *j = &cpu->jump_cache[host_jump_hash(b->pc, JUMP_BITS)];
     gva_t linear = cpu->guest->linear_pc(cpu, b->pc, b->aux);
 
-    note_exec(e, linear);
-    if (b->spans)
-        note_exec(e, linear + b->size - 1);
-    *j = (struct host_jump_entry){ b->pc, cpu->jump_tag, b->host.code };
+    if (!e->cache->user) {
+        note_exec(e, linear);
+        if (b->spans)
+            note_exec(e, linear + b->size - 1);
+    }
+    __atomic_store_n(&j->pc, UINT64_MAX, __ATOMIC_RELAXED);
+    j->tag = cpu->jump_tag;
+    __atomic_store_n(&j->code, b->host.code, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&j->pc, b->pc, __ATOMIC_SEQ_CST);
+    if (atomic_load(&b->dead)) /* see forget_jumps() */
+        __atomic_store_n(&j->pc, UINT64_MAX, __ATOMIC_SEQ_CST);
 }
 
 /* Mappings of the current space changed: jumps learnt in it are void. */
@@ -153,7 +162,9 @@ static void end_gen(struct engine *e, bool shared_too)
         e->kernel_gen = new_gen(e);
         e->kernel_nonglobal = false;
     }
+    engine_lock(e);
     engine_unlink_spanning(e);
+    engine_unlock(e);
     engine_tag_update(e);
 }
 
@@ -310,7 +321,9 @@ void cpu_tlb_set_space(struct cpu *cpu, uint64_t id, bool keep)
         e->kernel_gen = new_gen(e);
         e->kernel_nonglobal = false;
     }
+    engine_lock(e);
     engine_unlink_spanning(e);
+    engine_unlock(e);
     engine_tag_update(e);
 }
 
@@ -393,7 +406,7 @@ void cpu_tlb_flush_page(struct cpu *cpu, gva_t va)
 
 /* ---- life ---- */
 
-bool engine_tlb_init(struct engine *e)
+void engine_tlb_init(struct engine *e)
 {
     e->cpu->jump_cache = xnew_array(struct host_jump_entry, JUMP_SIZE);
     e->gen_next = 1;
@@ -402,8 +415,6 @@ bool engine_tlb_init(struct engine *e)
         e->space[i].gen = e->gen_next++;
     e->cur = &e->space[0];
     e->cur->used = true;
-    engine_jump_clear(e);
-    return true;
 }
 
 void engine_tlb_finish(struct engine *e)

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Guest memory in user mode, for helpers and the interpreter: host memory at a fixed distance. A
+ * fault is a signal of the host (cpu/signal.c), which leaves to the run loop from here.
+ */
+#include <string.h>
+
+#include "cpu/engine.h"
+
+/* One host instruction where the size has one: not torn for other threads. */
+uint64_t direct_load(struct cpu *cpu, gva_t va, unsigned size)
+{
+    const volatile void *p = direct_ptr(cpu, va);
+
+    switch (size) {
+    case 1: return *(const volatile uint8_t *)p;
+    case 2: return *(const volatile uint16_t *)p;
+    case 4: return *(const volatile uint32_t *)p;
+    default: return *(const volatile uint64_t *)p;
+    }
+}
+
+void direct_store(struct cpu *cpu, gva_t va, uint64_t value, unsigned size)
+{
+    volatile void *p = direct_ptr(cpu, va);
+
+    switch (size) {
+    case 1: *(volatile uint8_t *)p = (uint8_t)value; break;
+    case 2: *(volatile uint16_t *)p = (uint16_t)value; break;
+    case 4: *(volatile uint32_t *)p = (uint32_t)value; break;
+    default: *(volatile uint64_t *)p = value; break;
+    }
+}
+
+void direct_probe(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access)
+{
+    gva_t last = va + len - 1;
+
+    for (gva_t at = va;; at = (at & ~UINT64_C(0xfff)) + 0x1000) {
+        uint8_t *p = direct_ptr(cpu, at);
+
+        if (access == CPU_WRITE)
+            __atomic_fetch_or(p, 0, __ATOMIC_RELAXED);
+        else
+            *(volatile uint8_t *)p;
+        if ((at ^ last) < 0x1000)
+            return;
+    }
+}
+
+void direct_load_bytes(struct cpu *cpu, gva_t va, void *buf, unsigned len)
+{
+    const volatile uint8_t *from = direct_ptr(cpu, va);
+    uint8_t *to = buf;
+
+    if (len == 16 || len == 8 || len == 4 || len == 2 || len == 1) {
+        memcpy(buf, (const void *)(uintptr_t)from, len);
+        return;
+    }
+    for (; len; len--)
+        *to++ = *from++;
+}
+
+/* All or nothing: bytes behind a page end are tried first. */
+void direct_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len)
+{
+    if (len && (va & 0xfff) + len > 0x1000)
+        direct_probe(cpu, va, len, CPU_WRITE);
+    memcpy(direct_ptr(cpu, va), buf, len);
+}
