@@ -215,6 +215,36 @@ void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned m
     return (void *)(uintptr_t)(va + en->addend);
 }
 
+#if defined(__x86_64__)
+__attribute__((target("cx16")))
+#endif
+static unsigned __int128
+swap16(unsigned __int128 *p, unsigned __int128 want, unsigned __int128 fresh)
+{
+    return __sync_val_compare_and_swap(p, want, fresh);
+}
+
+/* Not plain RAM (a device, a page with translated code): not atomic, but seen. */
+bool cpu_cas16(struct cpu *cpu, gva_t va, uint64_t expect[2], const uint64_t want[2])
+{
+    unsigned __int128 old, cmp = (unsigned __int128)expect[1] << 64 | expect[0];
+    uint64_t mem[2];
+    unsigned len;
+    void *p = cpu_host_ptr(cpu, va, CPU_WRITE, cpu->mmu_index, &len);
+
+    if (p) {
+        old = swap16(p, cmp, (unsigned __int128)want[1] << 64 | want[0]);
+    } else {
+        cpu_load_bytes(cpu, va, mem, 16, cpu->mmu_index);
+        old = (unsigned __int128)mem[1] << 64 | mem[0];
+        if (old == cmp)
+            cpu_store_bytes(cpu, va, want, 16, cpu->mmu_index);
+    }
+    expect[0] = (uint64_t)old;
+    expect[1] = (uint64_t)(old >> 64);
+    return old == cmp;
+}
+
 uint64_t cpu_port_read(struct cpu *cpu, uint16_t port, unsigned size)
 {
     return mem_io_read(cpu->ports, mem_find(cpu->ports, port), port, size);

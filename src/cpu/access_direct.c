@@ -50,15 +50,14 @@ void direct_probe(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access acces
 
 void direct_load_bytes(struct cpu *cpu, gva_t va, void *buf, unsigned len)
 {
-    const volatile uint8_t *from = direct_ptr(cpu, va);
-    uint8_t *to = buf;
-
-    if (len == 16 || len == 8 || len == 4 || len == 2 || len == 1) {
-        memcpy(buf, (const void *)(uintptr_t)from, len);
-        return;
-    }
-    for (; len; len--)
-        *to++ = *from++;
+    if (len == 8) /* one host instruction, as for the other sizes that have one */
+        memcpy(buf, direct_ptr(cpu, va), 8);
+    else if (len == 4)
+        memcpy(buf, direct_ptr(cpu, va), 4);
+    else if (len == 2)
+        memcpy(buf, direct_ptr(cpu, va), 2);
+    else
+        memcpy(buf, direct_ptr(cpu, va), len);
 }
 
 /* All or nothing: bytes behind a page end are tried first. */

@@ -70,8 +70,8 @@ struct cpu {
 };
 _Static_assert(offsetof(struct cpu, mode) <= 48, "hot fields first");
 
-/* User mode: guest memory is this process's own (host address = gva + base). user/ fills one of these
- * for the process; all its vCPUs share it and one translation cache. */
+/* User mode: guest memory is this process's own (host address = gva + base). user/ fills one of
+ * these for the process; all its vCPUs share it and one translation cache. */
 struct cpu_user {
     uint64_t base;
     /* May code be fetched from the page of va? Cache lock held; any vCPU thread. */
@@ -82,11 +82,11 @@ struct cpu_user {
     void *opaque;
 };
 
-enum cpu_left { /* why cpu_run() came back; pc and all slots are exact */
+enum cpu_left {                     /* why cpu_run() came back; pc and all slots are exact */
                 CPU_LEFT_SYSCALL,   /* the guest made a system call; pc is behind the instruction */
                 CPU_LEFT_EXCEPTION, /* the guest's pending exception is recorded in its structure */
-                CPU_LEFT_FAULT,     /* a host signal hit guest code: cpu_signal_leave() was called */
-                CPU_LEFT_EVENT,     /* cpu_kick() */
+                CPU_LEFT_FAULT, /* a host signal hit guest code: cpu_signal_leave() was called */
+                CPU_LEFT_EVENT, /* cpu_kick() */
 };
 
 struct cpu_config {
@@ -97,8 +97,8 @@ struct cpu_config {
     unsigned index;
     const struct cpu_user *user; /* user mode; mem, ports and loop are NULL then */
     struct cpu *share;           /* user mode: use this vCPU's translation cache; NULL: a new one */
-    unsigned max_insns; /* guest instructions in one block; 0: default */
-    uint64_t tb_size; /* bytes of translated code to keep; 0: default */
+    unsigned max_insns;          /* guest instructions in one block; 0: default */
+    uint64_t tb_size;            /* bytes of translated code to keep; 0: default */
     /* asked for by the guest; called on the vCPU thread, machine lock not held */
     void (*on_reset)(void *opaque, const char *why); /* triple fault and the like */
     void *opaque;
@@ -130,30 +130,30 @@ void cpu_flush_all(struct cpu *cpu);
 /* ---- user mode (cpu/user.c) ---- */
 /* Runs the guest on the calling thread until something is for user/. */
 enum cpu_left cpu_run(struct cpu *cpu);
-/* Makes cpu_run() return CPU_LEFT_EVENT soon, or at once when it is called next. Any thread, any signal
- * handler. */
+/* Makes cpu_run() return CPU_LEFT_EVENT soon, or at once when it is called next. Any thread, any
+ * signal handler. */
 void cpu_kick(struct cpu *cpu);
-/* In a handler of a synchronous signal (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP) on the vCPU's thread:
- * was the guest at fault, i.e. is the host pc in emitted code or in an access of guest memory made for
- * it (helper, interpreter, translator's fetch)? */
+/* In a handler of a synchronous signal (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP) on the vCPU's
+ * thread: was the guest at fault, i.e. is the host pc in emitted code or in an access of guest
+ * memory made for it (helper, interpreter, translator's fetch)? */
 bool cpu_signal_is_guest(const struct cpu *cpu, const void *ucontext);
 /* Then: when the handler returns, the state is exact as before the instruction that faulted and
- * cpu_run() returns CPU_LEFT_FAULT; or (restart) the instruction is run again, alone, and the guest goes
- * on. Async-signal-safe; changes *ucontext. */
+ * cpu_run() returns CPU_LEFT_FAULT; or (restart) the instruction is run again, alone, and the guest
+ * goes on. Async-signal-safe; changes *ucontext. */
 void cpu_signal_leave(struct cpu *cpu, void *ucontext);
 void cpu_signal_restart(struct cpu *cpu, void *ucontext);
 /* Guest memory [start, start + len) was or is about to be written, unmapped, mapped anew or made
- * non-executable: translations from the pages that it touches are gone when this returns. True when the
- * block that the calling vCPU runs is one of them. Any vCPU thread, and its signal handlers while
- * cpu_signal_is_guest(). */
+ * non-executable: translations from the pages that it touches are gone when this returns. True when
+ * the block that the calling vCPU runs is one of them. Any vCPU thread, and its signal handlers
+ * while cpu_signal_is_guest(). */
 bool cpu_code_written(struct cpu *cpu, gva_t start, uint64_t len);
 /* A second thread is about to run guest code: real atomics from now on (empties the cache once). */
 void cpu_set_parallel(struct cpu *cpu);
 /* Between these no other vCPU of this cache runs guest code. A vCPU thread outside of cpu_run(). */
 void cpu_exclusive_begin(struct cpu *cpu);
 void cpu_exclusive_end(struct cpu *cpu);
-/* Around fork(2), on the calling vCPU's thread: no lock is held by others at the fork; the child has this
- * vCPU alone and a copy of the translated code of its own. */
+/* Around fork(2), on the calling vCPU's thread: no lock is held by others at the fork; the child
+ * has this vCPU alone and a copy of the translated code of its own. */
 void cpu_fork_prepare(struct cpu *cpu);
 void cpu_fork_parent(struct cpu *cpu);
 void cpu_fork_child(struct cpu *cpu);
@@ -220,8 +220,8 @@ void cpu_probe(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access, 
  * RAM (device, code page on write). Raises on a fault. For string instructions. */
 void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu,
                    unsigned *ret_len);
-/* 16-byte compare and swap at an aligned address: *expect is replaced by what was there; true when it was
- * swapped. For CMPXCHG16B, CASP, LDXP/STXP. */
+/* 16-byte compare and swap at an aligned address: *expect is replaced by what was there; true when
+ * it was swapped. For CMPXCHG16B, CASP, LDXP/STXP. */
 bool cpu_cas16(struct cpu *cpu, gva_t va, uint64_t expect[2], const uint64_t want[2]);
 uint64_t cpu_port_read(struct cpu *cpu, uint16_t port, unsigned size);
 void cpu_port_write(struct cpu *cpu, uint16_t port, uint64_t value, unsigned size);

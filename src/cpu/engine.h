@@ -112,8 +112,8 @@ struct cache {
     struct arena arena; /* blocks, exits' side data; emptied when the cache is */
     struct ir ir;
     struct block_table *_Atomic table;
-    struct block **by_code;        /* in order of code offsets */
-    _Atomic unsigned block_count;  /* of by_code */
+    struct block **by_code;       /* in order of code offsets */
+    _Atomic unsigned block_count; /* of by_code */
     unsigned block_cap;
     unsigned hashed;
     struct exit_rec *exits;
@@ -169,17 +169,17 @@ struct engine {
     struct block *running; /* interpreter: the block in progress */
     uint32_t host_csr;     /* FP environment of C code */
     bool fp_entered;
-    bool shadow;      /* the running block is the instruction of an interrupt shadow */
+    bool shadow;         /* the running block is the instruction of an interrupt shadow */
     unsigned lock_depth; /* of the cache's lock */
     struct mem_listener listener;
 
     /* user mode */
-    _Atomic bool in_code; /* within cpu_run(), and not waiting for an exclusive section */
-    _Atomic bool kicked;  /* cpu_kick(): any thread sets */
-    bool fault;           /* cpu_signal_leave() was called */
-    bool watch;           /* the translation in work watches its pages */
+    _Atomic bool in_code;       /* within cpu_run(), and not waiting for an exclusive section */
+    _Atomic bool kicked;        /* cpu_kick(): any thread sets */
+    bool fault;                 /* cpu_signal_leave() was called */
+    bool watch;                 /* the translation in work watches its pages */
     struct block *signal_block; /* the block that the latest guest signal hit */
-    gva_t fetch_ok;       /* the page that may be fetched from, in the translation in work */
+    gva_t fetch_ok;             /* the page that may be fetched from, in the translation in work */
 
     struct cpu_config config;
     /* thread control: guarded by lock */

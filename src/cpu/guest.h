@@ -22,7 +22,8 @@ struct translation { /* request and answer of guest->translate */
     gva_t pc;        /* architectural pc (slot pc) */
     uint32_t mode;
     uint64_t aux;
-    bool user; /* user mode: system calls leave by IR_REASON_SYSCALL, traps by a recorded exception */
+    bool user; /* user mode: system calls leave by IR_REASON_SYSCALL, traps by a recorded exception
+                */
     unsigned max_insns; /* 1: a single instruction (slow mode or interrupt shadow) */
     bool slow;          /* use no XLATE: only LD and ST */
     /* answer */

@@ -53,7 +53,8 @@ struct block *engine_current_block(struct engine *e)
         return e->running;
     if (!cpu->host_ra)
         return NULL;
-    return engine_block_by_code(e->cache, (uint32_t)(cpu->host_ra - (uint64_t)e->cache->code.rx) - 1);
+    return engine_block_by_code(e->cache,
+                                (uint32_t)(cpu->host_ra - (uint64_t)e->cache->code.rx) - 1);
 }
 
 void engine_restore(struct engine *e)
@@ -66,8 +67,8 @@ void engine_restore(struct engine *e)
         return; /* the interpreter, or no translated code below us: memory is exact */
     b = engine_current_block(e);
     assert(b);
-    if (!e->host->restore(e->cache->host_state, &b->host, (uint32_t)(cpu->host_ra - (uint64_t)e->cache->code.rx),
-                          cpu, &pc))
+    if (!e->host->restore(e->cache->host_state, &b->host,
+                          (uint32_t)(cpu->host_ra - (uint64_t)e->cache->code.rx), cpu, &pc))
         assert(!"each call out of a block is in its fault table");
     *engine_pc(cpu) = pc;
 }

@@ -72,8 +72,8 @@ static void restore_and_leave(struct cpu *cpu, void *ucontext)
 
     if (b) {
         host_context_regs(ucontext, &regs);
-        if (!e->host->restore_insn(e->cache->host_state, &b->host,
-                                   code_offset(e->cache, pc), cpu, &regs, &guest_pc))
+        if (!e->host->restore_insn(e->cache->host_state, &b->host, code_offset(e->cache, pc), cpu,
+                                   &regs, &guest_pc))
             cannot_restore(pc);
         *engine_pc(cpu) = guest_pc;
         cpu->vec_live = 0;

@@ -26,5 +26,5 @@ void host_context_regs(const void *ucontext, struct host_regs *ret);
 void host_context_jump(void *ucontext, void (*fn)(void *), void *arg);
 /* Copies len bytes; false when a signal's handler said host_copy_guarded_fail(). */
 bool host_copy_guarded(void *to, const void *from, unsigned len);
-bool host_copy_guarded_at(uint64_t pc); /* is pc in it? */
+bool host_copy_guarded_at(uint64_t pc);      /* is pc in it? */
 bool host_copy_guarded_fail(void *ucontext); /* false: not interrupted there */

@@ -115,7 +115,7 @@ static void run_exit_ind(struct interp *r, const struct ir_insn *in, union ir_v1
 
 static void run_exit_loop(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
 {
-    leave(r, IR_LEFT_LOOP);
+    leave(r, in->sub == IR_REASON_SYSCALL ? IR_LEFT_SYSCALL : IR_LEFT_LOOP);
 }
 
 /* ---- integer ---- */

@@ -202,7 +202,7 @@ struct ir_interp_ops {
     void *(*xlate)(void *cpu, gva_t a, unsigned size, bool write);
     bool (*poll)(void *cpu); /* an exit is requested */
 };
-enum ir_exit_kind { IR_LEFT_JMP, IR_LEFT_IND, IR_LEFT_LOOP };
+enum ir_exit_kind { IR_LEFT_JMP, IR_LEFT_IND, IR_LEFT_LOOP, IR_LEFT_SYSCALL };
 /* Runs the region on the state at cpu; stores the next pc in the pc slot. PUTs go straight to
  * memory and INSN stores its pc in the pc slot, so the state is exact wherever ops or a helper
  * leave by longjmp. Floating point runs in the caller's fp environment (on x86-64: MXCSR, whose

@@ -256,7 +256,7 @@ static void rig_init(struct rig *r, const char *accel)
     config.loop = r->loop;
     if (!(r->cpu = cpu_new(&x86_guest, &config, &err)))
         die(&err);
-    r->cpu->engine->verify = true;
+    r->cpu->engine->cache->verify = true;
     r->host = mem_ram_base(r->mem) + gra;
 }
 

@@ -232,7 +232,7 @@ static bool rig_init(struct rig *r, const char *accel)
         TEST_FAIL("%s", err.msg);
         return false;
     }
-    r->cpu->engine->verify = true;
+    r->cpu->engine->cache->verify = true;
     r->t = toy_of(r->cpu);
     r->host = mem_ram_base(r->mem) + gra;
     for (unsigned i = 0; i < PAGES; i++)
@@ -362,7 +362,7 @@ TEST(data_on_a_code_page)
         r.t->r[5] = 0x800;
         run_from(&r, 0);
         CHECK_EQ(r.host[0x800], 99);
-        CHECK_EQ(r.cpu->engine->block_count <= 4, true);
+        CHECK_EQ(r.cpu->engine->cache->block_count <= 4, true);
     }
 }
 
@@ -440,8 +440,8 @@ TEST(full_code_buffer_starts_over)
     }
 }
 
-/* The machine is taken apart under its lock; a vCPU that stands still with an interrupt waiting must
- * not want that lock any more. */
+/* The machine is taken apart under its lock; a vCPU that stands still with an interrupt waiting
+ * must not want that lock any more. */
 TEST(freed_with_an_interrupt_waiting)
 {
     struct rig r;

@@ -318,41 +318,18 @@ bool tr_cmpxchg8b(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-#if defined(__x86_64__)
-#define CAS16_TARGET __attribute__((target("cx16")))
-#else
-#define CAS16_TARGET
-#endif
-
-/* The old value of *p, which becomes fresh if it was want. */
-CAS16_TARGET static unsigned __int128 cas16(unsigned __int128 *p, unsigned __int128 want,
-                                            unsigned __int128 fresh)
-{
-    return __sync_val_compare_and_swap(p, want, fresh);
-}
-
 /* 16 bytes at va, aligned. Compares and exchanges with RDX:RAX and RCX:RBX; the result is ZF. */
 static uint64_t do_cmpxchg16b(struct x86_cpu *x, uint64_t va)
 {
-    uint64_t *r = x->gpr, mem[2];
-    unsigned len;
+    uint64_t *r = x->gpr, expect[2] = { r[X86_RAX], r[X86_RDX] };
+    bool equal;
 
     if (va & 15)
         x86_raise_error(x, X86_GP, 0);
-    unsigned __int128 *p = cpu_host_ptr(&x->c, va, CPU_WRITE, x->c.mmu_index, &len);
-    unsigned __int128 want = (unsigned __int128)r[X86_RDX] << 64 | r[X86_RAX];
-    unsigned __int128 fresh = (unsigned __int128)r[X86_RCX] << 64 | r[X86_RBX], old;
-    if (p) {
-        old = cas16(p, want, fresh);
-    } else { /* device memory or a page with translated code: not atomic, but seen */
-        cpu_load_bytes(&x->c, va, mem, 16, x->c.mmu_index);
-        old = (unsigned __int128)mem[1] << 64 | mem[0];
-        if (old == want)
-            cpu_store_bytes(&x->c, va, (uint64_t[]){ r[X86_RBX], r[X86_RCX] }, 16, x->c.mmu_index);
-    }
-    r[X86_RAX] = (uint64_t)old;
-    r[X86_RDX] = (uint64_t)(old >> 64);
-    return old == want;
+    equal = cpu_cas16(&x->c, va, expect, (uint64_t[]){ r[X86_RBX], r[X86_RCX] });
+    r[X86_RAX] = expect[0];
+    r[X86_RDX] = expect[1];
+    return equal;
 }
 
 static const struct helper h_cmpxchg16b = { "x86_cmpxchg16b", (helper_fn *)do_cmpxchg16b, "i32 i64",
