@@ -409,3 +409,38 @@ ir_val ir_vfcvtfi(struct ir *ir, enum ir_type type, unsigned lane, ir_val a, boo
     assert(type == IR_I32 || type == IR_I64);
     return emit1(ir, IR_VFCVTFI, type, lane | IR_SCALAR, truncate, a);
 }
+
+ir_val ir_vfmadd(struct ir *ir, unsigned lane, ir_val a, ir_val b, ir_val c, unsigned negate)
+{
+    assert(a && b && c && negate <= 3);
+    return ir_emit(ir, IR_VFMADD, IR_V128, lane, negate, 3, a, b, c, 0);
+}
+
+ir_val ir_fix(struct ir *ir, enum ir_cond cond, ir_val a, int64_t b, const struct helper *h,
+              ir_val c, ir_val d)
+{
+    enum ir_type type = ir_type_of(ir, a);
+
+    assert(c || !d);
+    return ir_emit(ir, IR_FIX, type, cond, (intptr_t)h, 2 + !!c + !!d, a, ir_const(ir, type, b), c,
+                   d);
+}
+
+ir_val ir_vfix(struct ir *ir, unsigned lane, const struct helper *h, ir_val a, ir_val b, ir_val c,
+               ir_val d)
+{
+    assert(a && (b || !c) && (c || !d));
+    return ir_emit(ir, IR_VFIX, IR_V128, lane, (intptr_t)h, 1 + !!b + !!c + !!d, a, b, c, d);
+}
+
+ir_val ir_crc32c(struct ir *ir, ir_val sum, ir_val data, unsigned size_log2)
+{
+    assert(ir_type_of(ir, sum) == IR_I32 && size_log2 <= ir_type_of(ir, data));
+    return emit2(ir, IR_CRC32C, IR_I32, size_log2, 0, sum, data);
+}
+
+void ir_kill(struct ir *ir, unsigned slot)
+{
+    assert(slot < ir->slot_count);
+    emit0(ir, IR_KILL, IR_NONE, 0, slot);
+}

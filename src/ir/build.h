@@ -88,6 +88,15 @@ void ir_brcondi(struct ir *ir, enum ir_cond cond, ir_val a, int64_t b, unsigned 
 /* nargs is taken from the helper's sig; pass IR_NO_VAL for the rest. Result IR_NO_VAL when the
  * helper has none. */
 ir_val ir_call(struct ir *ir, const struct helper *h, ir_val a, ir_val b, ir_val c, ir_val d);
+/* FIX: a, unless a <cond> b: then h(cpu, c[, d]); c and d are v128, IR_NO_VAL for none. */
+ir_val ir_fix(struct ir *ir, enum ir_cond cond, ir_val a, int64_t b, const struct helper *h,
+              ir_val c, ir_val d);
+/* VFIX: a, unless a lane of it is NaN or the minimum: then h(cpu, &result, a, b[, c[, d]]). */
+ir_val ir_vfix(struct ir *ir, unsigned lane, const struct helper *h, ir_val a, ir_val b, ir_val c,
+               ir_val d);
+ir_val ir_crc32c(struct ir *ir, ir_val sum, ir_val data, unsigned size_log2);
+/* The slot is dead from here on (before exits only; see KILL in ops.def). */
+void ir_kill(struct ir *ir, unsigned slot);
 void ir_exit_jmp(struct ir *ir, gva_t pc, unsigned flags);
 void ir_exit_ind(struct ir *ir, ir_val pc, unsigned kind);
 void ir_exit_loop(struct ir *ir, enum ir_reason reason);
@@ -104,6 +113,8 @@ ir_val ir_atomic(struct ir *ir, enum ir_op op, ir_val addr, ir_val b, ir_val c);
 ir_val ir_vop1(struct ir *ir, enum ir_op op, unsigned lane, ir_val a, int64_t imm);
 ir_val ir_vop2(struct ir *ir, enum ir_op op, unsigned lane, ir_val a, ir_val b, int64_t imm);
 ir_val ir_vop3(struct ir *ir, enum ir_op op, unsigned lane, ir_val a, ir_val b, ir_val c);
+/* With a constant in imm: what VFMADD negates. */
+ir_val ir_vfmadd(struct ir *ir, unsigned lane, ir_val a, ir_val b, ir_val c, unsigned negate);
 ir_val ir_vconst(struct ir *ir, uint64_t half); /* both 64-bit halves */
 /* Ops whose result is an integer may come through ir_vop1/2 too; the result is i32, but i64 for
  * VEXTRACT of an i64 lane and for VTOI with lane i64. These two let the caller choose. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * One backward pass: a PUT that is overwritten before anything can see it and every value that
- * nobody uses become NOPs. It leaves in each insn's aux what IR_LAST_USE and IR_USES read. A slot
- * is seen by a GET, by a helper that is not pure, by everything that may raise or leave, and across
- * the edges of an IR block.
+ * nobody uses become NOPs, and KILLs when they have said what they know. It leaves in each insn's
+ * aux what IR_LAST_USE and IR_USES read. A slot is seen by a GET, by a helper that is not pure, by
+ * everything that may raise or leave, and across the edges of an IR block.
  */
 #include "ir/scratch.h"
 
@@ -44,6 +44,10 @@ void ir_pass_dead(struct ir *ir)
                 continue;
             }
             put[in->imm] = epoch;
+        } else if (in->op == IR_KILL) {
+            put[in->imm] = epoch;
+            make_nop(in);
+            continue;
         } else if (in->op == IR_CALL) {
             if (((const struct helper *)(intptr_t)in->imm)->flags & HELPER_PURE)
                 flags = 0;

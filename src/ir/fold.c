@@ -117,6 +117,10 @@ ir_val fold_value(struct fold *f, struct ir_insn *in)
             v = fold_bits(f, in);
         else if (in->op >= IR_SETCOND)
             v = fold_select(f, in);
+    } else if (in->op == IR_FIX && fold_is_const(f, in->arg[0])) {
+        if (!ir_eval_cond(in->sub, in->type, (uint64_t)fold_imm(f, in->arg[0]),
+                          (uint64_t)fold_imm(f, in->arg[1])))
+            v = in->arg[0];
     } else if (in->op >= IR_VCONST) {
         v = fold_vec(f, in);
     }
@@ -314,6 +318,10 @@ static ir_val fold_one(struct fold *f, struct ir_insn *in)
     case IR_CONST: return share(f, in);
     case IR_GET: return fold_get(f, in);
     case IR_PUT: fold_put(f, in); return IR_NO_VAL;
+    case IR_KILL:
+        f->slot[in->imm] = 0;
+        fold_append(f, in);
+        return IR_NO_VAL;
     case IR_LABEL: fold_label(f, in); return IR_NO_VAL;
     case IR_BR: fold_br(f, in); return IR_NO_VAL;
     case IR_BRCOND: fold_brcond(f, in); return IR_NO_VAL;

@@ -95,6 +95,49 @@ static void run_call(struct interp *r, const struct ir_insn *in, union ir_v128 *
         d->u64[0] = v & ir_mask(in->type);
 }
 
+static void run_fix(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
+{
+    call_fn *fn = (call_fn *)((const struct helper *)(intptr_t)in->imm)->fn;
+    uint64_t w[2] = { 0 }, v = arg_int(r, in, 0);
+
+    if (ir_eval_cond(in->sub, in->type, v, arg_int(r, in, 1))) {
+        for (unsigned k = 2; k < in->nargs; k++)
+            w[k - 2] = (uintptr_t)interp_arg(r, in, k);
+        v = fn(r->cpu, w[0], w[1], 0, 0, 0) & ir_mask(in->type);
+    }
+    d->u64[0] = v;
+}
+
+/* Has a lane of a what VFIX looks for? */
+static bool wants_fix(unsigned sub, const union ir_v128 *a)
+{
+    unsigned lane = sub & ~IR_SCALAR & 0xff, n = ir_type_bits[lane], count = 128 / n;
+    uint64_t top = BIT(n - 1), infinity = lane == IR_F64 ? BITS(62, 52) : BITS(30, 23);
+
+    for (unsigned k = 0; k < (sub & IR_SCALAR ? 1 : count); k++) {
+        uint64_t x = n == 64 ? a->u64[k] : a->u32[k];
+
+        if (lane >= IR_F32 ? (x & ~top) > infinity : x == top)
+            return true;
+    }
+    return false;
+}
+
+static void run_vfix(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
+{
+    call_fn *fn = (call_fn *)((const struct helper *)(intptr_t)in->imm)->fn;
+    union ir_v128 result = { 0 };
+    uint64_t w[4] = { 0 };
+
+    *d = *interp_arg(r, in, 0);
+    if (!wants_fix(in->sub, d))
+        return;
+    for (unsigned k = 0; k < in->nargs; k++)
+        w[k] = (uintptr_t)interp_arg(r, in, k);
+    fn(r->cpu, (uintptr_t)&result, w[0], w[1], w[2], w[3]);
+    *d = result;
+}
+
 static void leave(struct interp *r, enum ir_exit_kind kind)
 {
     r->left = kind;
@@ -127,6 +170,11 @@ static void run_eval(struct interp *r, const struct ir_insn *in, union ir_v128 *
     for (unsigned k = 0; k < 4; k++)
         arg[k] = arg_int(r, in, k);
     d->u64[0] = ir_eval(in, ir_type_of(r->ir, in->arg[0]), arg);
+}
+
+static void run_crc32c(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
+{
+    d->u64[0] = ir_sum_crc32c((uint32_t)arg_int(r, in, 0), arg_int(r, in, 1), 1u << in->sub);
 }
 
 /* ---- guest memory ---- */
@@ -225,8 +273,13 @@ static interp_fn *const run_op[IR_OP_COUNT] = {
     [IR_STH] = run_sth,
     [IR_AT_XCHG... IR_AT_CAS] = run_atomic,
     [IR_FENCE] = run_fence,
-    [IR_VCONST... IR_VINSERTPS] = ir_interp_vec,
-    [IR_VFADD... IR_OP_COUNT - 1] = ir_interp_fp,
+    [IR_CRC32C] = run_crc32c,
+    [IR_FIX] = run_fix,
+    [IR_KILL] = run_nop,
+    [IR_VCONST... IR_VAESIMC] = ir_interp_vec,
+    [IR_VFADD... IR_VFCANON] = ir_interp_fp,
+    [IR_VFIX] = run_vfix,
+    [IR_VFCVTUF... IR_OP_COUNT - 1] = ir_interp_fp,
 };
 
 enum ir_exit_kind ir_interp(const struct ir *ir, void *cpu, const struct ir_interp_ops *ops)

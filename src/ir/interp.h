@@ -27,9 +27,18 @@ static inline const union ir_v128 *interp_arg(const struct interp *r, const stru
 }
 
 void ir_interp_vec(struct interp *r, const struct ir_insn *in,
-                   union ir_v128 *d); /* VCONST..VINSERTPS */
+                   union ir_v128 *d); /* VCONST..VAESIMC */
 void ir_interp_fp(struct interp *r, const struct ir_insn *in,
-                  union ir_v128 *d); /* VFADD..VFCVTPFI */
+                  union ir_v128 *d); /* VFADD..VFCVTFH, without VFIX */
+/* d is zeroed, and none of the operands */
+typedef void interp_vec_fn(const struct ir_insn *in, union ir_v128 *d, const union ir_v128 *a,
+                           const union ir_v128 *b);
+extern interp_vec_fn *const ir_interp_simd_ops[IR_OP_COUNT];
+
+/* interp_crypto.c */
+void ir_aes(enum ir_op op, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *key);
+void ir_clmul(union ir_v128 *d, uint64_t a, uint64_t b);
+uint32_t ir_sum_crc32c(uint32_t sum, uint64_t data, unsigned bytes);
 
 /* One floating point op. d enters as operand a and leaves as the result; integers in u64[0]. */
 struct fp_op {
@@ -37,8 +46,12 @@ struct fp_op {
     enum ir_type type; /* of the result */
     uint8_t sub;
     uint8_t imm;
-    enum ir_type int_type; /* VFCVTIF: of the integer operand */
+    enum ir_type int_type;  /* VFCVTIF, VFCVTUF: of the integer operand */
+    const union ir_v128 *c; /* VFMADD */
+    uint64_t pattern;       /* VFCANON */
 };
+/* VFMADD and what follows it, portable */
+void ir_fp_convert(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *b);
 void ir_fp_portable(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *b);
 #if defined(__x86_64__)
 void ir_fp_sse(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *b);

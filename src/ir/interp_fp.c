@@ -16,6 +16,11 @@ void ir_interp_fp(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
     const union ir_v128 *b = interp_arg(r, in, in->nargs - 1);
 
     f.int_type = ir_type_of(r->ir, in->arg[1]);
+    f.pattern = (uint64_t)in->imm;
+    if (in->op == IR_VFMADD) {
+        b = interp_arg(r, in, 1);
+        f.c = interp_arg(r, in, 2);
+    }
 #if defined(__x86_64__)
     ir_fp_sse(&f, &a, b);
 #else

@@ -372,6 +372,11 @@ void ir_fp_portable(const struct fp_op *f, union ir_v128 *d, const union ir_v128
         d->u64[0] = float_to_int(f->imm & 1, lane(d, f64, 0), f64, f->type == IR_I64);
         d->u64[1] = 0;
         return;
+    case IR_VFMADD:
+    case IR_VFCANON:
+    case IR_VFCVTUF:
+    case IR_VFCVTHF:
+    case IR_VFCVTFH: ir_fp_convert(f, d, b); return;
     default:
         for (unsigned k = 0; k < count; k++)
             lane_set(d, f64, k, one_lane(f, k, lane(d, f64, k), lane(b, f64, k), f64));

@@ -231,6 +231,57 @@ static void run_to_int(const struct fp_op *f, union ir_v128 *d)
     d->u64[1] = 0;
 }
 
+/* FMA3 and F16C. */
+__attribute__((target("fma"))) static __m128i fma_lanes(unsigned shape, unsigned negate, __m128i a,
+                                                        __m128i b, __m128i c)
+{
+#define FORM(n, insn, suffix)                                                                      \
+    case n:                                                                                        \
+        __asm__ volatile(insn suffix " %2, %1, %0" : "+x"(a) : "x"(c), "x"(b));                    \
+        break;
+#define FORMS(n, suffix)                                                                           \
+    FORM(n, "vfmadd132", suffix)                                                                   \
+    FORM(n + 4, "vfnmadd132", suffix)                                                              \
+    FORM(n + 8, "vfmsub132", suffix)                                                               \
+    FORM(n + 12, "vfnmsub132", suffix)
+    switch (shape + negate * 4) {
+        FORMS(PS, "ps")
+        FORMS(PD, "pd")
+        FORMS(SS, "ss")
+        FORMS(SD, "sd")
+    }
+#undef FORMS
+#undef FORM
+    return a;
+}
+
+static bool run_newer(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *b)
+{
+    __m128i a = _mm_load_si128((const __m128i *)d), x = _mm_load_si128((const __m128i *)b);
+
+    if (f->op == IR_VFMADD) {
+        if (!__builtin_cpu_supports("fma"))
+            return false;
+        a = fma_lanes(shape(f), f->imm & 3, a, x, _mm_load_si128((const __m128i *)f->c));
+    } else {
+        if (!__builtin_cpu_supports("f16c"))
+            return false;
+        if (f->op == IR_VFCVTHF) {
+            if (f->imm & 1)
+                x = _mm_srli_epi64(_mm_slli_epi64(_mm_move_epi64(x), 48), 48);
+            __asm__ volatile("vcvtph2ps %1, %0" : "=x"(a) : "x"(x));
+            if (f->imm & 1)
+                a = _mm_srli_si128(_mm_slli_si128(a, 12), 12);
+        } else {
+            if (f->imm & 1)
+                x = _mm_srli_si128(_mm_slli_si128(x, 12), 12);
+            __asm__ volatile("vcvtps2ph $4, %1, %0" : "=x"(a) : "x"(x));
+        }
+    }
+    _mm_store_si128((__m128i *)d, a);
+    return true;
+}
+
 void ir_fp_sse(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *b)
 {
     bool f64 = (f->sub & ~IR_SCALAR & 0xff) == IR_F64, sse3 = __builtin_cpu_supports("sse3");
@@ -256,6 +307,14 @@ void ir_fp_sse(const struct fp_op *f, union ir_v128 *d, const union ir_v128 *b)
         else
             by_imm(f64 ? ir_fp_dppd : ir_fp_dpps, f->imm, d, b);
         return;
+    case IR_VFMADD:
+    case IR_VFCVTHF:
+    case IR_VFCVTFH:
+        if (!run_newer(f, d, b))
+            ir_fp_convert(f, d, b);
+        return;
+    case IR_VFCANON:
+    case IR_VFCVTUF: ir_fp_convert(f, d, b); return;
     default: break;
     }
     if (f->op >= IR_VFADDSUB && f->op <= IR_VFHSUB && !sse3) {

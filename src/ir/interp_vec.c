@@ -12,9 +12,6 @@
 #include "base/bits.h"
 #include "ir/eval.h"
 
-typedef void vec_fn(const struct ir_insn *in, union ir_v128 *d, const union ir_v128 *a,
-                    const union ir_v128 *b);
-
 static unsigned lane_type(const struct ir_insn *in)
 {
     return in->sub & ~IR_SCALAR & 0xff;
@@ -435,7 +432,7 @@ static void v_insertps(const struct ir_insn *in, union ir_v128 *d, const union i
             d->u32[k] = 0;
 }
 
-static vec_fn *const vec_ops[IR_OP_COUNT] = {
+static interp_vec_fn *const vec_ops[IR_OP_COUNT] = {
     [IR_VCONST] = v_const,
     [IR_VFROMI] = v_fromi,
     [IR_VTOI] = v_toi,
@@ -492,6 +489,6 @@ void ir_interp_vec(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
     if (in->op == IR_VBLENDV)
         v_blendv(in, &result, a, b, interp_arg(r, in, 2));
     else
-        vec_ops[in->op](in, &result, a, b);
+        (vec_ops[in->op] ? vec_ops : ir_interp_simd_ops)[in->op](in, &result, a, b);
     *d = result;
 }

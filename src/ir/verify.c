@@ -89,9 +89,11 @@ static bool check_operand(struct check *c, unsigned k, char kind)
 static bool check_operands(struct check *c)
 {
     const char *kinds = ir_op_info[c->in->op].operands;
-    size_t want = strlen(kinds);
+    size_t want = strlen(kinds), least = c->in->op == IR_FIX ? 2 : c->in->op == IR_VFIX;
 
-    if (c->in->op == IR_CALL ? c->in->nargs > want : c->in->nargs != want)
+    if (c->in->op == IR_CALL || c->in->op == IR_FIX || c->in->op == IR_VFIX
+            ? c->in->nargs > want || c->in->nargs < least
+            : c->in->nargs != want)
         return bad(c, "has %u operands, not %zu", c->in->nargs, want);
     for (unsigned k = 0; k < c->in->nargs; k++)
         if (!check_value(c, k) || !check_operand(c, k, kinds[k]))
@@ -148,6 +150,8 @@ static bool check_slot(struct check *c)
 
     if (c->in->imm < 0 || c->in->imm >= ir->slot_count)
         return bad(c, "there is no slot %" PRId64, c->in->imm);
+    if (c->in->op == IR_KILL)
+        return true;
     slot_type = ir->slots[c->in->imm].type;
     if (c->in->op == IR_PUT) {
         type = arg_type(c, 0);
@@ -216,6 +220,7 @@ static bool sig_has(const char **sig, unsigned type)
 static bool check_call(struct check *c)
 {
     const struct helper *h = (const struct helper *)(intptr_t)c->in->imm;
+    unsigned first = c->in->op == IR_FIX ? 2 : 0; /* its a and b are not passed */
     const char *sig;
 
     if (!h || !h->fn)
@@ -224,7 +229,7 @@ static bool check_call(struct check *c)
     if (!sig_has(&sig, c->in->type))
         return bad(c, "result is %s, helper %s is \"%s\"", ir_type_names[c->in->type], h->name,
                    h->sig);
-    for (unsigned k = 0; k < c->in->nargs; k++)
+    for (unsigned k = first; k < c->in->nargs; k++)
         if (!sig_has(&sig, arg_type(c, k)))
             return bad(c, "operand %u is %s, helper %s is \"%s\"", k, ir_type_names[arg_type(c, k)],
                        h->name, h->sig);
@@ -237,21 +242,37 @@ static bool check_label(struct check *c)
            bad(c, "there is no label L%" PRId64, c->in->imm);
 }
 
+static bool check_fix(struct check *c)
+{
+    const struct helper *h = (const struct helper *)(intptr_t)c->in->imm;
+
+    if (!h || !(h->flags & HELPER_PURE))
+        return bad(c, "its helper is not pure");
+    if (c->in->op == IR_FIX && c->ir->insn[c->in->arg[1]].op != IR_CONST)
+        return bad(c, "compares with no constant");
+    return check_call(c);
+}
+
 /* Lanes that each vector op takes are in its meaning's words; this is the coarse check. */
 static bool check_lane(struct check *c)
 {
     unsigned lane = c->in->sub & ~IR_SCALAR & 0xff;
     bool fp = c->in->op >= IR_VFADD;
 
-    if (c->in->op == IR_VCONST)
+    if (c->in->op == IR_VCONST || c->in->op == IR_VFCVTHF || c->in->op == IR_VFCVTFH)
         return true;
+    if (c->in->op == IR_VFIX)
+        return (lane >= IR_I32 && lane <= IR_F64) || bad(c, "lane type %u", lane);
     if (c->in->op == IR_VFCVTPIF || c->in->op == IR_VFCVTPFI || fp)
         return lane == IR_F32 || lane == IR_F64 || bad(c, "lane type %u is not f32 or f64", lane);
     if (lane > IR_V128)
         return bad(c, "lane type %u", lane);
-    if ((c->in->op == IR_VINSERT || c->in->op == IR_VEXTRACT) &&
+    if ((c->in->op == IR_VINSERT || c->in->op == IR_VEXTRACT || c->in->op == IR_VDUP) &&
         (lane > IR_F64 || c->in->imm < 0 || c->in->imm >= 128 / ir_type_bits[lane]))
         return bad(c, "lane %" PRId64 " of %s", c->in->imm, ir_type_names[lane]);
+    if (c->in->op == IR_VREV && (c->in->imm < 1 || c->in->imm > 4 || lane > IR_I64 ||
+                                 ir_type_bits[lane] > 8u << c->in->imm))
+        return bad(c, "reverses %s in groups of 1 << %" PRId64, ir_type_names[lane], c->in->imm);
     return true;
 }
 
@@ -265,13 +286,19 @@ static bool check_special(struct check *c)
                bad(c, "%#" PRIx64 " is not sign-extended from %s", in->imm,
                    ir_type_names[in->type]);
     case IR_GET:
-    case IR_PUT: return check_slot(c);
+    case IR_PUT:
+    case IR_KILL: return check_slot(c);
     case IR_LABEL:
     case IR_BR: return check_label(c);
     case IR_BRCOND: return check_label(c) && check_compare(c);
     case IR_SETCOND:
     case IR_SELECT: return check_compare(c);
     case IR_CALL: return check_call(c);
+    case IR_FIX: return check_compare(c) && check_fix(c);
+    case IR_VFIX: return check_lane(c) && check_fix(c);
+    case IR_CRC32C:
+        return (in->type == IR_I32 && in->sub <= arg_type(c, 1) && in->sub <= 3) ||
+               bad(c, "size %u of %s", in->sub, ir_type_names[arg_type(c, 1)]);
     case IR_EXIT_IND:
         return arg_type(c, 0) == IR_I64 ||
                bad(c, "the pc is %s, not i64", ir_type_names[arg_type(c, 0)]);
@@ -300,6 +327,7 @@ static bool check_special(struct check *c)
     case IR_AT_CAS: return check_memory(c);
     case IR_VFROMI:
     case IR_VFCVTIF:
+    case IR_VFCVTUF:
         if (arg_type(c, in->nargs - 1) != IR_I32 && arg_type(c, in->nargs - 1) != IR_I64)
             return bad(c, "the integer is %s", ir_type_names[arg_type(c, in->nargs - 1)]);
         return check_lane(c);
