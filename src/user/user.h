@@ -64,7 +64,10 @@ struct user_abi {
     gva_t va_limit;      /* first address beyond user space */
     const char *const *interp_packages; /* hint when the ELF interpreter is missing: Debian package names */
     const struct user_flag_map *open_flags; /* ends with guest 0; bits not named are equal */
-    uint64_t minsigstksz;
+    uint64_t minsigstksz;       /* AT_MINSIGSTKSZ: bytes a frame takes */
+    uint64_t sigaltstack_min;   /* sigaltstack() with less is ENOMEM */
+    bool sa_restorer;           /* struct sigaction has the member sa_restorer */
+    const uint32_t *trampoline; /* sigreturn code put in a page of the guest, ends with 0; NULL: none */
     /* registers */
     void (*get_call)(const struct cpu *cpu, struct user_call *ret);
     void (*set_result)(struct cpu *cpu, int64_t value); /* -errno on failure; the ABI's own form */
@@ -117,6 +120,7 @@ struct user_thread {
     int tid;
     gva_t clear_child_tid, robust_list;
     uint64_t robust_list_size;
+    bool vfork_child; /* shares memory with a parent process that waits: nothing is freed at its end */
     struct signal_state *signals;
     bool exiting;
     /* guarded by proc->lock */
@@ -187,7 +191,17 @@ struct user_clone_args {
 int64_t user_clone(struct user_thread *t, const struct user_clone_args *a);
 _Noreturn void user_exit_thread(struct user_thread *t, int status);
 _Noreturn void user_exit_group(struct user_thread *t, int status);
+/* A thread of p around cpu, which it owns; first one: the main thread (call signals_init next). Sets user_self. */
+struct user_thread *user_thread_new(struct user_proc *p, struct cpu *cpu);
+/* futex, futex_waitv, futex_wake, futex_wait, futex_requeue by their 64-bit numbers; the timeout of
+ * user_futex() is a host timespec of the guest's layout (user_futex32: two 32-bit words). */
 int64_t user_futex(struct user_thread *t, const uint64_t arg[6]);
+int64_t user_futex32(struct user_thread *t, const uint64_t arg[6]);
+int64_t user_futex_waitv(struct user_thread *t, const uint64_t arg[6]);
+int64_t user_futex2(struct user_thread *t, long nr, const uint64_t arg[6]); /* nr: the host's 454..456 */
+int64_t user_set_robust_list(struct user_thread *t, gva_t head, uint64_t size);
+int64_t user_get_robust_list(struct user_thread *t, int tid, gva_t head, gva_t size);
+int64_t user_set_tid_address(struct user_thread *t, gva_t tid);
 /* Runs the guest until it ends. */
 _Noreturn void user_loop(struct user_thread *t);
 
@@ -205,13 +219,23 @@ int64_t user_rt_sigtimedwait(struct user_thread *t, gva_t set, gva_t info, gva_t
 int64_t user_rt_sigreturn(struct user_thread *t);
 int64_t user_sigaltstack(struct user_thread *t, gva_t ss, gva_t old);
 int64_t user_rt_sigqueueinfo(struct user_thread *t, int tgid, int tid, int sig, gva_t info, bool thread);
-/* For ppoll, pselect6, epoll_pwait: a guest's mask in force during fn. NULL set: none. */
+/* For ppoll, pselect6, epoll_pwait: a guest's mask in force during the call. Say it here, then give
+ * signals_host_mask(mask) to the kernel with user_syscall_safe(); signals_deliver() restores the old one. */
 void signals_temp_mask(struct user_thread *t, uint64_t mask);
+/* The host mask for a guest's: all but the synchronous ones, which are never blocked. Also for signalfd. */
+uint64_t signals_host_mask(uint64_t mask);
+/* Around execve(2), which must be user_syscall_safe(): ignored synchronous signals and the whole mask become
+ * the host's, for the new program. abort: it failed. */
+void signals_exec_begin(struct user_thread *t);
+void signals_exec_abort(struct user_thread *t);
+/* Ends this process by sig as if nothing handled it. */
+_Noreturn void signals_die(int sig);
 uint64_t signals_mask(const struct user_thread *t);
 /* A host system call that a signal for the guest interrupts even when it comes just before: returns the
  * kernel's value, or -EINTR / USER_RESTART when a guest signal waits. For every call that can block. */
 int64_t user_syscall_safe(long nr, ...);
 void siginfo_to_guest(const struct user_abi *abi, const siginfo_t *info, void *ret_128);
+void siginfo_from_guest(const struct user_abi *abi, const void *info_128, siginfo_t *ret);
 
 /* ---- system calls (user/syscalls.def, syscall.c and its families) ---- */
 enum user_call_column { USER_CALLS_GENERIC, USER_CALLS_X86_64, USER_CALLS_I386, USER_CALLS_COUNT };
