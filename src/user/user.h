@@ -23,8 +23,10 @@ struct user_thread;
 struct mm; /* user/mm.c */
 
 /* ---- the command line and QEMU_* variables (main/user.c fills it) ---- */
+struct user_abi;
 struct user_options {
     const char *program;   /* our own name, for messages */
+    const struct user_abi *abi; /* by the name we were called; NULL: what the file says */
     const char *sysroot;   /* -L: prefix tried first for absolute paths of interpreter and libraries; NULL */
     const char *argv0;     /* -0; NULL: the path */
     const char *cpu_model; /* -cpu; NULL: the guest's default */
@@ -38,6 +40,10 @@ struct user_options {
     bool binfmt_preserve;  /* started by binfmt_misc with the P flag: argv[0] is the guest's own */
     char **argv, **envp;   /* of the guest: argv[0] is the name it will see */
     const char *path;      /* the program's file */
+    bool has_exec_fd;      /* exec_fd is open on it (AT_EXECFD of binfmt_misc) */
+    int exec_fd;
+    const char *log_file;  /* -D, for programs that the program starts */
+    uint64_t tb_size;      /* -tb-size in bytes; 0: the engine's default */
 };
 
 /* ---- an ABI: guest processor and Linux on it ---- */
@@ -97,7 +103,8 @@ struct user_proc {
     const struct user_options *opt;
     const struct user_abi *abi;
     struct cpu_user cpu_user;
-    struct mm *mm;          /* has its own lock */
+    struct mm *mm;          /* has its own locks */
+    struct user_start *start; /* the opened program, for load_program(); NULL afterwards */
     char *exe_path;         /* what /proc/self/exe says to the guest */
     int self_fd;            /* our own executable, for execve of guest programs */
     uint64_t page_size;     /* the guest's: 4096 */
