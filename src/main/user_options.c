@@ -37,8 +37,8 @@ bool user_print_help(const struct user_cli *c, FILE *f, struct error *err)
             "usage: %s [options] program [arguments...]\n"
             "Runs a Linux program of another processor%s%s.\n\n"
             "%-*s%-*s%s\n",
-            c->program, c->o.abi ? ": " : "", c->o.abi ? c->o.abi->name : "", HELP_ENV,
-            "Option", HELP_DOC - HELP_ENV, "Variable", "Meaning");
+            c->program, c->o.abi ? ": " : "", c->o.abi ? c->o.abi->name : "", HELP_ENV, "Option",
+            HELP_DOC - HELP_ENV, "Variable", "Meaning");
     for (const struct user_option *r = user_option_table; r->name; r++) {
         if (!r->doc)
             continue;
@@ -115,8 +115,8 @@ static bool unknown(const char *name, struct error *err)
                 : fail_hint(err, "-help lists all; options of the program follow its name");
 }
 
-static bool run_row(struct user_cli *c, const struct user_option *r, const char *arg,
-                    bool from_env, struct error *err)
+static bool run_row(struct user_cli *c, const struct user_option *r, const char *arg, bool from_env,
+                    struct error *err)
 {
     bool ok;
     if (r->run) {

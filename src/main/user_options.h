@@ -32,8 +32,8 @@ struct user_option {
 };
 extern const struct user_option user_option_table[]; /* ends with a row without name */
 
-/* Fills *c; false with err when the command line is wrong. c->print is set when only a text is asked
- * for. user_cli_finish() is needed either way. */
+/* Fills *c; false with err when the command line is wrong. c->print is set when only a text is
+ * asked for. user_cli_finish() is needed either way. */
 bool user_cli_parse(struct user_cli *c, int argc, char **argv, char **envp,
                     struct error *err) MUST_CHECK;
 void user_cli_finish(struct user_cli *c);

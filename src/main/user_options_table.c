@@ -174,6 +174,7 @@ static bool opt_log(struct user_cli *c, const char *arg, struct error *err)
         c->print = print_log_items;
         return true;
     }
+    c->o.log_items = arg;
     AUTO_FREE char *items = xstrdup(arg);
     /* "strace" is an item of qemu-user's -d, and a switch of its own here */
     for (char *at = items; (at = strstr(at, "strace"));) {
@@ -186,6 +187,17 @@ static bool opt_log(struct user_cli *c, const char *arg, struct error *err)
         memmove(at, at + 6 + (at[6] == ','), strlen(at + 6 + (at[6] == ',')) + 1);
     }
     return log_set_items(items, err);
+}
+
+/* Hidden: the program is open there already (from the execveat of another guest program). */
+static bool opt_exec_fd(struct user_cli *c, const char *arg, struct error *err)
+{
+    uint64_t fd;
+    if (!parse_u64(arg, &fd, err) || fd > INT32_MAX)
+        return fail(err, EINVAL, "-exec-fd %s: not a descriptor", arg);
+    c->o.has_exec_fd = true;
+    c->o.exec_fd = (int)fd;
+    return true;
 }
 
 static bool opt_log_file(struct user_cli *c, const char *arg, struct error *err)
@@ -276,8 +288,8 @@ const struct user_option user_option_table[] = {
     { "B", "QEMU_GUEST_BASE", "address", "host address of the program's address 0", opt_base },
     { "R", "QEMU_RESERVED_VA", "size", "reserve this much address space for the program",
       opt_reserved },
-    { "t", "QEMU_RTSIG_MAP", "tsig hsig n[,...]", NULL,
-      NULL, "real-time signals need no map here" },
+    { "t", "QEMU_RTSIG_MAP", "tsig hsig n[,...]", NULL, NULL,
+      "real-time signals need no map here" },
     { "d", "QEMU_LOG", "item[,...]", "log these (-d help lists them)", opt_log },
     { "dfilter", "QEMU_DFILTER", "range[,...]", NULL, LATER("log filters come") },
     { "D", "QEMU_LOG_FILENAME", "logfile", "write the log to a file", opt_log_file },
@@ -294,6 +306,7 @@ const struct user_option user_option_table[] = {
     { "plugin", "QEMU_PLUGIN", "file", NULL, LATER("plugins come") },
     { "jitdump", "QEMU_JITDUMP", NULL, NULL, LATER("profiles come") },
     { "perfmap", "QEMU_PERFMAP", NULL, NULL, LATER("profiles come") },
+    { "exec-fd", NULL, "fd", NULL, opt_exec_fd },
     { "version", "QEMU_VERSION", NULL, "print version and leave", opt_version },
     { 0 },
 };

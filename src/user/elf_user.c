@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Parser of guest ELF files: bounded reader, checked sums, one clear line when something is wrong. */
+/* Parser of guest ELF files: bounded reader, checked sums, one clear line when something is wrong.
+ */
 #include "user/elf_user.h"
 
 #include <elf.h>
@@ -19,11 +20,11 @@ const char *elf_user_machine_name(uint16_t machine)
         uint16_t machine;
         const char *name;
     } names[] = {
-        { EM_386, "i386" },     { EM_X86_64, "x86_64" }, { EM_AARCH64, "AArch64" },
-        { EM_ARM, "ARM" },      { EM_RISCV, "RISC-V" },  { EM_PPC, "PowerPC" },
-        { EM_S390, "S/390" },   { EM_MIPS, "MIPS" },     { EM_PPC64, "64-bit PowerPC" },
-        { EM_SPARC, "SPARC" },  { EM_SPARCV9, "SPARC" }, { EM_68K, "68000" },
-        { EM_IA_64, "Itanium" }, { EM_SH, "SuperH" },    { 258, "LoongArch" },
+        { EM_386, "i386" },      { EM_X86_64, "x86_64" }, { EM_AARCH64, "AArch64" },
+        { EM_ARM, "ARM" },       { EM_RISCV, "RISC-V" },  { EM_PPC, "PowerPC" },
+        { EM_S390, "S/390" },    { EM_MIPS, "MIPS" },     { EM_PPC64, "64-bit PowerPC" },
+        { EM_SPARC, "SPARC" },   { EM_SPARCV9, "SPARC" }, { EM_68K, "68000" },
+        { EM_IA_64, "Itanium" }, { EM_SH, "SuperH" },     { 258, "LoongArch" },
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (names[i].machine == machine)
@@ -137,8 +138,9 @@ static bool take_load(struct elf_user *e, const struct phdr *p, unsigned n, uint
         return fail(err, EINVAL, "segment %u lies beyond the address space (%#" PRIx64 ")", n,
                     p->vaddr);
     if ((p->vaddr - p->off) % PAGE && p->file_size)
-        return fail(err, EINVAL, "segment %u: address %#" PRIx64 " and offset %#" PRIx64 " differ "
-                                 "within the page",
+        return fail(err, EINVAL,
+                    "segment %u: address %#" PRIx64 " and offset %#" PRIx64 " differ "
+                    "within the page",
                     n, p->vaddr, p->off);
     if (is_pow2(p->align) && p->align > e->align)
         e->align = p->align;
@@ -165,8 +167,9 @@ static bool take_other(struct elf_user *e, const struct phdr *p, uint64_t file_s
         if (e->interp_size)
             return true; /* the first one counts */
         if (p->file_size < 2 || p->file_size > ELF_USER_INTERP_MAX || !in_file(p, file_size))
-            return fail(err, EINVAL, "the name of the ELF interpreter is broken (%#" PRIx64
-                                     " bytes at %#" PRIx64 ")",
+            return fail(err, EINVAL,
+                        "the name of the ELF interpreter is broken (%#" PRIx64 " bytes at %#" PRIx64
+                        ")",
                         p->file_size, p->off);
         e->interp_off = p->off;
         e->interp_size = p->file_size;

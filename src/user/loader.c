@@ -39,8 +39,7 @@ static bool foreign(const struct elf_user *e, struct error *err)
     return fail_hint(err, "guests of this version: aarch64, riscv64, x86_64, i386");
 }
 
-static bool read_at(int fd, void *to, size_t len, uint64_t off, const char *what,
-                    struct error *err)
+static bool read_at(int fd, void *to, size_t len, uint64_t off, const char *what, struct error *err)
 {
     ssize_t n = pread(fd, to, len, (off_t)off);
     if (n < 0)
@@ -123,9 +122,11 @@ static bool cannot_map(const struct user_image *i, const char *what, gva_t at, u
 {
     (void)fail(err, (int)-code, "%s: cannot map its %s at %#" PRIx64 " (%" PRIu64 " KiB): %s",
                i->path, what, at, len / 1024, strerror((int)-code));
-    return code == -EPERM ? fail_hint(err, "see /proc/sys/vm/mmap_min_addr, or use -B 0x10000000000")
+    return code == -EPERM
+               ? fail_hint(err, "see /proc/sys/vm/mmap_min_addr, or use -B 0x10000000000")
            : code == -ENOMEM || code == -EEXIST
-               ? fail_hint(err, "that place is taken or too big; -B 0x10000000000 moves the program")
+               ? fail_hint(err,
+                           "that place is taken or too big; -B 0x10000000000 moves the program")
                : false;
 }
 

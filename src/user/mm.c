@@ -17,8 +17,8 @@
 #include "base/scope.h"
 #include "base/str.h"
 
-/* Guests with more than this get their mappings below it: the host's own (programs at 0x55..., libraries
- * at 0x7f...) lie above, and so does the heap of the address sanitizer. */
+/* Guests with more than this get their mappings below it: the host's own (programs at 0x55...,
+ * libraries at 0x7f...) lie above, and so does the heap of the address sanitizer. */
 #define GUEST_TOP (UINT64_C(64) << 40)
 
 #ifndef PROT_SEM

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Pages of which translations exist. A page that the guest may write is write-protected on the host
- * from its first translation on ("watched"); the write faults, its translations are dropped, and the
- * page is writable until code of it is translated again.
+ * from its first translation on ("watched"); the write faults, its translations are dropped, and
+ * the page is writable until code of it is translated again.
  */
 #include "user/mm_priv.h"
 

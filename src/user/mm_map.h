@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The map of guest memory: which addresses are the guest's and with which protection it mapped them.
- * A sorted array of regions that do not touch unless they differ. What the host kernel knows better
- * (files, offsets, sharing) is not kept here. No lock, no system call: mm.c does both.
+ * The map of guest memory: which addresses are the guest's and with which protection it mapped
+ * them. A sorted array of regions that do not touch unless they differ. What the host kernel knows
+ * better (files, offsets, sharing) is not kept here. No lock, no system call: mm.c does both.
  */
 #ifndef USER_MM_MAP_H
 #define USER_MM_MAP_H
@@ -18,7 +18,8 @@ struct mm_region {
 struct mm_map {
     struct mm_region *r;
     size_t count, room;
-    /* searches below gap_high: all gaps above gap_hint (0: not known) have at most gap_passed bytes */
+    /* searches below gap_high: all gaps above gap_hint (0: not known) have at most gap_passed bytes
+     */
     gva_t gap_high, gap_hint;
     uint64_t gap_passed;
 };
@@ -41,7 +42,8 @@ void mm_map_add(struct mm_map *m, gva_t start, gva_t end, uint8_t prot);
 void mm_map_protect(struct mm_map *m, gva_t start, gva_t end, uint8_t prot);
 /* Notes that translations exist of (or, false: of none of) the pages in the range. */
 void mm_map_set_code(struct mm_map *m, gva_t start, gva_t end, bool code);
-/* The highest free range of len bytes within [low, high), its start a multiple of align; 0: none. */
+/* The highest free range of len bytes within [low, high), its start a multiple of align; 0: none.
+ */
 gva_t mm_map_gap(struct mm_map *m, uint64_t len, uint64_t align, gva_t low, gva_t high);
 
 #endif

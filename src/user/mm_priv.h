@@ -12,6 +12,9 @@
 #ifndef USER_MM_PRIV_H
 #define USER_MM_PRIV_H
 
+#include <pthread.h>
+#include <sys/mman.h>
+
 #include "user/mm_map.h"
 #include "user/process.h"
 

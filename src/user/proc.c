@@ -165,35 +165,23 @@ static bool init_proc(struct user_proc *p, struct user_start *s, struct error *e
     return p->mm != NULL;
 }
 
-static struct user_thread *first_thread(struct user_proc *p, struct error *err)
-{
-    struct user_thread *t = xnew(struct user_thread);
-    t->proc = p;
-    t->tid = gettid();
-    t->cpu = make_cpu(p, err);
-    if (!t->cpu) {
-        free(t);
-        return NULL;
-    }
-    p->threads = t;
-    p->thread_count = 1;
-    user_self = t;
-    return t;
-}
-
 int user_main(const struct user_options *opt, struct error *err)
 {
     struct user_start start;
     struct user_proc *p = xnew(struct user_proc);
     struct user_thread *t;
+    struct cpu *cpu;
     p->opt = opt;
     p->self_fd = -1;
     if (!user_start_open(&start, opt, err) || !init_proc(p, &start, err)) {
         err_prefix(err, "%s: ", opt->path);
         return user_exit_status(err);
     }
-    t = first_thread(p, err);
-    if (!t || !signals_init(t, err) || !load_program(t, err))
+    cpu = make_cpu(p, err);
+    if (!cpu)
+        return user_exit_status(err);
+    t = user_thread_new(p, cpu);
+    if (!signals_init(t, err) || !load_program(t, err))
         return user_exit_status(err);
     name_process(&start);
     user_start_finish(&start); /* the guest must not find its descriptor */

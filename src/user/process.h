@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the process parts of user/ (proc, mm, loader, stack, exec, procfs) share with each other. What
- * others call is in user/user.h.
+ * What the process parts of user/ (proc, mm, loader, stack, exec, procfs) share with each other.
+ * What others call is in user/user.h.
  */
 #ifndef USER_PROCESS_H
 #define USER_PROCESS_H
@@ -24,11 +24,14 @@ struct user_image {
     gva_t bias, entry;
     gva_t brk, start_code, end_code, start_data, end_data;
 };
-/* Opens and parses; the path is a host path. fd >= 0: this descriptor instead (then owned by ret). On
- * failure err->code says how: ENOENT, EACCES, ENOEXEC (no ELF file, or not a guest's), EINVAL. */
-bool user_image_open(struct user_image *ret, const char *path, int fd, struct error *err) MUST_CHECK;
+/* Opens and parses; the path is a host path. fd >= 0: this descriptor instead (then owned by ret).
+ * On failure err->code says how: ENOENT, EACCES, ENOEXEC (no ELF file, or not a guest's), EINVAL.
+ */
+bool user_image_open(struct user_image *ret, const char *path, int fd,
+                     struct error *err) MUST_CHECK;
 void user_image_finish(struct user_image *i);
-/* The interpreter's name (free it); NULL when there is none or, with err->code set, it is broken. */
+/* The interpreter's name (free it); NULL when there is none or, with err->code set, it is broken.
+ */
 char *user_image_interp(const struct user_image *i, struct error *err);
 const struct user_abi *user_abi_for(const struct elf_user *e);
 
@@ -38,8 +41,8 @@ struct user_start {
     /* a script: what its first line put in front of the arguments */
     char **argv;
 };
-bool user_start_open(struct user_start *s, const struct user_options *opt, struct error *err)
-    MUST_CHECK;
+bool user_start_open(struct user_start *s, const struct user_options *opt,
+                     struct error *err) MUST_CHECK;
 void user_start_finish(struct user_start *s);
 int user_exit_status(const struct error *err);
 
@@ -68,7 +71,8 @@ bool mm_range_is_free(uint64_t base, gva_t first, gva_t end);
 
 /* ---- starting programs (exec.c) ---- */
 enum { USER_SHEBANG_MAX = 256 };
-/* "#! interpreter [argument]" in the first bytes of a file; both are cut out of head. False: none. */
+/* "#! interpreter [argument]" in the first bytes of a file; both are cut out of head. False: none.
+ */
 bool user_shebang(char *head, size_t len, char **ret_interp, char **ret_arg);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The first stack of a program, as Linux builds it (System V ABI, "Process Initialization"): from the
- * top: a null word, the file's name, environment and argument strings, platform, random bytes; then
- * the auxiliary vector, envp, argv and argc, which the stack pointer points to, 16-byte aligned.
+ * The first stack of a program, as Linux builds it (System V ABI, "Process Initialization"): from
+ * the top: a null word, the file's name, environment and argument strings, platform, random bytes;
+ * then the auxiliary vector, envp, argv and argc, which the stack pointer points to, 16-byte
+ * aligned.
  */
 #include "user/process.h"
 

@@ -42,7 +42,7 @@ struct user_options {
     const char *path;      /* the program's file */
     bool has_exec_fd;      /* exec_fd is open on it (AT_EXECFD of binfmt_misc) */
     int exec_fd;
-    const char *log_file;  /* -D, for programs that the program starts */
+    const char *log_items, *log_file; /* -d, -D: for programs that the program starts */
     uint64_t tb_size;      /* -tb-size in bytes; 0: the engine's default */
 };
 
@@ -187,6 +187,11 @@ bool user_copy_fault(void *ucontext);
 /* Maps program and interpreter, builds the stack; sets the thread's registers. */
 bool load_program(struct user_thread *t, struct error *err);
 int64_t user_execve(struct user_thread *t, int dirfd, gva_t path, gva_t argv, gva_t envp, int flags);
+/* Special files of /proc that must tell the guest's truth (user/procfs.c): a descriptor with the content, or -1
+ * when path is none of them or -errno. flags are the host's of openat. */
+int procfs_open(struct user_thread *t, const char *path, int flags);
+/* /proc/self/exe and the like: what readlink gives, in buf with a NUL. */
+bool procfs_readlink(struct user_thread *t, const char *path, char *buf, size_t size);
 /* The path to use for a guest's absolute path: below -L when it exists there. Returns path or a new string in
  * *ret_own (free it). */
 const char *user_path(const struct user_proc *p, const char *path, char **ret_own);
