@@ -80,10 +80,13 @@ static bool init_guest(struct cpu *cpu, struct error *err)
 {
     struct engine *e = cpu->engine;
     const struct guest *guest = cpu->guest;
+    const char *model = e->config.model;
 
     if (e->config.user && (!guest->user_init || !guest->fetch_fault))
         return fail(err, ENOTSUP, "guest %s has no user mode", guest->name);
-    if (!guest->init(cpu, e->config.model ? e->config.model : guest->default_model, err))
+    if (!model)
+        model = e->config.user && guest->user_model ? guest->user_model : guest->default_model;
+    if (!guest->init(cpu, model, err))
         return false;
     guest->reset(cpu);
     if (e->config.user)

@@ -43,7 +43,7 @@ struct guest {
     unsigned slot_count;
     unsigned slot_pc;
     const struct field *regs; /* for -d cpu, gdb, snapshots */
-    const char *default_model;
+    const char *default_model, *user_model; /* user_model: in user mode; NULL: default_model */
     void (*models_help)(FILE *f); /* -cpu help */
     bool (*init)(struct cpu *cpu, const char *model,
                  struct error *err); /* after the engine's part is ready */

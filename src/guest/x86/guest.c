@@ -220,16 +220,17 @@ static bool flat_code(const struct x86_seg *s)
 static uint32_t segment_mode(const struct x86_cpu *x)
 {
     uint32_t m = x->seg[X86_CS].flags & X86_SEG_DB ? X86_MODE_CODE32 : X86_MODE_CODE16;
-    bool flat = flat_code(&x->seg[X86_CS]);
 
+    if (!flat_code(&x->seg[X86_CS]))
+        m |= X86_MODE_LIMITS;
     for (unsigned n = 0; n < X86_SEG_COUNT; n++)
         if (n != X86_CS && !flat_data(&x->seg[n]))
-            flat = false;
+            m |= n >= X86_FS ? X86_MODE_LIMITS_FG : X86_MODE_LIMITS;
     if (x->seg[X86_SS].flags & X86_SEG_DB)
         m |= X86_MODE_SS32;
     if (x->seg_base[X86_DS] || x->seg_base[X86_ES] || x->seg_base[X86_SS])
         m |= X86_MODE_ADDSEG;
-    return flat ? m : m | X86_MODE_LIMITS;
+    return m;
 }
 
 static uint32_t fp_mode(const struct x86_cpu *x)
@@ -374,32 +375,28 @@ static void print_insns(FILE *f, const uint8_t *code, unsigned size, gva_t pc, u
 #define print_insns NULL
 #endif
 
+/* What the guest records have in common. */
+#define X86_GUEST                                                                                  \
+    .cpu_size = sizeof(struct x86_cpu), .page_bits = 12, .mmu_user = X86_MMU_USER,                 \
+    .slots = x86_slots, .slot_count = X86_SLOT_COUNT, .slot_pc = X86_SLOT_RIP, .regs = x86_regs,   \
+    .default_model = "qemu64", .models_help = x86_models_help, .init = init, .reset = x86_reset,   \
+    .translate = x86_translate, .walk = x86_walk, .misaligned = misaligned,                        \
+    .deliver = x86_deliver, .take_events = x86_take_events, .wakes = x86_wakes,                    \
+    .compute_mode = compute_mode, .linear_pc = linear_pc, .one_insn = one_insn,                    \
+    .shadow_done = shadow_done, .watch = x86_watch, .insn_done = x86_insn_done,                    \
+    .print_state = print_state, .print_insns = print_insns, .user_model = "max",                   \
+    .fetch_fault = x86_user_fetch_fault
+
 const struct guest x86_guest = {
     .name = "x86_64",
     .doc = "x86: real mode to long mode",
-    .cpu_size = sizeof(struct x86_cpu),
-    .page_bits = 12,
-    .mmu_user = X86_MMU_USER,
-    .slots = x86_slots,
-    .slot_count = X86_SLOT_COUNT,
-    .slot_pc = X86_SLOT_RIP,
-    .regs = x86_regs,
-    .default_model = "qemu64",
-    .models_help = x86_models_help,
-    .init = init,
-    .reset = x86_reset,
-    .translate = x86_translate,
-    .walk = x86_walk,
-    .misaligned = misaligned,
-    .deliver = x86_deliver,
-    .take_events = x86_take_events,
-    .wakes = x86_wakes,
-    .compute_mode = compute_mode,
-    .linear_pc = linear_pc,
-    .one_insn = one_insn,
-    .shadow_done = shadow_done,
-    .watch = x86_watch,
-    .insn_done = x86_insn_done,
-    .print_state = print_state,
-    .print_insns = print_insns,
+    .user_init = x86_user_init64,
+    X86_GUEST,
+};
+
+const struct guest x86_guest_i386 = {
+    .name = "i386",
+    .doc = "x86: 32-bit programs (user mode)",
+    .user_init = x86_user_init32,
+    X86_GUEST,
 };

@@ -66,7 +66,7 @@ static gva_t element(const struct string_op *s, unsigned seg, uint64_t off, enum
 
     if (s->what & STRING_CODE64)
         return seg >= X86_FS ? x->seg_base[seg] + off : off;
-    if (x->c.mode & X86_MODE_LIMITS)
+    if (x->c.mode & (seg >= X86_FS ? X86_MODE_LIMITS | X86_MODE_LIMITS_FG : X86_MODE_LIMITS))
         x86_check_seg(x, seg, off, s->size, access == CPU_WRITE);
     return (uint32_t)(x->seg_base[seg] + off);
 }
@@ -74,7 +74,8 @@ static gva_t element(const struct string_op *s, unsigned seg, uint64_t off, enum
 /* Elements from off on that fit before the offset wraps; 0 where pieces are not possible at all. */
 static uint64_t piece_limit(const struct string_op *s, uint64_t off)
 {
-    bool checked = !(s->what & STRING_CODE64) && s->x->c.mode & X86_MODE_LIMITS;
+    bool checked =
+        !(s->what & STRING_CODE64) && s->x->c.mode & (X86_MODE_LIMITS | X86_MODE_LIMITS_FG);
 
     if (s->step < 0 || s->what & STRING_ONE || checked || s->x->c.mode & X86_MODE_AC)
         return 0;

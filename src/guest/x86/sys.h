@@ -99,6 +99,13 @@ static inline gva_t x86_sys_addr(const struct x86_cpu *x, gva_t va)
     return x86_lma(x) ? va : (uint32_t)va;
 }
 
+/* user.c: in user mode the table is not in guest memory. */
+void x86_user_init64(struct cpu *cpu);
+void x86_user_init32(struct cpu *cpu);
+void x86_user_fetch_fault(struct cpu *cpu, gva_t va);
+bool x86_user_desc_read(const struct x86_cpu *x, unsigned sel, struct x86_desc *ret);
+extern const struct helper x86_h_user_int; /* INT n, INT3, INTO, INT1 */
+
 /* Reads the descriptor that sel names. False when sel is beyond its table. Raises the page faults
  * of the read. */
 bool x86_desc_read(struct x86_cpu *x, unsigned sel, struct x86_desc *ret);

@@ -22,6 +22,8 @@ bool x86_desc_read(struct x86_cpu *x, unsigned sel, struct x86_desc *ret)
     uint64_t base = local ? x->ldt.base : x->gdt.base, v;
     uint32_t limit = local ? x->ldt.limit : x->gdt.limit;
 
+    if (x->user)
+        return x86_user_desc_read(x, sel, ret);
     if ((local && x->ldt.null) || (sel | 7) > limit)
         return false;
     ret->at = x86_sys_addr(x, base + (sel & 0xfff8));
@@ -52,7 +54,7 @@ bool x86_desc_read_high(struct x86_cpu *x, unsigned sel, const struct x86_desc *
 
 void x86_desc_set_accessed(struct x86_cpu *x, struct x86_desc *d)
 {
-    if (d->hi & X86_D_A)
+    if (d->hi & X86_D_A || x->user)
         return;
     d->hi |= X86_D_A;
     cpu_store(&x->c, d->at + 5, d->hi >> 8 & 0xff, 1, X86_MMU_KERNEL);

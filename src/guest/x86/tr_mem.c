@@ -107,7 +107,10 @@ ir_val tr_seg_addr(struct tr *t, unsigned seg, ir_val ea, unsigned size, enum cp
     bool write_cs =
         seg == X86_CS && access == CPU_WRITE && t->mode & X86_MODE_PE && !(t->mode & X86_MODE_VM);
 
-    if (t->code != 64 && (t->mode & X86_MODE_LIMITS || write_cs)) {
+    uint32_t limits =
+        seg == X86_FS || seg == X86_GS ? X86_MODE_LIMITS | X86_MODE_LIMITS_FG : X86_MODE_LIMITS;
+
+    if (t->code != 64 && (t->mode & limits || write_cs)) {
         unsigned what =
             seg | (access == CPU_WRITE ? CHECK_WRITE : 0) | MAX(size, 1u) << CHECK_SIZE_SHIFT;
         tr_call(t, &h_check_seg, ea, tr_c32(t, (int32_t)what), IR_NO_VAL, IR_NO_VAL);

@@ -387,8 +387,23 @@ bool tr_iret(struct tr *t, const struct x86_insn *i)
 
 /* ---- software interrupts ---- */
 
+/* User mode: the system call leaves to user/. Under TF the trap comes when it is over. */
+static bool user_call(struct tr *t)
+{
+    tr_sync_rip(t, t->next_pc);
+    ir_exit_loop(t->b, IR_REASON_SYSCALL);
+    t->done = true;
+    return true;
+}
+
 static bool interrupt(struct tr *t, unsigned vector, unsigned kind)
 {
+    if (t->req->user) {
+        if (vector == 0x80 && t->code == 32)
+            return user_call(t);
+        tr_call(t, &x86_h_user_int, tr_c32(t, vector), next_pc(t), tr_c32(t, kind), IR_NO_VAL);
+        return end_elsewhere(t, IR_REASON_NEXT);
+    }
     tr_call(t, &x86_h_int, tr_c32(t, vector), next_pc(t), tr_c32(t, kind), IR_NO_VAL);
     return end_elsewhere(t, IR_REASON_NEXT);
 }
@@ -421,6 +436,15 @@ bool tr_into(struct tr *t, const struct x86_insn *i)
 
 bool tr_syscall(struct tr *t, const struct x86_insn *i)
 {
+    if (t->req->user) {
+        if (t->code != 64)
+            return false;
+        ir_val flags = ir_zext(t->b, IR_I64, tr_cc_compute(t));
+        ir_val rest = ir_or(t->b, ir_get(t->b, X86_SLOT_EFLAGS), ir_get(t->b, X86_SLOT_DF));
+        ir_put(t->b, X86_SLOT_GPR + 11, ir_or(t->b, flags, ir_zext(t->b, IR_I64, rest)));
+        ir_put(t->b, X86_SLOT_GPR + X86_RCX, next_pc(t));
+        return user_call(t);
+    }
     tr_call(t, &x86_h_syscall, next_pc(t), IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
     return end_indirect(t);
 }
@@ -433,6 +457,8 @@ bool tr_sysret(struct tr *t, const struct x86_insn *i)
 
 bool tr_sysenter(struct tr *t, const struct x86_insn *i)
 {
+    if (t->req->user) /* only a vDSO would use it */
+        return false;
     tr_call(t, &x86_h_sysenter, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
     return end_indirect(t);
 }

@@ -80,7 +80,7 @@ static bool store_form(struct tr *t, const struct x86_insn *i)
     if (!begin(t))
         return true;
     ir_val addr = tr_addr(t, i, size, CPU_WRITE);
-    if (t->req->slow || size == 10) {
+    if (t->req->slow || t->req->user || size == 10) {
         tr_call(t, &h_x87_store_slow, where(t, i), data_pointer(t, i), addr, IR_NO_VAL);
     } else {
         unsigned align = t->mode & X86_MODE_AC ? IR_MEM_ALIGN : 0;

@@ -152,6 +152,7 @@ enum {
     X86_MODE_EM = 1 << 14,     /* CR0.EM: MMX raises #UD */
     X86_MODE_XM = 1 << 15,     /* an SSE exception is unmasked: check after each operation */
     X86_MODE_LIMITS = 1 << 16, /* some segment is not flat: check limits and types on access */
+    X86_MODE_LIMITS_FG = 1 << 23, /* the same of FS and GS, for accesses through them */
     X86_MODE_BREAK = 1 << 17, /* DR7 has instruction breakpoints enabled: one instruction per block,
                                  checked by a helper */
     X86_MODE_LMA = 1 << 18,
@@ -249,6 +250,9 @@ struct x86_cpu {
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip,
         tsc_aux, pat, misc_enable, apic_base;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
+    /* user mode: descriptors as Linux's GDT has them; thread-local ones at X86_GDT_TLS */
+    bool user;
+    uint64_t user_gdt[16];
     int64_t tsc_offset, tsc_adjust;
     uint64_t tsc_hz;
     uint64_t mcg_status, mce_banks[40];
@@ -316,6 +320,27 @@ static inline unsigned x86_cpl(const struct x86_cpu *x)
 {
     return x->cpl;
 } /* 3 in VM86, 0 in real mode */
+
+/* ---- user mode (user.c) ----
+ * An exception (CPU_LEFT_EXCEPTION) is in exc_vector, exc_error and, for #PF, exc_cr2 (the
+ * address). Traps (#BP, #OF by INTO, INT1, single step) have exc_next_rip, the pc that a signal
+ * handler is to see; for all others it is rip. SYSCALL and INT 80h leave with CPU_LEFT_SYSCALL, rip
+ * behind them. */
+extern const struct guest x86_guest_i386; /* 32-bit Linux programs */
+enum {
+    X86_GDT_TLS = 12,
+    X86_GDT_TLS_COUNT = 3
+}; /* entries for set_thread_area, as in a 64-bit kernel */
+enum { X86_USER32_CS = 0x23, X86_USER_DS = 0x2b, X86_USER_CS = 0x33 };
+/* The base of FS or GS (arch_prctl): canonical user addresses only, else false. */
+bool x86_user_set_base(struct cpu *cpu, enum x86_segreg seg, uint64_t base);
+/* set_thread_area: descriptor of a TLS entry. False: no such entry. Segment registers that hold its
+ * selector take it when they are loaded next. */
+bool x86_user_set_tls(struct cpu *cpu, unsigned entry, uint64_t desc);
+uint64_t x86_user_tls(const struct cpu *cpu, unsigned entry);
+/* A segment register from a selector without raising, for sigreturn and clone: false when it is
+ * none that user code may load. */
+bool x86_user_load_seg(struct cpu *cpu, enum x86_segreg seg, uint16_t sel);
 
 /* ---- direct kernel boot (boot.c): called by the board while the vCPU stands still after reset
  * ---- */
