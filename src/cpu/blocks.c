@@ -307,8 +307,11 @@ static bool kill_range(struct engine *e, struct code_page *p, unsigned lo, unsig
         engine_block_kill(e, b);
         killed = true;
     }
-    if (killed)
+    if (killed) {
         page_update(e->cache, p);
+        if (p->watched && p->flips < FLIPS_MAX)
+            p->flips++;
+    }
     return hit;
 }
 

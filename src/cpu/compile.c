@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/trace.h"
 #include "cpu/engine.h"
+#include "host/native.h"
 
 unsigned engine_helper_index(void *opaque, const struct helper *h)
 {
@@ -158,7 +159,7 @@ static void set_pages(struct engine *e, struct block *b, gva_t linear)
     }
 }
 
-static enum compiled translate_insns(struct engine *e, struct block *b, gva_t linear, unsigned max)
+static void write_insns(struct engine *e, struct block *b, unsigned max)
 {
     struct cpu *cpu = e->cpu;
     struct cache *c = e->cache;
@@ -169,12 +170,90 @@ static enum compiled translate_insns(struct engine *e, struct block *b, gva_t li
                              .slow = b->variant == BLOCK_SLOW,
                              .max_insns = max };
 
-    ir_begin(&c->ir, b->pc);
-    c->ir.loop_exits = b->variant != BLOCK_NORMAL || log_enabled(LOG_NOCHAIN);
+    e->fetch_ok = UINT64_MAX;
     cpu->guest->translate(cpu, &c->ir, &t);
     if (t.fault)
         cpu_raise(cpu);
     b->size = t.size;
+}
+
+/* ---- blocks of pages that are not watched (user mode) ---- */
+
+enum { CHECKED_BYTES = 1024, CHECK_TRIES = 8, CHECK_PIECE = 64 };
+
+/* The running block's code is not what it was made from. */
+static void do_stale(struct cpu *cpu)
+{
+    struct engine *e = cpu->engine;
+    struct block *b = engine_current_block(e);
+
+    engine_lock(e);
+    if (!atomic_load(&b->dead))
+        engine_block_kill(e, b);
+    engine_unlock(e);
+}
+
+static const struct helper h_stale = { "stale", (helper_fn *)do_stale, "-", 0 };
+
+/* Compares n bytes at linear with `code`; goes to the label when they differ. */
+static void write_check(struct ir *ir, gva_t linear, const uint8_t *code, unsigned n,
+                        unsigned label)
+{
+    ir_val at = ir_const(ir, IR_I64, (int64_t)linear), all = ir_const(ir, IR_I64, 0);
+
+    for (unsigned k = 0; k < n;) {
+        unsigned log2 = n - k >= 8 ? 3 : n - k >= 4 ? 2 : n - k >= 2 ? 1 : 0;
+        uint64_t want = 0;
+
+        memcpy(&want, code + k, 1u << log2);
+        all = ir_or(ir, all, ir_xori(ir, ir_ld(ir, IR_I64, at, (int32_t)k, log2), (int64_t)want));
+        k += 1u << log2;
+    }
+    ir_brcondi(ir, IR_NE, all, 0, label);
+}
+
+/* Translates again behind a comparison of the code with what it is now. False: the code keeps
+ * changing. */
+static bool write_checked(struct engine *e, struct block *b, gva_t linear, unsigned max)
+{
+    struct ir *ir = &e->cache->ir;
+    const void *host = direct_ptr(e->cpu, linear);
+    uint8_t code[CHECKED_BYTES], again[CHECKED_BYTES];
+    uint32_t size = b->size;
+    unsigned stale;
+
+    if (size > sizeof(code) || !host_copy_guarded(code, host, size))
+        return false;
+    ir_begin(ir, b->pc);
+    stale = ir_new_label(ir);
+    ir_insn_start(ir, b->pc);
+    for (unsigned k = 0; k < size; k += CHECK_PIECE)
+        write_check(ir, linear + k, code + k, MIN(size - k, (unsigned)CHECK_PIECE), stale);
+    write_insns(e, b, max);
+    ir_label(ir, stale);
+    ir_insn_start(ir, b->pc);
+    ir_put(ir, ir->slot_pc, ir_const(ir, IR_I64, (int64_t)b->pc));
+    ir_call(ir, &h_stale, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
+    ir_exit_loop(ir, IR_REASON_NEXT);
+    return b->size == size && host_copy_guarded(again, host, size) && !memcmp(code, again, size);
+}
+
+static enum compiled translate_insns(struct engine *e, struct block *b, gva_t linear, unsigned max)
+{
+    struct cache *c = e->cache;
+    bool checked = false;
+
+    e->watch = b->gra != MEM_GRA_NONE;
+    e->unwatched = false;
+    ir_begin(&c->ir, b->pc);
+    c->ir.loop_exits = b->variant != BLOCK_NORMAL || log_enabled(LOG_NOCHAIN);
+    write_insns(e, b, max);
+    if (unlikely(e->unwatched)) {
+        for (unsigned n = 0; !checked && n < CHECK_TRIES; n++)
+            checked = write_checked(e, b, linear, max);
+        if (!checked)
+            b->gra = MEM_GRA_NONE;
+    }
     set_pages(e, b, linear);
     optimise(e, b);
     return compile(e, b);
@@ -188,8 +267,6 @@ static struct block *translate(struct engine *e, const struct block *proto, gva_
 
     for (;; max /= 2) {
         memcpy(&b, proto, sizeof(b));
-        e->fetch_ok = UINT64_MAX;
-        e->watch = b.gra != MEM_GRA_NONE;
         switch (translate_insns(e, &b, linear, max)) {
         case TOO_BIG: assert(max > 1); continue;
         case CACHE_FULL: return NULL;

@@ -80,8 +80,10 @@ struct code_page {
     struct block *blocks;
     uint64_t granules; /* bit per 64 bytes that hold code */
     bool watched;      /* user mode: writes to it come to cpu_code_written() */
+    uint16_t flips;    /* times that blocks of it have died so; FLIPS_MAX: no longer watched, its
+                          blocks look themselves whether their code is still the same */
 };
-enum { PAGE_HASH = 4096 };
+enum { PAGE_HASH = 4096, FLIPS_MAX = 8 };
 
 /* Readers need no lock: a lookup while it is replaced or a block moves may miss, never err. */
 struct block_table {
@@ -178,6 +180,7 @@ struct engine {
     _Atomic bool kicked;        /* cpu_kick(): any thread sets */
     bool fault;                 /* cpu_signal_leave() was called */
     bool watch;                 /* the translation in work watches its pages */
+    bool unwatched;             /* but one of them flips too often */
     struct block *signal_block; /* the block that the latest guest signal hit */
     gva_t fetch_ok;             /* the page that may be fetched from, in the translation in work */
 

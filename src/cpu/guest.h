@@ -42,9 +42,9 @@ struct guest {
     const struct ir_slot *slots;
     unsigned slot_count;
     unsigned slot_pc;
-    const struct field *regs; /* for -d cpu, gdb, snapshots */
+    const struct field *regs;               /* for -d cpu, gdb, snapshots */
     const char *default_model, *user_model; /* user_model: in user mode; NULL: default_model */
-    void (*models_help)(FILE *f); /* -cpu help */
+    void (*models_help)(FILE *f);           /* -cpu help */
     bool (*init)(struct cpu *cpu, const char *model,
                  struct error *err); /* after the engine's part is ready */
     void (*finish)(struct cpu *cpu);

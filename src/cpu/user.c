@@ -29,7 +29,9 @@ unsigned engine_user_fetch(struct engine *e, gva_t linear, uint8_t *buf, unsigne
         }
         if (e->watch) {
             p = engine_page_get(e->cache, page);
-            if (!p->watched) {
+            if (p->flips == FLIPS_MAX) {
+                e->unwatched = true;
+            } else if (!p->watched) {
                 u->watch_code(u->opaque, page);
                 p->watched = true;
             }
@@ -96,7 +98,9 @@ static bool run_host(struct engine *e, struct block *b)
             atomic_load(&cpu->exit_request) || log_enabled(LOG_NOCHAIN))
             return false;
         b = engine_block_for(e, *engine_pc(cpu), BLOCK_NORMAL);
-        if (r.left == HOST_LEFT_IND)
+        if (b->gra == MEM_GRA_NONE)
+            ; /* for once */
+        else if (r.left == HOST_LEFT_IND)
             engine_jump_insert(e, b);
         else if (c->flushes == flushes)
             link_exit(e, (uint32_t)r.value, b);
