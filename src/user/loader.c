@@ -311,7 +311,7 @@ static void stack_rules(struct user_proc *p, const struct user_image *i)
 bool load_program(struct user_thread *t, struct error *err)
 {
     struct user_proc *p = t->proc;
-    struct user_image *program = &p->start->image, interp;
+    struct user_image *program = &p->start->image, interp = { .fd = -1 };
     gva_t sp;
     stack_rules(p, program);
     if (!map_image(p, program, mm_dyn_base(p->mm), err))
@@ -324,7 +324,8 @@ bool load_program(struct user_thread *t, struct error *err)
         .envp = p->opt->envp,
         .execfn = program->path,
     };
-    bool ok = load_interp(p, program, &interp, err);
+    bool ok =
+        user_stack_map(p, program->elf.exec_stack, err) && load_interp(p, program, &interp, err);
     if (ok) {
         stack.interp_base = interp.path ? interp.bias : 0;
         ok = user_stack_build(t, &stack, &sp, err);

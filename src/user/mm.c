@@ -26,6 +26,7 @@
 #endif
 
 enum {
+    TOP_GAP = 0x2000,       /* Linux keeps the last pages of the address space free */
     MMAP_LOW = 0x10000,     /* as /proc/sys/vm/mmap_min_addr mostly is */
     GUEST_MAP_32BIT = 0x40, /* x86 only */
     PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC,
@@ -77,8 +78,8 @@ struct mm *mm_new(struct user_proc *p, struct error *err)
         mm_free(mm);
         return NULL;
     }
-    mm->top = MIN(mm->limit, GUEST_TOP);
-    mm->dyn_base = ALIGN_DOWN(mm->top / 3 * 2, (uint64_t)MIB);
+    mm->top = MIN(mm->limit, GUEST_TOP) - TOP_GAP;
+    mm->dyn_base = ALIGN_DOWN(mm->top / 3 * 2, MIB);
     mm->map.gap_high = mm->top;
     return mm;
 }
@@ -118,6 +119,12 @@ void mm_set_stack(struct mm *mm, gva_t start, gva_t end)
 {
     mm->stack_start = start;
     mm->stack_end = end;
+}
+
+gva_t mm_stack(const struct mm *mm, gva_t *ret_end)
+{
+    *ret_end = mm->stack_end;
+    return mm->stack_start;
 }
 
 void mm_set_read_implies_exec(struct mm *mm)

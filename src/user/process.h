@@ -53,7 +53,9 @@ struct user_stack {
     char **argv, **envp;
     const char *execfn;
 };
-/* Maps the stack and fills it; *ret_sp points to argc. */
+/* Maps the stack: at the top of what mmap hands out, which ends below it from then on. */
+bool user_stack_map(struct user_proc *p, bool exec, struct error *err) MUST_CHECK;
+/* Fills the mapped stack; *ret_sp points to argc. */
 bool user_stack_build(struct user_thread *t, const struct user_stack *in, gva_t *ret_sp,
                       struct error *err) MUST_CHECK;
 
@@ -65,6 +67,7 @@ gva_t mm_top(const struct mm *mm);
 void mm_set_top(struct mm *mm, gva_t top);
 void mm_set_brk(struct mm *mm, gva_t start);
 void mm_set_stack(struct mm *mm, gva_t start, gva_t end);
+gva_t mm_stack(const struct mm *mm, gva_t *ret_end); /* its start */
 void mm_set_read_implies_exec(struct mm *mm);
 /* Can [first, end) be had at host address base + first? Nothing stays mapped. */
 bool mm_range_is_free(uint64_t base, gva_t first, gva_t end);

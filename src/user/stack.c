@@ -54,9 +54,8 @@ static uint64_t stack_size(const struct user_options *o)
     return ALIGN_DOWN(MAX(STACK_MIN, MIN((uint64_t)lim.rlim_cur, STACK_MAX)), USER_PAGE);
 }
 
-static bool map_stack(struct user_thread *t, bool exec, struct build *b, struct error *err)
+bool user_stack_map(struct user_proc *p, bool exec, struct error *err)
 {
-    struct user_proc *p = t->proc;
     uint64_t size = stack_size(p->opt);
     gva_t top = mm_top(p->mm), at = top - size;
     int prot = PROT_READ | PROT_WRITE | (exec ? PROT_EXEC : 0);
@@ -71,8 +70,6 @@ static bool map_stack(struct user_thread *t, bool exec, struct build *b, struct 
     if (at + size == top)
         mm_set_top(p->mm, at - STACK_GUARD);
     mm_set_stack(p->mm, at, at + size);
-    b->at = at + size;
-    b->bottom = at + size - size / 4 * 3; /* Linux: arguments take a quarter at most; be mild */
     return true;
 }
 
@@ -215,8 +212,8 @@ bool user_stack_build(struct user_thread *t, const struct user_stack *in, gva_t 
     struct user_proc *p = t->proc;
     struct build b = { .proc = p };
     gva_t execfn, zero;
-    if (!map_stack(t, in->image->elf.exec_stack, &b, err))
-        return false;
+    gva_t start = mm_stack(p->mm, &b.at);
+    b.bottom = b.at - (b.at - start) / 4; /* Linux: arguments take a quarter at most */
     bool ok = push(&b, &(uint64_t){ 0 }, 8, &zero) &&
               push(&b, in->execfn, strlen(in->execfn) + 1, &execfn);
     p->env_end = b.at;
