@@ -9,7 +9,7 @@
 
 #include "guest/arm/a64.h"
 
-enum { A64_CC_DYNAMIC = 0xffff, A64_SIDES = 16 };
+enum { A64_CC_DYNAMIC = 0xffff, A64_SIDES = 16, A64_SIDES_RESERVE = 4 };
 
 struct tr {
     struct ir *b;
@@ -20,13 +20,19 @@ struct tr {
     gva_t pc;      /* this instruction's */
     uint16_t cc;   /* what cc_op is known to be here, or A64_CC_DYNAMIC */
     bool done;     /* the region has its exit */
+    ir_val block_start; /* the IR block begins behind this insn */
+    /* the latest RBIT: where, its Rd (| 32: X), and what it reversed */
+    gva_t rbit_pc;
+    uint8_t rbit_reg;
+    ir_val rbit_of;
     /* exits of branches that the region went on behind, and raises: written at its end */
     struct tr_side {
         unsigned label;
         gva_t pc, target;
         uint16_t cc;
         uint8_t raise; /* an exception instead of a jump */
-    } side[A64_SIDES];
+        uint8_t reg;   /* A64_EXC_ALIGN: the base register, its address is far */
+    } side[A64_SIDES + A64_SIDES_RESERVE];
     unsigned sides;
 };
 
@@ -95,6 +101,8 @@ void tr_raise(struct tr *t, enum a64_exception exception,
               uint32_t iss); /* always; ends the region */
 /* Raises when a <cond> b: a cold exit. An IR block ends here: values do not live on. */
 void tr_raise_if(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, enum a64_exception exception);
+/* Raises A64_EXC_ALIGN for the address in rn. */
+void tr_raise_align(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, unsigned rn);
 /* The region ends; the run loop looks up the next instruction: the mode word may have changed. */
 void tr_end_next(struct tr *t);
 void tr_jump(struct tr *t, gva_t target); /* direct; polls when backward */
@@ -103,7 +111,9 @@ void tr_branch(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, gva_t target
 void tr_jump_ind(struct tr *t, ir_val target, unsigned kind); /* IR_IND_* */
 ir_val tr_call(struct tr *t, const struct helper *h, ir_val a, ir_val b, ir_val c, ir_val d);
 
-/* core, for guest.c and the generated decoder */
+/* ---- core, for guest.c and the generated decoder ---- */
+/* The region leaves to target: names the flags dead where it overwrites them. */
+void tr_flags_at_exit(struct tr *t, gva_t target);
 void a64_translate(struct cpu *cpu, struct ir *ir, struct translation *req);
 bool a64_decode(struct tr *t, uint32_t word); /* generated from *.insn */
 int a64_disas(char *out, size_t size, uint64_t pc, uint32_t word);
