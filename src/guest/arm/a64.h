@@ -105,6 +105,8 @@ enum a64_slot {
     A64_SLOT_EXCL_ADDR,
     A64_SLOT_EXCL_LO,
     A64_SLOT_EXCL_HI,
+    A64_SLOT_DIT,  /* PSTATE.DIT and SSBS, at their places */
+    A64_SLOT_SSBS,
     A64_SLOT_TMP,  /* i64: within one instruction, across IR blocks */
     A64_SLOT_TMPV, /* v128: the same */
     A64_SLOT_COUNT
@@ -114,7 +116,7 @@ extern const struct ir_slot a64_slots[A64_SLOT_COUNT];
 struct a64_model; /* models.c */
 enum { A64_PAC_CACHE = 256 };
 struct a64_pac_entry {
-    uint64_t data, modifier, key_lo, pac;
+    uint64_t data, modifier, key_lo, key_hi, pac;
 };
 
 struct a64_cpu {
@@ -126,6 +128,7 @@ struct a64_cpu {
     uint32_t btype;     /* PSTATE.BTYPE, 0..3 */
     uint64_t excl_addr; /* exclusive monitor: address (~0: none), and the value loaded */
     uint64_t excl_lo, excl_hi;
+    uint32_t dit, ssbs; /* PSTATE bits 24 and 12 */
     uint64_t tpidr_el0, tpidrro_el0;
     uint64_t tmp;
     union ir_v128 v[32];

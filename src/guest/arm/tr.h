@@ -16,10 +16,10 @@ struct tr {
     const struct a64_cpu *a; /* for constants only: features, never for state */
     struct translation *req;
     uint32_t mode;
-    uint32_t insn; /* the instruction word */
-    gva_t pc;      /* this instruction's */
-    uint16_t cc;   /* what cc_op is known to be here, or A64_CC_DYNAMIC */
-    bool done;     /* the region has its exit */
+    uint32_t insn;      /* the instruction word */
+    gva_t pc;           /* this instruction's */
+    uint16_t cc;        /* what cc_op is known to be here, or A64_CC_DYNAMIC */
+    bool done;          /* the region has its exit */
     ir_val block_start; /* the IR block begins behind this insn */
     /* the latest RBIT: where, its Rd (| 32: X), and what it reversed */
     gva_t rbit_pc;
@@ -116,4 +116,4 @@ ir_val tr_call(struct tr *t, const struct helper *h, ir_val a, ir_val b, ir_val 
 void tr_flags_at_exit(struct tr *t, gva_t target);
 void a64_translate(struct cpu *cpu, struct ir *ir, struct translation *req);
 bool a64_decode(struct tr *t, uint32_t word); /* generated from *.insn */
-int a64_disas(char *out, size_t size, uint64_t pc, uint32_t word);
+void a64_disas(char *out, size_t size, uint64_t pc, uint32_t word);

@@ -57,7 +57,8 @@ static void check_aligned(struct tr *t, int32_t rn, unsigned size)
         return;
     addr = tr_base(t, (unsigned)rn);
     if (tr_has(t, A64_FEAT_LSE2) && size < 4)
-        tr_raise_align(t, IR_GTU, ir_andi(t->b, addr, 15), tr_c64(t, 16 - (1 << size)), (unsigned)rn);
+        tr_raise_align(t, IR_GTU, ir_andi(t->b, addr, 15), tr_c64(t, 16 - (1 << size)),
+                       (unsigned)rn);
     else
         tr_raise_align(t, IR_TST, addr, tr_c64(t, (1 << size) - 1), (unsigned)rn);
 }
@@ -127,7 +128,8 @@ static void store_exclusive(struct tr *t, const struct arg_ex *a,
 static ir_val store_one(struct tr *t, const struct arg_ex *a)
 {
     ir_val seen = ir_get_low(t->b, A64_SLOT_EXCL_LO, (enum ir_type)int_type[a->size]);
-    ir_val old = atomic(t, IR_AT_CAS, addr_of(t, a->rn), seen, operand(t, (unsigned)a->size, a->rt));
+    ir_val old =
+        atomic(t, IR_AT_CAS, addr_of(t, a->rn), seen, operand(t, (unsigned)a->size, a->rt));
 
     return ir_setcond(t->b, IR_I32, IR_NE, old, seen);
 }
@@ -212,7 +214,8 @@ bool tr_stlur(struct tr *t, const struct arg_ls9 *a)
 
 bool tr_ldapur(struct tr *t, const struct arg_ls9 *a)
 {
-    ir_val v = tr_load(t, tr_type(a->size == 3), tr_base(t, (unsigned)a->rn), a->imm, (unsigned)a->size);
+    ir_val v =
+        tr_load(t, tr_type(a->size == 3), tr_base(t, (unsigned)a->rn), a->imm, (unsigned)a->size);
 
     tr_set_reg(t, a->size == 3, (unsigned)a->rt, v);
     return true;
@@ -313,8 +316,9 @@ bool tr_cas(struct tr *t, const struct arg_cas *a)
     unsigned size = (unsigned)a->size;
 
     check_aligned(t, a->rn, size);
-    set_result(t, a->rs,
-               atomic(t, IR_AT_CAS, addr_of(t, a->rn), operand(t, size, a->rs), operand(t, size, a->rt)));
+    set_result(
+        t, a->rs,
+        atomic(t, IR_AT_CAS, addr_of(t, a->rn), operand(t, size, a->rs), operand(t, size, a->rt)));
     return true;
 }
 
@@ -341,7 +345,8 @@ bool tr_casp(struct tr *t, const struct arg_cas *a)
         tr_call(t, &h_casp, addr_of(t, a->rn), tr_c64(t, a->rs), tr_c64(t, a->rt), IR_NO_VAL);
         return true;
     }
-    old = atomic(t, IR_AT_CAS, addr_of(t, a->rn), joined(t, a->rs, a->rs + 1), joined(t, a->rt, a->rt + 1));
+    old = atomic(t, IR_AT_CAS, addr_of(t, a->rn), joined(t, a->rs, a->rs + 1),
+                 joined(t, a->rt, a->rt + 1));
     tr_set_reg(t, false, (unsigned)a->rs, ir_trunc(t->b, IR_I32, old));
     tr_set_reg(t, true, (unsigned)a->rs + 1, ir_shri(t->b, old, 32));
     return true;

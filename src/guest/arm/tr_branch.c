@@ -44,13 +44,15 @@ bool tr_b_cond(struct tr *t, const struct arg_bc *a)
 
 bool tr_cbz(struct tr *t, const struct arg_cb *a)
 {
-    tr_branch(t, IR_EQ, tr_reg(t, a->sf, a->rt), ir_const(t->b, tr_type(a->sf), 0), target_of(t, a->imm));
+    tr_branch(t, IR_EQ, tr_reg(t, a->sf, a->rt), ir_const(t->b, tr_type(a->sf), 0),
+              target_of(t, a->imm));
     return true;
 }
 
 bool tr_cbnz(struct tr *t, const struct arg_cb *a)
 {
-    tr_branch(t, IR_NE, tr_reg(t, a->sf, a->rt), ir_const(t->b, tr_type(a->sf), 0), target_of(t, a->imm));
+    tr_branch(t, IR_NE, tr_reg(t, a->sf, a->rt), ir_const(t->b, tr_type(a->sf), 0),
+              target_of(t, a->imm));
     return true;
 }
 

@@ -141,8 +141,8 @@ static void do_raise_align(struct a64_cpu *x, uint64_t far)
     a64_raise(x, A64_EXC_ALIGN, 0);
 }
 
-static const struct helper h_raise_align = { "a64_raise_align", (helper_fn *)do_raise_align, "- i64",
-                                             0 };
+static const struct helper h_raise_align = { "a64_raise_align", (helper_fn *)do_raise_align,
+                                             "- i64", 0 };
 
 void tr_raise_align(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, unsigned rn)
 {
@@ -205,7 +205,8 @@ static bool fetch(struct fetcher *f, gva_t pc, uint32_t *ret)
         unsigned to_page_end = 4096 - (unsigned)(pc & 4095);
 
         f->start = pc;
-        f->have = cpu_fetch(f->cpu, pc, f->buf, to_page_end < FETCH_CHUNK ? to_page_end : FETCH_CHUNK);
+        f->have =
+            cpu_fetch(f->cpu, pc, f->buf, to_page_end < FETCH_CHUNK ? to_page_end : FETCH_CHUNK);
         if (f->have < 4)
             return false;
     }
@@ -229,7 +230,11 @@ static bool region_full(const struct tr *t, unsigned count)
 
 void a64_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
 {
-    struct tr t = { .b = ir, .a = a64_of(cpu), .req = req, .mode = req->mode, .pc = req->pc,
+    struct tr t = { .b = ir,
+                    .a = a64_of(cpu),
+                    .req = req,
+                    .mode = req->mode,
+                    .pc = req->pc,
                     .cc = A64_CC_DYNAMIC };
     struct fetcher f = { .cpu = cpu };
     unsigned count = 0;

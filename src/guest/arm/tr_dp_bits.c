@@ -32,7 +32,8 @@ bool tr_rbit(struct tr *t, const struct arg_rr *a)
 
 bool tr_rev16(struct tr *t, const struct arg_rr *a)
 {
-    tr_set_reg(t, a->sf, a->rd, swap_groups(t, tr_reg(t, a->sf, a->rn), 8, UINT64_C(0x00ff00ff00ff00ff)));
+    tr_set_reg(t, a->sf, a->rd,
+               swap_groups(t, tr_reg(t, a->sf, a->rn), 8, UINT64_C(0x00ff00ff00ff00ff)));
     return true;
 }
 
@@ -144,8 +145,8 @@ bool tr_xaflag(struct tr *t, const struct arg_crm *a)
 {
     ir_val f = tr_nzcv(t), z = flag(t, f, 30), c = flag(t, f, 29), n, v, r;
 
-    n = ir_andc(t->b, ir_xori(t->b, c, 1), z);         /* !C && !Z */
-    v = ir_andc(t->b, z, c);                           /* !C && Z */
+    n = ir_andc(t->b, ir_xori(t->b, c, 1), z); /* !C && !Z */
+    v = ir_andc(t->b, z, c);                   /* !C && Z */
     r = ir_shli(t->b, n, 31);
     r = ir_or(t->b, r, ir_shli(t->b, ir_and(t->b, z, c), 30));
     r = ir_or(t->b, r, ir_shli(t->b, ir_or(t->b, c, z), 29));

@@ -11,10 +11,9 @@ bool tr_adr(struct tr *t, const struct arg_adr *a)
 
 bool tr_adrp(struct tr *t, const struct arg_adrp *a)
 {
-    int64_t pages = (int64_t)bits(t->insn, 5, 19) << 2 | (int64_t)bits(t->insn, 29, 2);
-    gva_t base = t->pc & ~UINT64_C(4095);
+    int64_t base = (int64_t)(t->pc & ~UINT64_C(4095));
 
-    tr_set_reg(t, true, a->rd, tr_c64(t, (int64_t)(base + (uint64_t)sext(pages, 21) * 4096)));
+    tr_set_reg(t, true, a->rd, tr_c64(t, base + (int64_t)a->imm * 4096));
     return true;
 }
 
@@ -41,7 +40,8 @@ bool tr_adds_imm(struct tr *t, const struct arg_addi *a)
 {
     ir_val rn = tr_reg_sp(t, a->sf, a->rn);
 
-    tr_set_reg(t, a->sf, a->rd, tr_add_flags(t, a->sf, rn, ir_const(t->b, tr_type(a->sf), add_imm(a))));
+    tr_set_reg(t, a->sf, a->rd,
+               tr_add_flags(t, a->sf, rn, ir_const(t->b, tr_type(a->sf), add_imm(a))));
     return true;
 }
 
@@ -49,7 +49,8 @@ bool tr_subs_imm(struct tr *t, const struct arg_addi *a)
 {
     ir_val rn = tr_reg_sp(t, a->sf, a->rn);
 
-    tr_set_reg(t, a->sf, a->rd, tr_sub_flags(t, a->sf, rn, ir_const(t->b, tr_type(a->sf), add_imm(a))));
+    tr_set_reg(t, a->sf, a->rd,
+               tr_sub_flags(t, a->sf, rn, ir_const(t->b, tr_type(a->sf), add_imm(a))));
     return true;
 }
 
@@ -134,7 +135,7 @@ bool tr_movn(struct tr *t, const struct arg_movw *a)
     if (bad_hw(a))
         return false;
     tr_set_reg(t, a->sf, a->rd,
-               ir_const(t->b, tr_type(a->sf), (int64_t)~((uint64_t)a->imm << (a->hw * 16))));
+               ir_const(t->b, tr_type(a->sf), (int64_t) ~((uint64_t)a->imm << (a->hw * 16))));
     return true;
 }
 
@@ -164,7 +165,12 @@ static ir_val sext_field(struct tr *t, ir_val v, unsigned from, unsigned len, un
     unsigned width = ir_type_bits[type];
 
     if (!from && !pos && len < width && (len == 8 || len == 16 || len == 32))
-        return ir_sext(t->b, type, ir_trunc(t->b, len == 8 ? IR_I8 : len == 16 ? IR_I16 : IR_I32, v));
+        return ir_sext(t->b, type,
+                       ir_trunc(t->b,
+                                len == 8    ? IR_I8
+                                : len == 16 ? IR_I16
+                                            : IR_I32,
+                                v));
     v = ir_shli(t->b, v, width - len - from);
     return ir_sari(t->b, v, width - len - pos);
 }

@@ -255,7 +255,8 @@ bool tr_sbcs(struct tr *t, const struct arg_rrr *a)
 /* ---- conditions ---- */
 
 /* Flags of a compare where the condition holds, else those of the instruction. */
-static void compare_if(struct tr *t, bool sf, unsigned cond, unsigned nzcv, bool add, ir_val a, ir_val b)
+static void compare_if(struct tr *t, bool sf, unsigned cond, unsigned nzcv, bool add, ir_val a,
+                       ir_val b)
 {
     ir_val asked = IR_NO_VAL, x, y;
     enum ir_cond c;
@@ -313,8 +314,9 @@ bool tr_ccmp_imm(struct tr *t, const struct arg_cci *a)
 
 bool tr_csel(struct tr *t, const struct arg_csel *a)
 {
-    tr_set_reg(t, a->sf, a->rd,
-               tr_cond_select(t, (unsigned)a->cond, tr_reg(t, a->sf, a->rn), tr_reg(t, a->sf, a->rm)));
+    tr_set_reg(
+        t, a->sf, a->rd,
+        tr_cond_select(t, (unsigned)a->cond, tr_reg(t, a->sf, a->rn), tr_reg(t, a->sf, a->rm)));
     return true;
 }
 
@@ -369,7 +371,8 @@ static bool multiply_add(struct tr *t, const struct arg_mul4 *a, ir_val n, ir_va
     ir_val p = ir_mul(t->b, n, m);
 
     if (a->ra != 31)
-        p = minus ? ir_sub(t->b, tr_reg(t, a->sf, a->ra), p) : ir_add(t->b, tr_reg(t, a->sf, a->ra), p);
+        p = minus ? ir_sub(t->b, tr_reg(t, a->sf, a->ra), p)
+                  : ir_add(t->b, tr_reg(t, a->sf, a->ra), p);
     else if (minus)
         p = ir_neg(t->b, p);
     tr_set_reg(t, a->sf, a->rd, p);
@@ -441,7 +444,7 @@ bool tr_sdiv(struct tr *t, const struct arg_rrr *a)
 {
     enum ir_type type = tr_type(a->sf);
     ir_val n = tr_reg(t, a->sf, a->rn), m = tr_reg(t, a->sf, a->rm);
-    ir_val zero = ir_const(t->b, type, 0), one = ir_const(t->b, type, 1);
+    ir_val one = ir_const(t->b, type, 1);
     ir_val special = ir_addi(t->b, m, 1); /* 0 or 1 where m is -1 or 0 */
     ir_val q = ir_op2(t->b, IR_SDIV, n, ir_select(t->b, IR_LEU, special, one, one, m));
     /* by 1 instead: n * m is 0 for 0 and -n for -1 */

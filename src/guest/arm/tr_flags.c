@@ -131,9 +131,8 @@ static struct compare from_sub(struct tr *t, unsigned what, ir_val a, ir_val b)
 
 static struct compare from_logic(struct tr *t, unsigned what, ir_val r)
 {
-    static const uint8_t conds[7] = {
-        [0] = IR_EQ, [1] = IR_LTU, [2] = IR_LTS, [3] = IR_LTU, [4] = IR_LTU, [5] = IR_GES, [6] = IR_GTS
-    };
+    static const uint8_t conds[7] = { [0] = IR_EQ,  [1] = IR_LTU, [2] = IR_LTS, [3] = IR_LTU,
+                                      [4] = IR_LTU, [5] = IR_GES, [6] = IR_GTS };
 
     return compare_zero(t, (enum ir_cond)conds[what], r); /* below 0 unsigned: never */
 }
@@ -151,8 +150,7 @@ static bool from_add(struct tr *t, unsigned what, ir_val r, ir_val b, struct com
     case 5:
         a = ir_sub(t->b, r, b);
         a = ir_and(t->b, ir_xor(t->b, r, a), ir_xor(t->b, r, b)); /* sign: V */
-        *ret = what == 3 ? compare_zero(t, IR_LTS, a)
-                         : compare_zero(t, IR_GES, ir_xor(t->b, a, r));
+        *ret = what == 3 ? compare_zero(t, IR_LTS, a) : compare_zero(t, IR_GES, ir_xor(t->b, a, r));
         return true;
     default: return false;
     }

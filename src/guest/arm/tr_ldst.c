@@ -44,7 +44,8 @@ bool tr_str_9(struct tr *t, const struct arg_ls9 *a)
 {
     ir_val base = tr_base(t, (unsigned)a->rn);
 
-    tr_store(t, base, disp_of(a), store_value(t, (unsigned)a->size, (unsigned)a->rt), (unsigned)a->size);
+    tr_store(t, base, disp_of(a), store_value(t, (unsigned)a->size, (unsigned)a->rt),
+             (unsigned)a->size);
     write_base(t, a, base);
     return true;
 }
@@ -85,7 +86,8 @@ bool tr_str_r(struct tr *t, const struct arg_lsr *a)
 {
     if (!(a->opt & 2))
         return false;
-    tr_store(t, indexed(t, a), 0, store_value(t, (unsigned)a->size, (unsigned)a->rt), (unsigned)a->size);
+    tr_store(t, indexed(t, a), 0, store_value(t, (unsigned)a->size, (unsigned)a->rt),
+             (unsigned)a->size);
     return true;
 }
 
@@ -120,7 +122,8 @@ bool tr_str_12(struct tr *t, const struct arg_ls12 *a)
 
 bool tr_ldr_12(struct tr *t, const struct arg_ls12 *a)
 {
-    ir_val v = load_zero(t, (unsigned)a->size, tr_base(t, (unsigned)a->rn), (int64_t)a->imm << a->size);
+    ir_val v =
+        load_zero(t, (unsigned)a->size, tr_base(t, (unsigned)a->rn), (int64_t)a->imm << a->size);
 
     tr_set_reg(t, a->size == 3, (unsigned)a->rt, v);
     return true;
@@ -135,7 +138,8 @@ bool tr_ldrs_12(struct tr *t, const struct arg_ls12 *a)
         return a->opc == 2;
     if (!signed_type((unsigned)a->size, (unsigned)a->opc, &sf))
         return false;
-    v = load_signed(t, (unsigned)a->size, sf, tr_base(t, (unsigned)a->rn), (int64_t)a->imm << a->size);
+    v = load_signed(t, (unsigned)a->size, sf, tr_base(t, (unsigned)a->rn),
+                    (int64_t)a->imm << a->size);
     tr_set_reg(t, sf, (unsigned)a->rt, v);
     return true;
 }
