@@ -115,6 +115,7 @@ def header():
         body = ' '.join(f'int32_t {a};' for a, _ in args) or 'int32_t none;'
         out.append(f'struct arg_{f} {{ {body} }};')
     for name, fmt in sorted({(i['name'], i['fmt']) for i in insns}):
+        out.append(f'#pragma redefine_extname tr_{name} a64_tr_{name}')
         out.append(f'bool tr_{name}(struct tr *t, const struct arg_{fmt} *a);')
     return out
 

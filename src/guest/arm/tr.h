@@ -9,6 +9,35 @@
 
 #include "guest/arm/a64.h"
 
+/* Each guest has functions of these names: at link time they are a64_tr_*. */
+#pragma redefine_extname tr_reg a64_tr_reg
+#pragma redefine_extname tr_reg_sp a64_tr_reg_sp
+#pragma redefine_extname tr_set_reg a64_tr_set_reg
+#pragma redefine_extname tr_set_reg_sp a64_tr_set_reg_sp
+#pragma redefine_extname tr_base a64_tr_base
+#pragma redefine_extname tr_base_index a64_tr_base_index
+#pragma redefine_extname tr_addr a64_tr_addr
+#pragma redefine_extname tr_load a64_tr_load
+#pragma redefine_extname tr_store a64_tr_store
+#pragma redefine_extname tr_writeback a64_tr_writeback
+#pragma redefine_extname tr_cc a64_tr_cc
+#pragma redefine_extname tr_set_nzcv a64_tr_set_nzcv
+#pragma redefine_extname tr_nzcv a64_tr_nzcv
+#pragma redefine_extname tr_carry a64_tr_carry
+#pragma redefine_extname tr_condition a64_tr_condition
+#pragma redefine_extname tr_cond_select a64_tr_cond_select
+#pragma redefine_extname tr_fp_check a64_tr_fp_check
+#pragma redefine_extname tr_raise a64_tr_raise
+#pragma redefine_extname tr_raise_if a64_tr_raise_if
+#pragma redefine_extname tr_raise_align a64_tr_raise_align
+#pragma redefine_extname tr_end_next a64_tr_end_next
+#pragma redefine_extname tr_jump a64_tr_jump
+#pragma redefine_extname tr_branch a64_tr_branch
+#pragma redefine_extname tr_jump_ind a64_tr_jump_ind
+#pragma redefine_extname tr_call a64_tr_call
+#pragma redefine_extname tr_flags_at_exit a64_tr_flags_at_exit
+
+
 enum { A64_CC_DYNAMIC = 0xffff, A64_SIDES = 16, A64_SIDES_RESERVE = 4 };
 
 struct tr {

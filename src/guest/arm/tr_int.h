@@ -4,6 +4,9 @@
 
 #include "guest/arm/tr.h"
 
+#pragma redefine_extname tr_add_flags a64_tr_add_flags
+#pragma redefine_extname tr_sub_flags a64_tr_sub_flags
+
 /* a + b and a - b, and their flags. */
 ir_val tr_add_flags(struct tr *t, bool sf, ir_val a, ir_val b);
 ir_val tr_sub_flags(struct tr *t, bool sf, ir_val a, ir_val b);

@@ -4,6 +4,10 @@
 
 #include "guest/arm/tr.h"
 
+#pragma redefine_extname tr_pac_add a64_tr_pac_add
+#pragma redefine_extname tr_pac_auth a64_tr_pac_auth
+#pragma redefine_extname tr_pac_strip a64_tr_pac_strip
+
 enum a64_pac_key { A64_KEY_IA, A64_KEY_IB, A64_KEY_DA, A64_KEY_DB, A64_KEY_GA };
 
 /* X with its signature put in, tested and taken out, or just taken out. */
