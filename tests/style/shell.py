@@ -7,7 +7,8 @@ import sys
 
 root = pathlib.Path(__file__).resolve().parents[2]
 bad = 0
-shell = [root / n for n in ('run', 'check', 'configure', 'tools/need', 'tools/guest', 'tools/guest.init')]
+shell = [root / n for n in ('run', 'check', 'configure', 'tools/need', 'tools/guest', 'tools/guest.init',
+                          'tools/rhea-binfmt')]
 for path in shell + sorted((root / 'tests').rglob('*.sh')):
     p = subprocess.run(['sh', '-n', path], stderr=subprocess.PIPE, check=False)
     if p.returncode:
