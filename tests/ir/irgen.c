@@ -263,6 +263,14 @@ static ir_val gen_division(struct irgen *g)
     return ir_op2(g->ir, IR_UDIV + irgen_below(g, 4), a, b);
 }
 
+static ir_val gen_crc32c(struct irgen *g)
+{
+    enum ir_type type = irgen_int_type(g);
+    ir_val a = irgen_operand(g, IR_I32);
+
+    return ir_crc32c(g->ir, a, irgen_operand(g, type), irgen_below(g, type + 1));
+}
+
 static ir_val gen_shift(struct irgen *g)
 {
     enum ir_type type = irgen_int_type(g);
@@ -350,7 +358,7 @@ static ir_val gen_binary(struct irgen *g)
 ir_val irgen_integer(struct irgen *g)
 {
     switch (irgen_below(g, 16)) {
-    case 0: return gen_division(g);
+    case 0: return irgen_below(g, 3) ? gen_division(g) : gen_crc32c(g);
     case 1:
     case 2: return gen_shift(g);
     case 3:
@@ -486,6 +494,7 @@ void irgen_program(struct irgen *g, struct ir *ir, uint64_t seed, unsigned flags
     g->rng = seed;
     g->flags = flags;
     g->pending_count = 0;
+    g->fixes = false;
     g->insn_pc = 0x400000 + (seed & 0xfff0);
     forget_all(g);
     ir_begin(ir, g->insn_pc);

@@ -55,6 +55,7 @@ struct irgen {
     unsigned first_r, first_w, first_h, first_b, first_x, loop_slot; /* slot numbers */
     ir_val pool[5][IRGEN_POOL]; /* values of this IR block: i8 i16 i32 i64 v128 */
     unsigned pool_count[5];
+    bool fixes;          /* the program tests for NaNs: the denormal flag may differ */
     ir_val near;         /* address of an access of this IR block, or none */
     unsigned pending[4]; /* labels branched to and not placed yet */
     unsigned pending_count;

@@ -221,7 +221,7 @@ static void to_memory(struct cg *c, unsigned v)
         release(c, v);
         return;
     }
-    if (is_const(c, v)) {
+    if (is_remade(c, v)) {
         unbind(c, v);
         x->loc = LOC_CONST;
         return;
@@ -260,7 +260,7 @@ static unsigned evict_cost(const struct cg *c, unsigned r)
 
         if (is_share(c, v))
             cost += 40 + near;
-        else if (is_const(c, v))
+        else if (is_remade(c, v))
             cost += 1 + near / 8;
         else if (x->home != NOSLOT || x->spill >= 0)
             cost += 20 + near;
@@ -372,7 +372,18 @@ struct rm use_rm(struct cg *c, unsigned v)
 
     if ((x->loc == LOC_SLOT || x->loc == LOC_SPILL) && type >= IR_I32 && x->last <= c->i)
         return val_mem(c, x);
+    if (x->loc == LOC_CONST && type == IR_V128 && (uint64_t)insn_of(c, v)->imm + 1 > 1 &&
+        x->last <= c->i)
+        return const_vec(c, (uint64_t)insn_of(c, v)->imm, (uint64_t)insn_of(c, v)->imm);
     return rm_reg(use_reg(c, v));
+}
+
+static void load_vconst(struct cg *c, unsigned d, int64_t imm)
+{
+    if (imm == 0 || imm == -1)
+        as_op(&c->as, OP_0F | OP_66 | (imm ? 0x76 : 0xef), d, rm_reg(d)); /* pcmpeqd, pxor */
+    else
+        load_mem(c, d, IR_V128, const_vec(c, (uint64_t)imm, (uint64_t)imm));
 }
 
 void load_to(struct cg *c, unsigned d, unsigned v)
@@ -381,6 +392,10 @@ void load_to(struct cg *c, unsigned d, unsigned v)
 
     switch (x->loc) {
     case LOC_CONST:
+        if (d >= XMM0) {
+            load_vconst(c, d, insn_of(c, v)->imm);
+            break;
+        }
         if (!insn_of(c, v)->imm && !c->as.flags.kind)
             as_alu(&c->as, ALU_XOR, 2, d, rm_reg(d));
         else

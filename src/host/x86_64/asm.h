@@ -35,6 +35,7 @@ enum reg {
     XMM4,
     XMM15 = 31,
     REG_COUNT = 32,
+    RIP = 0xfe, /* as a base: disp counts from as->base */
     NOREG = 0xff,
 };
 
@@ -49,6 +50,8 @@ enum flags_kind {
 
 struct as {
     uint8_t *p;
+    uint8_t *base; /* of the buffer */
+    uint8_t *rip;  /* disp32 of the latest instruction when it is relative to rip, else NULL */
     struct {
         uint8_t kind, type;
         uint16_t a, b, r; /* IR values */
@@ -91,6 +94,11 @@ static inline struct rm rm_mem(unsigned base, int32_t disp)
 static inline struct rm rm_abs(int32_t disp)
 {
     return (struct rm){ .reg = NOREG, .base = NOREG, .index = NOREG, .disp = disp };
+}
+
+static inline struct rm rm_rip(uint32_t offset)
+{
+    return (struct rm){ .reg = NOREG, .base = RIP, .index = NOREG, .disp = (int32_t)offset };
 }
 
 static inline struct rm rm_sib(unsigned base, unsigned index, unsigned scale, int32_t disp)
@@ -143,8 +151,15 @@ static inline void as_modrm(struct as *as, unsigned reg, struct rm x)
 {
     unsigned mod, r = (reg & 7) << 3, base = x.base & 7;
 
+    as->rip = NULL;
     if (rm_is_reg(x)) {
         as_u8(as, 0xc0 | r | (x.reg & 7));
+        return;
+    }
+    if (x.base == RIP) {
+        as_u8(as, r | 5);
+        as->rip = as->p;
+        as_u32(as, (uint32_t)(as->base + x.disp - (as->p + 4)));
         return;
     }
     if (x.base == NOREG) {
@@ -169,6 +184,19 @@ static inline void as_modrm(struct as *as, unsigned reg, struct rm x)
         as_u32(as, (uint32_t)x.disp);
 }
 
+/* The immediate byte of an instruction whose operand may be relative to rip. */
+static inline void as_imm8(struct as *as, unsigned v)
+{
+    int32_t disp;
+
+    if (as->rip) {
+        memcpy(&disp, as->rip, 4);
+        disp--;
+        memcpy(as->rip, &disp, 4);
+    }
+    as_u8(as, v);
+}
+
 /* REX.RXB bits for the operands, W excluded. */
 static inline unsigned as_rxb(unsigned reg, struct rm x)
 {
@@ -176,8 +204,7 @@ static inline unsigned as_rxb(unsigned reg, struct rm x)
 
     if (rm_is_reg(x))
         return rex | (x.reg & 8 ? 1 : 0);
-    return rex | (x.index != NOREG && x.index & 8 ? 2 : 0) |
-           (x.base != NOREG && x.base & 8 ? 1 : 0);
+    return rex | (x.index != NOREG && x.index & 8 ? 2 : 0) | (x.base < 16 && x.base & 8 ? 1 : 0);
 }
 
 /* One instruction in legacy encoding: opcode word, reg field, rm operand. */

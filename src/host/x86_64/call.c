@@ -8,6 +8,7 @@
 
 #include "host/x86_64/cg.h"
 #include "host/x86_64/ops.h"
+#include "ir/op_helper.h"
 
 enum arg_kind { ARG_REG, ARG_VALUE, ARG_ADDRESS, ARG_DONE };
 struct arg {
@@ -28,6 +29,8 @@ static struct rm vector_place(struct cg *c, unsigned v, unsigned k)
         return slot_mem(c, x->home);
     if (x->loc == LOC_SPILL)
         return rm_mem(RSP, x->spill * 16);
+    if (x->loc == LOC_CONST)
+        return const_vec(c, (uint64_t)insn_of(c, v)->imm, (uint64_t)insn_of(c, v)->imm);
     as_op(&c->as, OP_0F | 0x29, x->reg, at); /* movaps */
     return at;
 }
@@ -149,4 +152,20 @@ void emit_call(struct cg *c, const struct ir_insn *n)
         as_op(&c->as, OP_0F | 0x28, def_reg(c, 0, 64), cpu_mem(c->env.off_scratch));
     else if (n->type != IR_NONE)
         def_in(c, RAX, 64);
+}
+
+void emit_by_helper(struct cg *c, const struct ir_insn *n)
+{
+    unsigned index = c->env.helper_index(c->env.opaque, &ir_op_helpers[n->nargs]);
+
+    save_for_call(c, true);
+    pass_args(c, n, true);
+    as_mov_imm(&c->as, arg_regs[1 + n->nargs], (int64_t)ir_op_word(n));
+    as_push_imm(&c->as, (int32_t)(index * sizeof(helper_fn *)));
+    as_call_to(&c->as, stub_at(c, c->stub.pure));
+    args_done(c);
+    forget_temps(c);
+    c->locked = 0;
+    as_flags_lost(&c->as);
+    as_op(&c->as, OP_0F | 0x28, def_reg(c, 0, 64), cpu_mem(c->env.off_scratch));
 }

@@ -17,6 +17,7 @@ enum {
     CPU_BIAS = 128,
     SPILL_COUNT = 256, /* places of 16 bytes at rsp */
     SPILL_BYTES = SPILL_COUNT * 16,
+    CONST_COUNT = 256,
     FRAME_BYTES = SPILL_BYTES + 8, /* and two words for MXCSR */
     PEND_MAX = 24,
     HOME_MAX = 64,
@@ -48,7 +49,18 @@ enum cc {
     CC_G
 };
 
-enum { HAS_BMI1 = 1, HAS_BMI2 = 2, HAS_LZCNT = 4, HAS_AVX = 8, HAS_BASE = 16 };
+enum {
+    HAS_BMI1 = 1,
+    HAS_BMI2 = 2,
+    HAS_LZCNT = 4,
+    HAS_AVX = 8,
+    HAS_BASE = 16,
+    HAS_AVX2 = 32,
+    HAS_FMA = 64,
+    HAS_F16C = 128,
+    HAS_AES = 256,
+    HAS_CLMUL = 512,
+};
 
 /* Where a value is. */
 enum loc {
@@ -84,6 +96,10 @@ enum cold_kind {
     COLD_STOREV,
     COLD_XLATE,
     COLD_LOAD_VEC,
+    COLD_FIX,
+    COLD_VFIX,
+    COLD_CANON,
+    COLD_UNSIGNED,
     COLD_ALIGN, /* raises, as a load would */
     COLD_EXIT,
     COLD_POLL,
@@ -104,6 +120,8 @@ struct cold {
     int64_t imm;              /* constant value, exit's index, or pc */
     gva_t pc;                 /* guest instruction, for the fault table */
     uint32_t snap, snap_size; /* its pending slots, in cg.snap */
+    struct rm place[4];       /* COLD_FIX, COLD_VFIX: the helper's vectors */
+    uint8_t places;
 };
 
 struct fixup {
@@ -113,7 +131,8 @@ struct fixup {
 
 struct stubs {
     uint32_t enter, leave, leave_exit, leave_poll, leave_ind, call, pure, load, store, loadv,
-        storev, xlate, vec_live, probe_read, probe_write;
+        storev, xlate, vec_live, probe_read, probe_write, fix;
+    uint32_t consts; /* CONST_COUNT vectors of 16 bytes */
 };
 
 /* State of one code buffer, and of the region in work. vCPU thread only. */
@@ -123,8 +142,12 @@ struct cg {
     struct host_env env;
     unsigned has; /* HAS_* */
     struct stubs stub;
-    struct ir_slot *slots;        /* own copy */
-    bool parallel;                /* atomics and fences are real ones */
+    struct ir_slot *slots; /* own copy */
+    bool parallel;         /* atomics and fences are real ones */
+    struct {
+        uint64_t lo, hi;
+        bool used;
+    } consts[CONST_COUNT];        /* those at stub.consts; hashed */
     uint8_t *pin;                 /* of each slot: its register or NOREG */
     uint16_t pin_slot[REG_COUNT]; /* slot in a register, or NOSLOT */
     uint32_t pinned;              /* mask of registers in use for slots */
@@ -185,6 +208,12 @@ static inline bool is_const(const struct cg *c, unsigned v)
 static inline bool is_imm(const struct cg *c, unsigned v)
 {
     return is_const(c, v) && fits32(c->ir->insn[v].imm);
+}
+
+/* A constant that is made anew where it is needed. */
+static inline bool is_remade(const struct cg *c, unsigned v)
+{
+    return c->ir->insn[v].op == IR_CONST || c->ir->insn[v].op == IR_VCONST;
 }
 
 static inline struct rm cpu_mem(uint32_t off)
@@ -255,6 +284,9 @@ void put_slot(struct cg *c, unsigned slot, unsigned v);
 void save_for_call(struct cg *c, bool pure);
 void forget_temps(struct cg *c);
 
+/* A vector constant in memory that all regions share. */
+struct rm const_vec(struct cg *c, uint64_t lo, uint64_t hi);
+
 /* ---- fault.c ---- */
 void fault_snap(struct cg *c, struct cold *k); /* remembers the pending slots of now */
 void fault_entry(struct cg *c, gva_t pc, const uint8_t *snap,
@@ -277,6 +309,7 @@ void label_ref(struct cg *c, uint8_t *rel32, unsigned label);
 void stubs_emit(struct cg *c);
 void cold_mem(struct cg *c, struct cold *k);
 void cold_exit(struct cg *c, struct cold *k);
+void cold_fix(struct cg *c, struct cold *k);
 static inline uint8_t *stub_at(const struct cg *c, uint32_t off)
 {
     return c->buf->rw + off;
@@ -292,5 +325,5 @@ struct host_op {
     uint32_t code[8]; /* opcode words: of each lane type, or one */
 };
 const struct host_op *host_op_of(unsigned op);
-extern const struct host_op ops_int[IR_OP_COUNT], ops_vec[IR_OP_COUNT], ops_mem[IR_OP_COUNT],
-    ops_flow[IR_OP_COUNT];
+extern const struct host_op ops_int[IR_OP_COUNT], ops_vec[IR_OP_COUNT], ops_simd[IR_OP_COUNT],
+    ops_fix[IR_OP_COUNT], ops_mem[IR_OP_COUNT], ops_flow[IR_OP_COUNT];

@@ -100,6 +100,7 @@ static void *x64_init(struct host_code_buf *buf, const struct host_env *env, str
     c->slot_put = xnew_array(uint32_t, env->slot_count);
     pin_slots(c);
     c->as.p = buf->rw + buf->used;
+    c->as.base = buf->rw;
     stubs_emit(c);
     buf->used = (size_t)(c->as.p - buf->rw);
     return c;
@@ -130,12 +131,41 @@ void label_ref(struct cg *c, uint8_t *rel32, unsigned label)
     c->fixups[c->fixup_count++].label = (uint16_t)label;
 }
 
+struct rm const_vec(struct cg *c, uint64_t lo, uint64_t hi)
+{
+    uint32_t k = (uint32_t)((lo ^ hi * 3) * UINT64_C(0x9e3779b97f4a7c15) >> 56), at;
+
+    for (unsigned tries = 0; tries < 16; tries++, k = (k + 1) % CONST_COUNT) {
+        at = c->stub.consts + 16 * k;
+        if (c->consts[k].used && (c->consts[k].lo != lo || c->consts[k].hi != hi))
+            continue;
+        c->consts[k].used = true;
+        c->consts[k].lo = lo;
+        c->consts[k].hi = hi;
+        memcpy(c->buf->rw + at, &lo, 8);
+        memcpy(c->buf->rw + at + 8, &hi, 8);
+        return rm_rip(at);
+    }
+    as_u8(&c->as, 0xeb); /* no room: here, jumped over */
+    at = (uint32_t) - (uintptr_t)(c->as.p + 1) & 15;
+    as_u8(&c->as, at + 16);
+    as_nops(&c->as, at);
+    at = (uint32_t)(c->as.p - c->buf->rw);
+    as_u64(&c->as, lo);
+    as_u64(&c->as, hi);
+    return rm_rip(at);
+}
+
 const struct host_op *host_op_of(unsigned op)
 {
     if (ops_int[op].emit)
         return &ops_int[op];
     if (ops_vec[op].emit)
         return &ops_vec[op];
+    if (ops_simd[op].emit)
+        return &ops_simd[op];
+    if (ops_fix[op].emit)
+        return &ops_fix[op];
     if (ops_mem[op].emit)
         return &ops_mem[op];
     return &ops_flow[op];
@@ -212,6 +242,8 @@ static void emit_cold(struct cg *c)
     for (unsigned k = 0; k < c->cold_count; k++) {
         if (c->cold[k].kind >= COLD_EXIT)
             cold_exit(c, &c->cold[k]);
+        else if (c->cold[k].kind >= COLD_FIX && c->cold[k].kind <= COLD_UNSIGNED)
+            cold_fix(c, &c->cold[k]);
         else
             cold_mem(c, &c->cold[k]);
     }
@@ -314,8 +346,8 @@ static bool check_row(unsigned op, char *why, size_t size)
 static bool x64_check(char *why, size_t size)
 {
     for (unsigned op = 0; op < IR_OP_COUNT; op++) {
-        unsigned rows =
-            !!ops_int[op].emit + !!ops_vec[op].emit + !!ops_mem[op].emit + !!ops_flow[op].emit;
+        unsigned rows = !!ops_int[op].emit + !!ops_vec[op].emit + !!ops_simd[op].emit +
+                        !!ops_fix[op].emit + !!ops_mem[op].emit + !!ops_flow[op].emit;
 
         if (rows > 1) {
             snprintf(why, size, "%s: in two op tables", ir_op_info[op].name);

@@ -34,9 +34,11 @@ unsigned host_x64_features(void)
     if (limit && !strcmp(limit, "base"))
         return has;
     if (c >> 28 & 1 && c >> 27 & 1 && os_saves_ymm())
-        has |= HAS_AVX;
+        has |= HAS_AVX | (c >> 12 & 1 ? HAS_FMA : 0) | (c >> 29 & 1 ? HAS_F16C : 0);
+    has |= (c >> 25 & 1 ? HAS_AES : 0) | (c >> 1 & 1 ? HAS_CLMUL : 0);
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
-        has |= (b >> 3 & 1 ? HAS_BMI1 : 0) | (b >> 8 & 1 ? HAS_BMI2 : 0);
+        has |= (b >> 3 & 1 ? HAS_BMI1 : 0) | (b >> 8 & 1 ? HAS_BMI2 : 0) |
+               (has & HAS_AVX && b >> 5 & 1 ? HAS_AVX2 : 0);
     if (__get_cpuid(0x80000001, &a, &b, &c, &d) && c >> 5 & 1)
         has |= HAS_LZCNT;
     return has;

@@ -340,7 +340,7 @@ static void soft_cas(struct cg *c, const struct ir_insn *n)
     r = use_reg(c, n->arg[2]);
     load_to(c, RAX, n->arg[1]);
     mem_cmpxchg(c, n->type, rm_mem(k.t, 0), r);
-    def_in(c, RAX, mem_int_zbits(n));
+    def_in(c, RAX, 64);
 }
 
 /* [x] op= b, where b is a constant or in register r */

@@ -194,7 +194,7 @@ void direct_cas(struct cg *c, const struct ir_insn *n)
     load_to(c, RAX, n->arg[1]);
     fault_insn(c);
     mem_cmpxchg(c, n->type, x, r);
-    def_in(c, RAX, mem_int_zbits(n));
+    def_in(c, RAX, 64);
 }
 
 /* and, or, xor */

@@ -28,8 +28,17 @@ unsigned mem_int_zbits(const struct ir_insn *n);
 /* mem_direct.c */
 emit_fn direct_ld, direct_st, direct_xlate, direct_exchange, direct_cas, direct_atomic;
 
-/* call.c */
-emit_fn emit_call;
+/* ops_vec.c: d = a op x, where op has the SSE form "d op= x"; the op's code for its lane */
+unsigned vec_op(struct cg *c, uint32_t code, unsigned a, struct rm x);
+uint32_t vec_code(const struct ir_insn *n);
+emit_fn vec_emit_1, vec_emit_2, vec_emit_2i;
+
+/* ops_simd.c */
+emit_fn simd_shift_imm, simd_mul;
+
+/* call.c; by_helper: the interpreter's own function, for what this processor has no instruction for
+ */
+emit_fn emit_call, emit_by_helper;
 
 /* mem.c: t = offset of the soft TLB's entry for the page of addr + disp in its table */
 void tlb_index(struct cg *c, unsigned t, unsigned addr, int32_t disp);

@@ -244,6 +244,16 @@ void emit_extract(struct cg *c, const struct ir_insn *n)
         mask_low(c, d, len);
 }
 
+/* What def_tied's copy of a leaves above 32 bits stays when only a byte or word is written. */
+static unsigned kept_zbits(const struct cg *c, const struct ir_insn *n)
+{
+    const struct val *x = &c->val[n->arg[0]];
+
+    if (n->type != IR_I32 || ((x->loc == LOC_REG || x->loc == LOC_SPILL) && x->zbits > 32))
+        return 64;
+    return 32;
+}
+
 static void deposit_const(struct cg *c, const struct ir_insn *n, unsigned pos, unsigned len)
 {
     uint64_t mask = (len == 64 ? UINT64_MAX : BIT(len) - 1),
@@ -251,7 +261,7 @@ static void deposit_const(struct cg *c, const struct ir_insn *n, unsigned pos, u
     unsigned d;
 
     cache(c, n->arg[0]);
-    d = def_tied(c, n->arg[0], 0, wide(n->type) ? 64 : 32);
+    d = def_tied(c, n->arg[0], 0, !pos && len == 8 ? kept_zbits(c, n) : wide(n->type) ? 64 : 32);
     if (!pos && len == 8) {
         as_op(&c->as, 0xc6 | OP_MB, 0, rm_reg(d));
         as_u8(&c->as, (unsigned)v);
@@ -295,7 +305,7 @@ static void deposit_general(struct cg *c, const struct ir_insn *n, unsigned pos,
 void emit_deposit(struct cg *c, const struct ir_insn *n)
 {
     unsigned pos = (unsigned)IR_FIELD_POS(n->imm), len = (unsigned)IR_FIELD_LEN(n->imm);
-    unsigned a = n->arg[0], b = n->arg[1], d, r, zb = n->type == IR_I32 ? 32 : 64;
+    unsigned a = n->arg[0], b = n->arg[1], d, r;
 
     if (len == ir_type_bits[n->type]) {
         if (is_const(c, b))
@@ -315,7 +325,7 @@ void emit_deposit(struct cg *c, const struct ir_insn *n)
             deposit_general(c, n, pos, len);
             return;
         }
-        d = def_tied(c, a, op_avoid(c, a, rm_reg(r)), zb);
+        d = def_tied(c, a, op_avoid(c, a, rm_reg(r)), kept_zbits(c, n));
         if (!pos && len == 16) {
             as_op(&c->as, 0x8b | OP_66, d, rm_reg(r));
         } else if (!pos) {

@@ -15,7 +15,7 @@
 
 enum { MOVAPS = OP_0F | 0x28 };
 
-static uint32_t code_of(const struct ir_insn *n)
+uint32_t vec_code(const struct ir_insn *n)
 {
     unsigned lane = n->sub & ~IR_SCALAR & 0xff;
     const uint32_t *code = host_op_of(n->op)->code;
@@ -26,7 +26,7 @@ static uint32_t code_of(const struct ir_insn *n)
 }
 
 /* d = a op b, where op has SSE form "d op= x". Nothing but mov comes before it. */
-static unsigned op_3(struct cg *c, uint32_t code, unsigned a, struct rm x)
+unsigned vec_op(struct cg *c, uint32_t code, unsigned a, struct rm x)
 {
     unsigned d, r;
 
@@ -44,7 +44,7 @@ static unsigned op_3(struct cg *c, uint32_t code, unsigned a, struct rm x)
     return d;
 }
 
-static void emit_2(struct cg *c, const struct ir_insn *n)
+void vec_emit_2(struct cg *c, const struct ir_insn *n)
 {
     unsigned a = n->arg[0], b = n->arg[1];
 
@@ -52,25 +52,25 @@ static void emit_2(struct cg *c, const struct ir_insn *n)
         a = n->arg[1];
         b = n->arg[0];
     }
-    op_3(c, code_of(n), a, use_rm(c, b));
+    vec_op(c, vec_code(n), a, use_rm(c, b));
 }
 
-static void emit_2i(struct cg *c, const struct ir_insn *n)
+void vec_emit_2i(struct cg *c, const struct ir_insn *n)
 {
-    op_3(c, code_of(n), n->arg[0], use_rm(c, n->arg[1]));
-    as_u8(&c->as, (unsigned)n->imm);
+    vec_op(c, vec_code(n), n->arg[0], use_rm(c, n->arg[1]));
+    as_imm8(&c->as, (unsigned)n->imm);
 }
 
 /* b must be in a register: the memory form reads or means something else */
 static void emit_2reg(struct cg *c, const struct ir_insn *n)
 {
-    op_3(c, code_of(n), n->arg[0], rm_reg(use_reg(c, n->arg[1])));
+    vec_op(c, vec_code(n), n->arg[0], rm_reg(use_reg(c, n->arg[1])));
 }
 
 static void emit_insertps(struct cg *c, const struct ir_insn *n)
 {
     emit_2reg(c, n);
-    as_u8(&c->as, (unsigned)n->imm);
+    as_imm8(&c->as, (unsigned)n->imm);
 }
 
 /* Packed: one operand, which is b. Scalar: into a. */
@@ -79,7 +79,7 @@ static bool unary_packed(struct cg *c, const struct ir_insn *n, uint32_t code)
     struct rm x = use_rm(c, n->arg[1]);
 
     if (n->sub & IR_SCALAR) {
-        op_3(c, code, n->arg[0], x);
+        vec_op(c, code, n->arg[0], x);
         return false;
     }
     args_done(c);
@@ -89,35 +89,39 @@ static bool unary_packed(struct cg *c, const struct ir_insn *n, uint32_t code)
 
 static void emit_2u(struct cg *c, const struct ir_insn *n)
 {
-    unary_packed(c, n, code_of(n));
+    unary_packed(c, n, vec_code(n));
 }
 
 static void emit_round(struct cg *c, const struct ir_insn *n)
 {
-    unary_packed(c, n, code_of(n));
-    as_u8(&c->as, (unsigned)n->imm & 15);
+    unary_packed(c, n, vec_code(n));
+    as_imm8(&c->as, (unsigned)n->imm & 15);
 }
 
-static void emit_1(struct cg *c, const struct ir_insn *n)
+void vec_emit_1(struct cg *c, const struct ir_insn *n)
 {
     struct rm x = use_rm(c, n->arg[0]);
 
     args_done(c);
-    as_op(&c->as, code_of(n), def_reg(c, 0, 64), x);
+    as_op(&c->as, vec_code(n), def_reg(c, 0, 64), x);
 }
 
 static void emit_1i(struct cg *c, const struct ir_insn *n)
 {
-    emit_1(c, n);
-    as_u8(&c->as, (unsigned)n->imm);
+    vec_emit_1(c, n);
+    as_imm8(&c->as, (unsigned)n->imm);
 }
 
 /* Shifts by a constant. The opcode word carries the /digit in bits 16-18. */
 static void emit_shift_imm(struct cg *c, const struct ir_insn *n)
 {
-    uint32_t code = code_of(n), digit = code >> 16;
+    uint32_t code = vec_code(n), digit = code >> 16;
     unsigned a = n->arg[0], d, r;
 
+    if (!code) {
+        simd_shift_imm(c, n);
+        return;
+    }
     code &= 0xffff;
     if (c->has & HAS_AVX && !op_ties(c, a)) {
         r = use_reg(c, a);
@@ -145,13 +149,13 @@ static void emit_blendv(struct cg *c, const struct ir_insn *n)
         args_done(c);
         d = def_reg(c, 0, 64);
         as_vex(&c->as, P3A | (lane == IR_I8 ? 0x4c : lane == IR_F32 ? 0x4a : 0x4b), d, r, x);
-        as_u8(&c->as, (m & 15) << 4);
+        as_imm8(&c->as, (m & 15) << 4);
         return;
     }
     take_with(c, XMM0, n->arg[2]);
     x = use_rm(c, n->arg[1]);
     d = def_tied(c, n->arg[0], op_avoid(c, n->arg[0], x) | 1u << XMM0, 64);
-    as_op(&c->as, code_of(n), d, x);
+    as_op(&c->as, vec_code(n), d, x);
 }
 
 /* pmovsx, pmovzx: base opcode plus a number for (source, destination) */
@@ -175,18 +179,8 @@ static unsigned w_of(unsigned type)
 
 static void emit_vconst(struct cg *c, const struct ir_insn *n)
 {
-    unsigned d, t;
-
-    if (n->imm == 0 || n->imm == -1) {
-        d = def_reg(c, 0, 64);
-        as_op(&c->as, P66 | (n->imm ? 0x76 : 0xef), d, rm_reg(d)); /* pcmpeqd, pxor */
-        return;
-    }
-    t = scratch(c, false);
-    as_mov_imm(&c->as, t, n->imm);
-    d = def_reg(c, 0, 64);
-    as_op(&c->as, P66 | OP_W | 0x6e, d, rm_reg(t));
-    as_op(&c->as, P66 | 0x6c, d, rm_reg(d)); /* punpcklqdq */
+    (void)n;
+    def_const(c);
 }
 
 static void emit_vfromi(struct cg *c, const struct ir_insn *n)
@@ -224,8 +218,8 @@ static void emit_vinsert(struct cg *c, const struct ir_insn *n)
 
     if (is_vec_type(insn_of(c, b)->type))
         as_op(&c->as, P66 | 0x7e | OP_W, use_reg(c, b), x);
-    op_3(c, code[lane], n->arg[0], x);
-    as_u8(&c->as, (unsigned)n->imm);
+    vec_op(c, code[lane], n->arg[0], x);
+    as_imm8(&c->as, (unsigned)n->imm);
 }
 
 static void emit_vextract(struct cg *c, const struct ir_insn *n)
@@ -248,7 +242,7 @@ static void emit_vextract(struct cg *c, const struct ir_insn *n)
     } else {
         as_op(&c->as, P3A | (bits == 8 ? 0x14 : 0x16) | (bits == 64 ? OP_W : 0), x.reg, rm_reg(d));
     }
-    as_u8(&c->as, (unsigned)n->imm);
+    as_imm8(&c->as, (unsigned)n->imm);
 }
 
 static void emit_vzextlo(struct cg *c, const struct ir_insn *n)
@@ -272,7 +266,7 @@ static void emit_movmsk(struct cg *c, const struct ir_insn *n)
 {
     unsigned r = use_reg(c, n->arg[0]);
 
-    as_op(&c->as, code_of(n), def_reg(c, 0, 16), rm_reg(r));
+    as_op(&c->as, vec_code(n), def_reg(c, 0, 16), rm_reg(r));
 }
 
 static void emit_vtest(struct cg *c, const struct ir_insn *n)
@@ -308,7 +302,7 @@ static void emit_cvtif(struct cg *c, const struct ir_insn *n)
     unsigned b = n->arg[1], type = insn_of(c, b)->type;
     struct rm x = is_const(c, b) ? rm_reg(use_reg(c, b)) : use_rm(c, b);
 
-    op_3(c, ((n->sub & 7) == IR_F64 ? PF2 : PF3) | 0x2a | w_of(type), n->arg[0], x);
+    vec_op(c, ((n->sub & 7) == IR_F64 ? PF2 : PF3) | 0x2a | w_of(type), n->arg[0], x);
 }
 
 static void emit_cvtfi(struct cg *c, const struct ir_insn *n)
@@ -331,7 +325,7 @@ static void emit_cvtpfi(struct cg *c, const struct ir_insn *n)
 
 #define INT(b, w, d, q)                                                                            \
     {                                                                                              \
-        emit_2, "x,0,mx", HAS_BASE,                                                                \
+        vec_emit_2, "x,0,mx", HAS_BASE,                                                            \
         {                                                                                          \
             b, w, d, q                                                                             \
         }                                                                                          \
@@ -363,25 +357,25 @@ const struct host_op ops_vec[IR_OP_COUNT] = {
     [IR_VMOVMSK] = { emit_movmsk, "r,x", HAS_BASE, { P66 | 0xd7, 0, 0, 0, P | 0x50, P66 | 0x50 } },
     [IR_VTESTZ] = { emit_vtest, "r,x,mx" },
     [IR_VTESTC] = { emit_vtest, "r,x,mx" },
-    [IR_VAND] = { emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xdb) },
-    [IR_VOR] = { emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xeb) },
-    [IR_VXOR] = { emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xef) },
-    [IR_VANDN] = { emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xdf) },
+    [IR_VAND] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xdb) },
+    [IR_VOR] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xeb) },
+    [IR_VXOR] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xef) },
+    [IR_VANDN] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xdf) },
     [IR_VADD] = INT(P66 | 0xfc, P66 | 0xfd, P66 | 0xfe, P66 | 0xd4),
     [IR_VSUB] = INT(P66 | 0xf8, P66 | 0xf9, P66 | 0xfa, P66 | 0xfb),
     [IR_VADDSS] = INT(P66 | 0xec, P66 | 0xed, 0, 0),
     [IR_VADDUS] = INT(P66 | 0xdc, P66 | 0xdd, 0, 0),
     [IR_VSUBSS] = INT(P66 | 0xe8, P66 | 0xe9, 0, 0),
     [IR_VSUBUS] = INT(P66 | 0xd8, P66 | 0xd9, 0, 0),
-    [IR_VMUL] = INT(0, P66 | 0xd5, P38 | 0x40, 0),
+    [IR_VMUL] = { simd_mul, "x,0,mx", HAS_BASE, { 0, P66 | 0xd5, P38 | 0x40 } },
     [IR_VMULHS] = INT(0, P66 | 0xe5, 0, 0),
     [IR_VMULHU] = INT(0, P66 | 0xe4, 0, 0),
     [IR_VMULHRS] = INT(0, P38 | 0x0b, 0, 0),
-    [IR_VMULWU] = { emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xf4) },
-    [IR_VMULWS] = { emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x28) },
-    [IR_VMADD] = { emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xf5) },
-    [IR_VMADDUBS] = { emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x04) },
-    [IR_VSAD] = { emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xf6) },
+    [IR_VMULWU] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xf4) },
+    [IR_VMULWS] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x28) },
+    [IR_VMADD] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xf5) },
+    [IR_VMADDUBS] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x04) },
+    [IR_VSAD] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P66 | 0xf6) },
     [IR_VAVGU] = INT(P66 | 0xe0, P66 | 0xe3, 0, 0),
     [IR_VMINS] = INT(P38 | 0x38, P66 | 0xea, P38 | 0x39, 0),
     [IR_VMAXS] = INT(P38 | 0x3c, P66 | 0xee, P38 | 0x3d, 0),
@@ -389,54 +383,60 @@ const struct host_op ops_vec[IR_OP_COUNT] = {
     [IR_VMAXU] = INT(P66 | 0xde, P38 | 0x3e, P38 | 0x3f, 0),
     [IR_VCMPEQ] = INT(P66 | 0x74, P66 | 0x75, P66 | 0x76, P38 | 0x29),
     [IR_VCMPGT] = INT(P66 | 0x64, P66 | 0x65, P66 | 0x66, P38 | 0x37),
-    [IR_VABS] = { emit_1, "x,mx", HAS_BASE, { P38 | 0x1c, P38 | 0x1d, P38 | 0x1e } },
+    [IR_VABS] = { vec_emit_1, "x,mx", HAS_BASE, { P38 | 0x1c, P38 | 0x1d, P38 | 0x1e } },
     [IR_VSIGN] = INT(P38 | 0x08, P38 | 0x09, P38 | 0x0a, 0),
     [IR_VSHLI] = { emit_shift_imm, "x,0", HAS_BASE, IMM(6, 6, 6) },
     [IR_VSHRI] = { emit_shift_imm, "x,0", HAS_BASE, IMM(2, 2, 2) },
-    [IR_VSARI] = { emit_shift_imm, "x,0", HAS_BASE, IMM(4, 4, 4) },
+    [IR_VSARI] = { emit_shift_imm,
+                   "x,0",
+                   HAS_BASE,
+                   { 0, (P66 | 0x71) | 4 << 16, (P66 | 0x72) | 4 << 16 } },
     [IR_VBSHL] = { emit_shift_imm, "x,0", HAS_BASE, SAME((P66 | 0x73) | 7 << 16) },
     [IR_VBSHR] = { emit_shift_imm, "x,0", HAS_BASE, SAME((P66 | 0x73) | 3 << 16) },
     [IR_VSHLV] = INT(0, P66 | 0xf1, P66 | 0xf2, P66 | 0xf3),
     [IR_VSHRV] = INT(0, P66 | 0xd1, P66 | 0xd2, P66 | 0xd3),
     [IR_VSARV] = INT(0, P66 | 0xe1, P66 | 0xe2, 0),
-    [IR_VALIGNR] = { emit_2i, "x,0,mx", HAS_BASE, SAME(P3A | 0x0f) },
+    [IR_VALIGNR] = { vec_emit_2i, "x,0,mx", HAS_BASE, SAME(P3A | 0x0f) },
     [IR_VPACKSS] = INT(0, P66 | 0x63, P66 | 0x6b, 0),
     [IR_VPACKUS] = INT(0, P66 | 0x67, P38 | 0x2b, 0),
     [IR_VUNPCKL] = INT(P66 | 0x60, P66 | 0x61, P66 | 0x62, P66 | 0x6c),
     [IR_VUNPCKH] = INT(P66 | 0x68, P66 | 0x69, P66 | 0x6a, P66 | 0x6d),
     [IR_VHADD] = INT(0, P38 | 0x01, P38 | 0x02, 0),
-    [IR_VHADDSS] = { emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x03) },
+    [IR_VHADDSS] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x03) },
     [IR_VHSUB] = INT(0, P38 | 0x05, P38 | 0x06, 0),
-    [IR_VHSUBSS] = { emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x07) },
-    [IR_VSHUFB] = { emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x00) },
+    [IR_VHSUBSS] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x07) },
+    [IR_VSHUFB] = { vec_emit_2, "x,0,mx", HAS_BASE, SAME(P38 | 0x00) },
     [IR_VSHUF32] = { emit_1i, "x,mx", HAS_BASE, SAME(P66 | 0x70) },
     [IR_VSHUFLO] = { emit_1i, "x,mx", HAS_BASE, SAME(PF2 | 0x70) },
     [IR_VSHUFHI] = { emit_1i, "x,mx", HAS_BASE, SAME(PF3 | 0x70) },
-    [IR_VSHUF2] = { emit_2i, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, P | 0xc6, P66 | 0xc6 } },
-    [IR_VBLENDI] = { emit_2i, "x,0,mx", HAS_BASE, { 0, P3A | 0x0e, 0, 0, P3A | 0x0c, P3A | 0x0d } },
+    [IR_VSHUF2] = { vec_emit_2i, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, P | 0xc6, P66 | 0xc6 } },
+    [IR_VBLENDI] = { vec_emit_2i,
+                     "x,0,mx",
+                     HAS_BASE,
+                     { 0, P3A | 0x0e, 0, 0, P3A | 0x0c, P3A | 0x0d } },
     [IR_VBLENDV] = { emit_blendv,
                      "x,0,mx,x",
                      HAS_BASE,
                      { P38 | 0x10, 0, 0, 0, P38 | 0x14, P38 | 0x15 } },
     [IR_VEXTENDS] = { emit_widen, "x,mx", HAS_BASE, { P38 | 0x20 } },
     [IR_VEXTENDU] = { emit_widen, "x,mx", HAS_BASE, { P38 | 0x30 } },
-    [IR_VDUPLO] = { emit_1, "x,mx", HAS_BASE, { 0, 0, 0, 0, PF3 | 0x12, PF2 | 0x12 } },
-    [IR_VDUPHI] = { emit_1, "x,mx", HAS_BASE, { 0, 0, 0, 0, PF3 | 0x16 } },
+    [IR_VDUPLO] = { vec_emit_1, "x,mx", HAS_BASE, { 0, 0, 0, 0, PF3 | 0x12, PF2 | 0x12 } },
+    [IR_VDUPHI] = { vec_emit_1, "x,mx", HAS_BASE, { 0, 0, 0, 0, PF3 | 0x16 } },
     [IR_VINSERTPS] = { emit_insertps, "x,0,x", HAS_BASE, SAME(P3A | 0x21) },
-    [IR_VFADD] = { emit_2, "x,0,mx", HAS_BASE, FP(0x58) },
-    [IR_VFSUB] = { emit_2, "x,0,mx", HAS_BASE, FP(0x5c) },
-    [IR_VFMUL] = { emit_2, "x,0,mx", HAS_BASE, FP(0x59) },
-    [IR_VFDIV] = { emit_2, "x,0,mx", HAS_BASE, FP(0x5e) },
-    [IR_VFMIN] = { emit_2, "x,0,mx", HAS_BASE, FP(0x5d) },
-    [IR_VFMAX] = { emit_2, "x,0,mx", HAS_BASE, FP(0x5f) },
+    [IR_VFADD] = { vec_emit_2, "x,0,mx", HAS_BASE, FP(0x58) },
+    [IR_VFSUB] = { vec_emit_2, "x,0,mx", HAS_BASE, FP(0x5c) },
+    [IR_VFMUL] = { vec_emit_2, "x,0,mx", HAS_BASE, FP(0x59) },
+    [IR_VFDIV] = { vec_emit_2, "x,0,mx", HAS_BASE, FP(0x5e) },
+    [IR_VFMIN] = { vec_emit_2, "x,0,mx", HAS_BASE, FP(0x5d) },
+    [IR_VFMAX] = { vec_emit_2, "x,0,mx", HAS_BASE, FP(0x5f) },
     [IR_VFSQRT] = { emit_2u, "x,0,mx", HAS_BASE, FP(0x51) },
     [IR_VFRCP] = { emit_2u, "x,0,mx", HAS_BASE, FP(0x53) },
     [IR_VFRSQRT] = { emit_2u, "x,0,mx", HAS_BASE, FP(0x52) },
-    [IR_VFCMP] = { emit_2i, "x,0,mx", HAS_BASE, FP(0xc2) },
-    [IR_VFADDSUB] = { emit_2, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, PF2 | 0xd0, P66 | 0xd0 } },
-    [IR_VFHADD] = { emit_2, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, PF2 | 0x7c, P66 | 0x7c } },
-    [IR_VFHSUB] = { emit_2, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, PF2 | 0x7d, P66 | 0x7d } },
-    [IR_VFDP] = { emit_2i, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, P3A | 0x40, P3A | 0x41 } },
+    [IR_VFCMP] = { vec_emit_2i, "x,0,mx", HAS_BASE, FP(0xc2) },
+    [IR_VFADDSUB] = { vec_emit_2, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, PF2 | 0xd0, P66 | 0xd0 } },
+    [IR_VFHADD] = { vec_emit_2, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, PF2 | 0x7c, P66 | 0x7c } },
+    [IR_VFHSUB] = { vec_emit_2, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, PF2 | 0x7d, P66 | 0x7d } },
+    [IR_VFDP] = { vec_emit_2i, "x,0,mx", HAS_BASE, { 0, 0, 0, 0, P3A | 0x40, P3A | 0x41 } },
     [IR_VFROUND] = { emit_round,
                      "x,0,mx",
                      HAS_BASE,
@@ -445,6 +445,6 @@ const struct host_op ops_vec[IR_OP_COUNT] = {
     [IR_VFCVTFF] = { emit_2u, "x,0,mx", HAS_BASE, FP(0x5a) },
     [IR_VFCVTIF] = { emit_cvtif, "x,0,mr" },
     [IR_VFCVTFI] = { emit_cvtfi, "r,mx" },
-    [IR_VFCVTPIF] = { emit_1, "x,mx", HAS_BASE, { 0, 0, 0, 0, P | 0x5b, PF3 | 0xe6 } },
+    [IR_VFCVTPIF] = { vec_emit_1, "x,mx", HAS_BASE, { 0, 0, 0, 0, P | 0x5b, PF3 | 0xe6 } },
     [IR_VFCVTPFI] = { emit_cvtpfi, "x,mx" },
 };

@@ -99,7 +99,7 @@ void scan(struct cg *c)
         if (!(flags & IR_FLAG_SIDE) && !c->val[i].last)
             continue;
         check_hint(&s, i, n);
-        c->uses_vec |= is_vec_type(n->type);
+        c->uses_vec |= is_vec_type(n->type) || n->op == IR_FIX;
         if (n->op == IR_PUT)
             scan_put(&s, i, n);
         else if (n->op == IR_GET)

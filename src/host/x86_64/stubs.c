@@ -294,6 +294,42 @@ static void emit_vec_live(struct cg *c)
     as_u8(&c->as, 0xc3);
 }
 
+/* Stack: return address, table offset of a pure helper, its vectors' addresses. The result comes in
+ * place of the first address, a vector in the scratch area. Keeps every register. */
+static uint32_t emit_fix(struct cg *c)
+{
+    struct as *as = &c->as;
+    uint32_t at = here(c);
+    enum { FRAME = 64 + 16 };
+    uint8_t *aligned;
+
+    temps(c, true);
+    pins(c, CALLER_SAVED | VECS, true);
+    as_mov(as, true, RAX, RSP); /* C wants rsp in 16s, and any number of words was pushed */
+    as_lea(as, true, RSP, rm_mem(RSP, -FRAME));
+    as_test_imm(as, 0, rm_reg(RAX), 8);
+    aligned = as_jcc(as, CC_E);
+    as_lea(as, true, RSP, rm_mem(RSP, -8));
+    as_patch(aligned, as->p);
+    as_store(as, 3, rm_mem(RSP, 64), RAX);
+    vec_temps(c, true);
+    as_load(as, true, R10, rm_mem(RAX, 8));
+    as_load(as, true, RSI, rm_mem(RAX, 16));
+    as_load(as, true, RDX, rm_mem(RAX, 24));
+    as_load(as, true, RCX, rm_mem(RAX, 32));
+    as_load(as, true, R8, rm_mem(RAX, 40));
+    as_load(as, true, R9, rm_mem(RAX, 48));
+    as_lea(as, true, RDI, rm_mem(RBP, -CPU_BIAS));
+    as_op(as, 0xff, 2, rm_sib(RBP, R10, 0, (int32_t)c->env.off_helpers - CPU_BIAS));
+    vec_temps(c, false);
+    as_load(as, true, RSP, rm_mem(RSP, 64));
+    as_store(as, 3, rm_mem(RSP, 16), RAX);
+    pins(c, CALLER_SAVED | VECS, false);
+    temps(c, false);
+    ret(c, 8);
+    return at;
+}
+
 void stubs_emit(struct cg *c)
 {
     emit_enter(c);
@@ -306,6 +342,9 @@ void stubs_emit(struct cg *c)
     c->stub.storev = emit_slow(c, &(struct slow){ HOST_FN_STOREV, 2, false });
     c->stub.xlate = emit_slow(c, &(struct slow){ HOST_FN_XLATE, 2, true });
     emit_vec_live(c);
+    c->stub.fix = emit_fix(c);
+    c->stub.consts = here(c);
+    c->as.p += CONST_COUNT * 16;
     if (c->env.direct)
         return;
     c->stub.probe_read = emit_probe(c, offsetof(struct host_tlb_entry, read_tag));
