@@ -15,6 +15,11 @@ install: all
 check:
 	./check
 
+# Debian's programs for other processors: bash to java, in chroots (an hour; needs root and network)
+check-user: all
+	tools/need run check
+	tests/user/real/real.py $(CHECK_USER_ARGS)
+
 bench: all
 	tools/need bench
 	tests/perf/bench.py $(BENCH_ARGS)
@@ -32,4 +37,4 @@ clean:
 distclean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
 
-.PHONY: all install check bench fuzz format clean distclean
+.PHONY: all install check check-user bench fuzz format clean distclean
