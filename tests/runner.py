@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,26 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD, ASAN = ROOT / 'build', ROOT / 'build-asan'
 OUTPUT_LINES = 40
+
+
+def stacks_of(pid):
+    """Where the threads of a process that hangs are: by gdb when it is here, else what /proc tells."""
+    if shutil.which('gdb'):
+        argv = ['gdb', '-p', str(pid), '-batch', '-ex', 'thread apply all backtrace 12']
+        try:
+            p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, timeout=60, check=False)
+            return b'\n'.join(l for l in p.stdout.splitlines() if l.startswith((b'#', b'Thread')))
+        except subprocess.TimeoutExpired:
+            return b''
+    lines = []
+    for task in sorted(pathlib.Path(f'/proc/{pid}/task').glob('*')):
+        try:
+            lines.append(f'{task.name} {(task / "comm").read_text().strip()}: '
+                         f'{(task / "wchan").read_text()} {(task / "syscall").read_text().strip()}')
+        except OSError:
+            pass
+    return '\n'.join(lines).encode()
 
 
 class Test:
@@ -46,8 +67,9 @@ class Test:
             out = p.communicate(timeout=self.timeout)[0]
             why = '' if p.returncode == 0 else f'exit status {p.returncode}'
         except subprocess.TimeoutExpired:
+            stacks = stacks_of(p.pid)
             os.killpg(p.pid, signal.SIGKILL)
-            out = p.communicate()[0]
+            out = p.communicate()[0] + stacks
             why = f'still running after {self.timeout} s'
         text = out.decode(errors='replace')
         return not why, time.monotonic() - start, text + (f'[{why}]\n' if why else '')
