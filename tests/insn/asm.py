@@ -86,7 +86,7 @@ GUESTS = {
                       'mov x0, #0', 'mov x8, #93', 'svc #0']},
     'riscv': {'rhea': 'rhea-riscv64', 'qemu': 'qemu-riscv64', 'tools': 'riscv64-linux-gnu-',
               'as': ['-march=rv64gc_zba_zbb_zbc_zbs_zicbom_zicboz_zfhmin', '-mno-relax'],
-              'comment': '#=', 'snap': riscv_snap, 'places': riscv_places, 'qemu_cpu': 'rv64,zfhmin=true,zicbom=true,zicboz=true',
+              'comment': '#=', 'snap': riscv_snap, 'places': riscv_places, 'qemu_cpu': 'rv64,Zfh=true',
               'write': ['li a0, 1', 'la a1, {0}', 'li a2, {1}', 'li a7, 64', 'ecall',
                         'li a0, 0', 'li a7, 93', 'ecall']},
 }
