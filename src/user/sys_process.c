@@ -163,34 +163,17 @@ int64_t sys_unshare(struct user_thread *t, const struct call_row *row, const uin
 
 int64_t sys_set_tid_address(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    t->clear_child_tid = a[0];
-    return t->tid;
+    return user_set_tid_address(t, a[0]);
 }
 
-/* Kept for thread.c; 64-bit lists have the kernel's own layout, so that it also serves them when a
- * thread is killed. */
 int64_t sys_set_robust_list(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    if (a[1] != 3 * t->proc->abi->long_size)
-        return -EINVAL;
-    t->robust_list = a[0];
-    t->robust_list_size = a[1];
-    if (call_direct(t))
-        return call_raw(SYS_set_robust_list, a[0], a[1], 0, 0, 0, 0);
-    return 0;
+    return user_set_robust_list(t, a[0], a[1]);
 }
 
 int64_t sys_get_robust_list(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    int tid = a[0];
-    uint64_t list[2] = { t->robust_list, t->robust_list_size };
-    unsigned n = t->proc->abi->long_size;
-
-    if (tid && tid != t->tid)
-        return call_direct(t) ? call_pass(t, row, a) : -EPERM;
-    if (user_write(t->proc, a[2], &list[1], n) < 0 || user_write(t->proc, a[1], &list[0], n) < 0)
-        return -EFAULT;
-    return 0;
+    return user_get_robust_list(t, a[0], a[1], a[2]);
 }
 
 /* ---- limits ---- */

@@ -158,3 +158,34 @@ int64_t sys_ssetmask(struct user_thread *t, const struct call_row *row, const ui
 
     return r < 0 ? r : old;
 }
+
+/* ---- waiting with a timeout ---- */
+int64_t sys_rt_sigtimedwait(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
+{
+    struct timespec ts;
+    gva_t s = a[2];
+
+    if (call_is_32(t) && a[2] && row->nr[USER_CALLS_I386] == 177) {
+        if (call_read_timespec(t, a[2], false, &ts) < 0)
+            return -EFAULT;
+        s = below_stack(t) - 256; /* user_rt_sigtimedwait() takes 64-bit times */
+        if (user_write(t->proc, s, &ts, sizeof(ts)) < 0)
+            return -EFAULT;
+    }
+    return user_rt_sigtimedwait(t, a[0], a[1], s, a[3]);
+}
+
+int64_t sys_futex(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
+{
+    return row->nr[USER_CALLS_I386] == 240 && call_is_32(t) ? user_futex32(t, a) : user_futex(t, a);
+}
+
+int64_t sys_futex_waitv(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
+{
+    return user_futex_waitv(t, a);
+}
+
+int64_t sys_futex2(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
+{
+    return user_futex2(t, row->nr[USER_CALLS_X86_64], a);
+}

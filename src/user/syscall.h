@@ -100,7 +100,7 @@ int64_t call_pass(struct user_thread *t, const struct call_row *row, const uint6
 int64_t call_host(struct user_thread *t, const struct call_row *row, const uint64_t v[6]);
 /* Any x86-64 call that does not block. */
 int64_t call_raw(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
-/* A result of EINTR as the row's flags want it. */
+/* "Interrupted, may be restarted" as the row's flags want it. */
 int64_t call_restart(const struct call_row *row, int64_t result);
 uint32_t call_open_flags_to_host(const struct user_abi *abi, uint32_t flags);
 uint32_t call_open_flags_to_guest(const struct user_abi *abi, uint32_t flags);
@@ -122,6 +122,7 @@ static inline uint64_t call_ptr(const struct user_thread *t, gva_t a)
 /* An iovec array of the guest in host form: 0 or -errno; free *ret. out: the kernel will write there. */
 int call_iovec(struct user_thread *t, gva_t iov, uint64_t count, bool out, struct iovec **ret)
     MUST_CHECK;
+/* A guest's struct timespec; time64: i386 variant with 64-bit members. */
 int call_read_timespec(struct user_thread *t, gva_t a, bool time64, struct timespec *ret) MUST_CHECK;
 int call_write_timespec(struct user_thread *t, gva_t a, bool time64, const struct timespec *ts)
     MUST_CHECK;
@@ -144,7 +145,7 @@ void layout_to_host(const struct layout *l, void *host, const void *guest);
 /* ---- strace.c, strace_names.c ---- */
 int64_t strace_call(struct user_thread *t, const struct call_row *row, const struct user_call *call);
 /* "A|B|0x40", or the name of one value; unknown: NULL from the enum form. */
-void strace_flags(FILE *f, enum call_set set, uint64_t value, bool guest_open_arm);
+void strace_flags(FILE *f, enum call_set set, uint64_t value);
 const char *strace_enum(enum call_set set, uint64_t value);
 
 /* ---- the handlers, by file ---- */
@@ -161,7 +162,7 @@ const char *strace_enum(enum call_set set, uint64_t value);
     X(sys_rt_sigprocmask) X(sys_rt_sigpending) X(sys_rt_sigsuspend) X(sys_rt_sigtimedwait)         \
     X(sys_rt_sigqueueinfo) X(sys_rt_tgsigqueueinfo) X(sys_rt_sigreturn) X(sys_sigaltstack)         \
     X(sys_sigaction) X(sys_signal) X(sys_sigprocmask) X(sys_sigpending) X(sys_sigsuspend)          \
-    X(sys_sgetmask) X(sys_ssetmask) X(sys_restart) X(sys_futex) X(sys_clock_gettime)               \
+    X(sys_sgetmask) X(sys_ssetmask) X(sys_restart) X(sys_futex) X(sys_futex_waitv) X(sys_futex2) X(sys_clock_gettime)               \
     X(sys_uname) X(sys_riscv_hwprobe) X(sys_riscv_flush_icache) X(sys_set_thread_area)             \
     X(sys_get_thread_area) X(sys_modify_ldt)
 #define CALL_DECLARE(fn) call_fn fn;

@@ -76,8 +76,8 @@ static int64_t host_32(int nr, const uint64_t v[6])
 
 int64_t call_restart(const struct call_row *row, int64_t r)
 {
-    if (r != -EINTR && r != USER_RESTART)
-        return r;
+    if (r != USER_RESTART)
+        return r; /* an EINTR is the kernel's own verdict */
     if (row->flags & CALL_INTR)
         return -EINTR;
     return row->flags & CALL_NOHAND ? USER_RESTART_NOHAND : USER_RESTART;
@@ -96,7 +96,7 @@ int64_t call_host(struct user_thread *t, const struct call_row *row, const uint6
     if (!(row->flags & CALL_BLOCK))
         return call_raw(row->nr[USER_CALLS_X86_64], v[0], v[1], v[2], v[3], v[4], v[5]);
     r = user_syscall_safe(row->nr[USER_CALLS_X86_64], v[0], v[1], v[2], v[3], v[4], v[5]);
-    return unlikely(r == -EINTR || r == USER_RESTART) ? call_restart(row, r) : r;
+    return unlikely(r == USER_RESTART) ? call_restart(row, r) : r;
 }
 
 uint32_t call_open_flags_to_host(const struct user_abi *abi, uint32_t flags)

@@ -98,6 +98,10 @@ struct user_abi {
 extern const struct user_abi *const user_abis[]; /* ends with NULL */
 
 /* ---- the process ---- */
+struct user_limit { /* a resource limit that the guest set and that the host does not enforce */
+    uint64_t cur, max;
+    bool set;
+};
 struct user_proc {
     /* constant after start */
     const struct user_options *opt;
@@ -112,6 +116,7 @@ struct user_proc {
     pthread_mutex_t lock;
     struct user_thread *threads;
     unsigned thread_count;
+    struct user_limit limits[3]; /* of sys_process.c: address space, data, stack */
     bool parallel;          /* has had a second thread: never again false but after fork */
     /* what loader.c found; constant after load */
     gva_t entry, load_bias, phdr, start_code, end_code, start_data, end_data, start_stack, arg_start, arg_end,
