@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Structures whose layout differs between a 64-bit guest and an x86-64 host, as tables of members. All
- * others are equal. (i386 guests go through the host's compat entry, which knows their layouts.)
+ * Structures whose layout differs between a 64-bit guest and an x86-64 host, as tables of members.
+ * All others are equal. (i386 guests go through the host's compat entry, which knows their
+ * layouts.)
  */
 #include "user/syscall.h"
 
@@ -16,14 +17,22 @@
 
 /* asm-generic/stat.h */
 static const struct layout_field stat_generic[] = {
-    { 0, 8, HOST(struct stat, st_dev) },       { 8, 8, HOST(struct stat, st_ino) },
-    { 16, 4, HOST(struct stat, st_mode) },     { 20, 4, HOST(struct stat, st_nlink) },
-    { 24, 4, HOST(struct stat, st_uid) },      { 28, 4, HOST(struct stat, st_gid) },
-    { 32, 8, HOST(struct stat, st_rdev) },     { 48, 8, HOST(struct stat, st_size) },
-    { 56, 4, HOST(struct stat, st_blksize) },  { 64, 8, HOST(struct stat, st_blocks) },
-    { 72, 8, HOST(struct stat, st_atim.tv_sec) }, { 80, 8, HOST(struct stat, st_atim.tv_nsec) },
-    { 88, 8, HOST(struct stat, st_mtim.tv_sec) }, { 96, 8, HOST(struct stat, st_mtim.tv_nsec) },
-    { 104, 8, HOST(struct stat, st_ctim.tv_sec) }, { 112, 8, HOST(struct stat, st_ctim.tv_nsec) },
+    { 0, 8, HOST(struct stat, st_dev) },
+    { 8, 8, HOST(struct stat, st_ino) },
+    { 16, 4, HOST(struct stat, st_mode) },
+    { 20, 4, HOST(struct stat, st_nlink) },
+    { 24, 4, HOST(struct stat, st_uid) },
+    { 28, 4, HOST(struct stat, st_gid) },
+    { 32, 8, HOST(struct stat, st_rdev) },
+    { 48, 8, HOST(struct stat, st_size) },
+    { 56, 4, HOST(struct stat, st_blksize) },
+    { 64, 8, HOST(struct stat, st_blocks) },
+    { 72, 8, HOST(struct stat, st_atim.tv_sec) },
+    { 80, 8, HOST(struct stat, st_atim.tv_nsec) },
+    { 88, 8, HOST(struct stat, st_mtim.tv_sec) },
+    { 96, 8, HOST(struct stat, st_mtim.tv_nsec) },
+    { 104, 8, HOST(struct stat, st_ctim.tv_sec) },
+    { 112, 8, HOST(struct stat, st_ctim.tv_nsec) },
     { 0 },
 };
 /* packed on x86 alone */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * -strace: each system call as "PID name(arguments) = result", driven by the same argument kinds that carry
- * it out. What goes in is printed before the call, what came out after it; with several threads a call
- * that waits is split like strace does, so that each line is one piece.
+ * -strace: each system call as "PID name(arguments) = result", driven by the same argument kinds
+ * that carry it out. What goes in is printed before the call, what came out after it; with several
+ * threads a call that waits is split like strace does, so that each line is one piece.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -247,7 +247,9 @@ static bool print_number(struct line *l, const struct call_arg *arg, uint64_t v)
     case KIND_UINT: fprintf(l->f, "%u", (unsigned)v); break;
     case KIND_HEX: fprintf(l->f, "%#" PRIx64, v); break;
     case KIND_OCT: fprintf(l->f, "%#o", (unsigned)v); break;
-    case KIND_LONG: fprintf(l->f, "%" PRId64, call_is_32(l->t) ? (int64_t)(int32_t)v : (int64_t)v); break;
+    case KIND_LONG:
+        fprintf(l->f, "%" PRId64, call_is_32(l->t) ? (int64_t)(int32_t)v : (int64_t)v);
+        break;
     case KIND_SIZE: fprintf(l->f, "%" PRIu64, v); break;
     case KIND_FD: fprintf(l->f, "%d", (int)v); break;
     case KIND_AT:

@@ -15,26 +15,16 @@ struct name {
 };
 
 static const struct name names_open[] = {
-    { 0x1, "O_WRONLY" },
-    { 0x2, "O_RDWR" },
-    { 0x40, "O_CREAT" },
-    { 0x80, "O_EXCL" },
-    { 0x100, "O_NOCTTY" },
-    { 0x200, "O_TRUNC" },
-    { 0x400, "O_APPEND" },
-    { 0x800, "O_NONBLOCK" },
-    { 0x101000, "O_SYNC" },
-    { 0x1000, "O_DSYNC" },
-    { 0x2000, "O_ASYNC" },
-    { 0x4000, "O_DIRECT" },
-    { 0x8000, "O_LARGEFILE" },
-    { 0x410000, "O_TMPFILE" },
-    { 0x10000, "O_DIRECTORY" },
-    { 0x20000, "O_NOFOLLOW" },
-    { 0x40000, "O_NOATIME" },
-    { 0x80000, "O_CLOEXEC" },
-    { 0x200000, "O_PATH" },
-    { 0 },
+    { 0x1, "O_WRONLY" },        { 0x2, "O_RDWR" },
+    { 0x40, "O_CREAT" },        { 0x80, "O_EXCL" },
+    { 0x100, "O_NOCTTY" },      { 0x200, "O_TRUNC" },
+    { 0x400, "O_APPEND" },      { 0x800, "O_NONBLOCK" },
+    { 0x101000, "O_SYNC" },     { 0x1000, "O_DSYNC" },
+    { 0x2000, "O_ASYNC" },      { 0x4000, "O_DIRECT" },
+    { 0x8000, "O_LARGEFILE" },  { 0x410000, "O_TMPFILE" },
+    { 0x10000, "O_DIRECTORY" }, { 0x20000, "O_NOFOLLOW" },
+    { 0x40000, "O_NOATIME" },   { 0x80000, "O_CLOEXEC" },
+    { 0x200000, "O_PATH" },     { 0 },
 };
 
 static const struct name names_at[] = {
@@ -57,12 +47,8 @@ static const struct name names_access[] = {
 };
 
 static const struct name names_whence[] = {
-    { 0, "SEEK_SET" },
-    { 1, "SEEK_CUR" },
-    { 2, "SEEK_END" },
-    { 3, "SEEK_DATA" },
-    { 4, "SEEK_HOLE" },
-    { 0 },
+    { 0, "SEEK_SET" },  { 1, "SEEK_CUR" },  { 2, "SEEK_END" },
+    { 3, "SEEK_DATA" }, { 4, "SEEK_HOLE" }, { 0 },
 };
 
 static const struct name names_fcntl[] = {
@@ -99,14 +85,10 @@ static const struct name names_fcntl[] = {
 };
 
 static const struct name names_prot[] = {
-    { 0x1, "PROT_READ" },
-    { 0x2, "PROT_WRITE" },
-    { 0x4, "PROT_EXEC" },
-    { 0x10, "PROT_BTI" },
-    { 0x20, "PROT_MTE" },
-    { 0x1000000, "PROT_GROWSDOWN" },
-    { 0x2000000, "PROT_GROWSUP" },
-    { 0 },
+    { 0x1, "PROT_READ" },          { 0x2, "PROT_WRITE" },
+    { 0x4, "PROT_EXEC" },          { 0x10, "PROT_BTI" },
+    { 0x20, "PROT_MTE" },          { 0x1000000, "PROT_GROWSDOWN" },
+    { 0x2000000, "PROT_GROWSUP" }, { 0 },
 };
 
 static const struct name names_map[] = {
@@ -131,28 +113,17 @@ static const struct name names_map[] = {
 };
 
 static const struct name names_madv[] = {
-    { 0, "MADV_NORMAL" },
-    { 1, "MADV_RANDOM" },
-    { 2, "MADV_SEQUENTIAL" },
-    { 3, "MADV_WILLNEED" },
-    { 4, "MADV_DONTNEED" },
-    { 8, "MADV_FREE" },
-    { 9, "MADV_REMOVE" },
-    { 10, "MADV_DONTFORK" },
-    { 11, "MADV_DOFORK" },
-    { 12, "MADV_MERGEABLE" },
-    { 13, "MADV_UNMERGEABLE" },
-    { 14, "MADV_HUGEPAGE" },
-    { 15, "MADV_NOHUGEPAGE" },
-    { 16, "MADV_DONTDUMP" },
-    { 17, "MADV_DODUMP" },
-    { 18, "MADV_WIPEONFORK" },
-    { 19, "MADV_KEEPONFORK" },
-    { 20, "MADV_COLD" },
-    { 21, "MADV_PAGEOUT" },
-    { 22, "MADV_POPULATE_READ" },
-    { 23, "MADV_POPULATE_WRITE" },
-    { 0 },
+    { 0, "MADV_NORMAL" },          { 1, "MADV_RANDOM" },
+    { 2, "MADV_SEQUENTIAL" },      { 3, "MADV_WILLNEED" },
+    { 4, "MADV_DONTNEED" },        { 8, "MADV_FREE" },
+    { 9, "MADV_REMOVE" },          { 10, "MADV_DONTFORK" },
+    { 11, "MADV_DOFORK" },         { 12, "MADV_MERGEABLE" },
+    { 13, "MADV_UNMERGEABLE" },    { 14, "MADV_HUGEPAGE" },
+    { 15, "MADV_NOHUGEPAGE" },     { 16, "MADV_DONTDUMP" },
+    { 17, "MADV_DODUMP" },         { 18, "MADV_WIPEONFORK" },
+    { 19, "MADV_KEEPONFORK" },     { 20, "MADV_COLD" },
+    { 21, "MADV_PAGEOUT" },        { 22, "MADV_POPULATE_READ" },
+    { 23, "MADV_POPULATE_WRITE" }, { 0 },
 };
 
 static const struct name names_clone[] = {
@@ -184,14 +155,10 @@ static const struct name names_clone[] = {
 };
 
 static const struct name names_wait[] = {
-    { 0x1, "WNOHANG" },
-    { 0x2, "WUNTRACED" },
-    { 0x4, "WEXITED" },
-    { 0x8, "WCONTINUED" },
-    { 0x1000000, "WNOWAIT" },
-    { 0x40000000, "__WALL" },
-    { 0x80000000, "__WCLONE" },
-    { 0 },
+    { 0x1, "WNOHANG" },         { 0x2, "WUNTRACED" },
+    { 0x4, "WEXITED" },         { 0x8, "WCONTINUED" },
+    { 0x1000000, "WNOWAIT" },   { 0x40000000, "__WALL" },
+    { 0x80000000, "__WCLONE" }, { 0 },
 };
 
 static const struct name names_rlimit[] = {
@@ -260,15 +227,9 @@ static const struct name names_af[] = {
 };
 
 static const struct name names_sock[] = {
-    { 0x1, "SOCK_STREAM" },
-    { 0x2, "SOCK_DGRAM" },
-    { 0x3, "SOCK_RAW" },
-    { 0x4, "SOCK_RDM" },
-    { 0x5, "SOCK_SEQPACKET" },
-    { 0xa, "SOCK_PACKET" },
-    { 0x80000, "SOCK_CLOEXEC" },
-    { 0x800, "SOCK_NONBLOCK" },
-    { 0 },
+    { 0x1, "SOCK_STREAM" },      { 0x2, "SOCK_DGRAM" },      { 0x3, "SOCK_RAW" },
+    { 0x4, "SOCK_RDM" },         { 0x5, "SOCK_SEQPACKET" },  { 0xa, "SOCK_PACKET" },
+    { 0x80000, "SOCK_CLOEXEC" }, { 0x800, "SOCK_NONBLOCK" }, { 0 },
 };
 
 static const struct name names_msg[] = {
@@ -292,16 +253,11 @@ static const struct name names_msg[] = {
 };
 
 static const struct name names_sol[] = {
-    { 0, "SOL_IP" },
-    { 1, "SOL_SOCKET" },
-    { 6, "SOL_TCP" },
-    { 17, "SOL_UDP" },
-    { 41, "SOL_IPV6" },
-    { 255, "SOL_RAW" },
-    { 263, "SOL_PACKET" },
-    { 270, "SOL_NETLINK" },
-    { 279, "SOL_ALG" },
-    { 0 },
+    { 0, "SOL_IP" },       { 1, "SOL_SOCKET" },
+    { 6, "SOL_TCP" },      { 17, "SOL_UDP" },
+    { 41, "SOL_IPV6" },    { 255, "SOL_RAW" },
+    { 263, "SOL_PACKET" }, { 270, "SOL_NETLINK" },
+    { 279, "SOL_ALG" },    { 0 },
 };
 
 static const struct name names_prctl[] = {
@@ -358,47 +314,19 @@ static const struct name names_prctl[] = {
 };
 
 static const struct name names_rwf[] = {
-    { 0x1, "RWF_HIPRI" },
-    { 0x2, "RWF_DSYNC" },
-    { 0x4, "RWF_SYNC" },
-    { 0x8, "RWF_NOWAIT" },
-    { 0x10, "RWF_APPEND" },
-    { 0 },
+    { 0x1, "RWF_HIPRI" },  { 0x2, "RWF_DSYNC" },   { 0x4, "RWF_SYNC" },
+    { 0x8, "RWF_NOWAIT" }, { 0x10, "RWF_APPEND" }, { 0 },
 };
 
 static const struct name names_signal[] = {
-    { 1, "SIGHUP" },
-    { 2, "SIGINT" },
-    { 3, "SIGQUIT" },
-    { 4, "SIGILL" },
-    { 5, "SIGTRAP" },
-    { 6, "SIGABRT" },
-    { 7, "SIGBUS" },
-    { 8, "SIGFPE" },
-    { 9, "SIGKILL" },
-    { 10, "SIGUSR1" },
-    { 11, "SIGSEGV" },
-    { 12, "SIGUSR2" },
-    { 13, "SIGPIPE" },
-    { 14, "SIGALRM" },
-    { 15, "SIGTERM" },
-    { 16, "SIGSTKFLT" },
-    { 17, "SIGCHLD" },
-    { 18, "SIGCONT" },
-    { 19, "SIGSTOP" },
-    { 20, "SIGTSTP" },
-    { 21, "SIGTTIN" },
-    { 22, "SIGTTOU" },
-    { 23, "SIGURG" },
-    { 24, "SIGXCPU" },
-    { 25, "SIGXFSZ" },
-    { 26, "SIGVTALRM" },
-    { 27, "SIGPROF" },
-    { 28, "SIGWINCH" },
-    { 29, "SIGIO" },
-    { 30, "SIGPWR" },
-    { 31, "SIGSYS" },
-    { 0 },
+    { 1, "SIGHUP" },   { 2, "SIGINT" },     { 3, "SIGQUIT" },  { 4, "SIGILL" },
+    { 5, "SIGTRAP" },  { 6, "SIGABRT" },    { 7, "SIGBUS" },   { 8, "SIGFPE" },
+    { 9, "SIGKILL" },  { 10, "SIGUSR1" },   { 11, "SIGSEGV" }, { 12, "SIGUSR2" },
+    { 13, "SIGPIPE" }, { 14, "SIGALRM" },   { 15, "SIGTERM" }, { 16, "SIGSTKFLT" },
+    { 17, "SIGCHLD" }, { 18, "SIGCONT" },   { 19, "SIGSTOP" }, { 20, "SIGTSTP" },
+    { 21, "SIGTTIN" }, { 22, "SIGTTOU" },   { 23, "SIGURG" },  { 24, "SIGXCPU" },
+    { 25, "SIGXFSZ" }, { 26, "SIGVTALRM" }, { 27, "SIGPROF" }, { 28, "SIGWINCH" },
+    { 29, "SIGIO" },   { 30, "SIGPWR" },    { 31, "SIGSYS" },  { 0 },
 };
 
 static const struct name names_futex[] = {
@@ -420,18 +348,10 @@ static const struct name names_futex[] = {
 };
 
 static const struct name names_poll[] = {
-    { 0x1, "POLLIN" },
-    { 0x2, "POLLPRI" },
-    { 0x4, "POLLOUT" },
-    { 0x8, "POLLERR" },
-    { 0x10, "POLLHUP" },
-    { 0x20, "POLLNVAL" },
-    { 0x40, "POLLRDNORM" },
-    { 0x80, "POLLRDBAND" },
-    { 0x100, "POLLWRNORM" },
-    { 0x200, "POLLWRBAND" },
-    { 0x2000, "POLLRDHUP" },
-    { 0 },
+    { 0x1, "POLLIN" },       { 0x2, "POLLPRI" },      { 0x4, "POLLOUT" },
+    { 0x8, "POLLERR" },      { 0x10, "POLLHUP" },     { 0x20, "POLLNVAL" },
+    { 0x40, "POLLRDNORM" },  { 0x80, "POLLRDBAND" },  { 0x100, "POLLWRNORM" },
+    { 0x200, "POLLWRBAND" }, { 0x2000, "POLLRDHUP" }, { 0 },
 };
 
 static const struct name names_errno[] = {
@@ -570,32 +490,19 @@ static const struct name names_errno[] = {
 };
 
 static const struct name *const sets[SET_COUNT] = {
-    [SET_OPEN] = names_open,
-    [SET_AT] = names_at,
-    [SET_ACCESS] = names_access,
-    [SET_WHENCE] = names_whence,
-    [SET_FCNTL] = names_fcntl,
-    [SET_PROT] = names_prot,
-    [SET_MAP] = names_map,
-    [SET_MADV] = names_madv,
-    [SET_CLONE] = names_clone,
-    [SET_WAIT] = names_wait,
-    [SET_RLIMIT] = names_rlimit,
-    [SET_SIGHOW] = names_sighow,
-    [SET_CLOCK] = names_clock,
-    [SET_EPOLL_CTL] = names_epoll_ctl,
-    [SET_AF] = names_af,
-    [SET_SOCK] = names_sock,
-    [SET_MSG] = names_msg,
-    [SET_SOL] = names_sol,
-    [SET_PRCTL] = names_prctl,
-    [SET_RWF] = names_rwf,
-    [SET_SIGNAL] = names_signal,
-    [SET_FUTEX] = names_futex,
-    [SET_POLL] = names_poll,
-    [SET_ERRNO] = names_errno,
+    [SET_OPEN] = names_open,     [SET_AT] = names_at,
+    [SET_ACCESS] = names_access, [SET_WHENCE] = names_whence,
+    [SET_FCNTL] = names_fcntl,   [SET_PROT] = names_prot,
+    [SET_MAP] = names_map,       [SET_MADV] = names_madv,
+    [SET_CLONE] = names_clone,   [SET_WAIT] = names_wait,
+    [SET_RLIMIT] = names_rlimit, [SET_SIGHOW] = names_sighow,
+    [SET_CLOCK] = names_clock,   [SET_EPOLL_CTL] = names_epoll_ctl,
+    [SET_AF] = names_af,         [SET_SOCK] = names_sock,
+    [SET_MSG] = names_msg,       [SET_SOL] = names_sol,
+    [SET_PRCTL] = names_prctl,   [SET_RWF] = names_rwf,
+    [SET_SIGNAL] = names_signal, [SET_FUTEX] = names_futex,
+    [SET_POLL] = names_poll,     [SET_ERRNO] = names_errno,
 };
-
 
 const char *strace_enum(enum call_set set, uint64_t value)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Waiting for events: calls with a signal mask, and epoll, whose event structure is packed on x86 alone.
+ * Waiting for events: calls with a signal mask, and epoll, whose event structure is packed on x86
+ * alone.
  */
 #include "user/syscall.h"
 
@@ -17,9 +18,10 @@
 
 enum { SIGSET_SIZE = 8 };
 
-/* The guest's mask at set, in force from now to the end of the call: *ret_host for the kernel, whose address
- * is *ret_arg (0 without a mask). */
-static int temp_mask(struct user_thread *t, gva_t set, uint64_t size, uint64_t *ret_host, uint64_t *ret_arg)
+/* The guest's mask at set, in force from now to the end of the call: *ret_host for the kernel,
+ * whose address is *ret_arg (0 without a mask). */
+static int temp_mask(struct user_thread *t, gva_t set, uint64_t size, uint64_t *ret_host,
+                     uint64_t *ret_arg)
 {
     uint64_t mask;
 
@@ -52,18 +54,27 @@ int64_t sys_epoll_wait(struct user_thread *t, const struct call_row *row, const 
     if (!l || max <= 0) { /* the kernel refuses max <= 0 */
         if (max > 0)
             mm_prepare_write(t->proc, a[1], (uint64_t)max * sizeof(*own));
-        return call_restart(row, user_syscall_safe(nr, a[0], call_ptr(t, a[1]), (uint64_t)(int64_t)max,
-                                                   timeout, mask_arg, (uint64_t)SIGSET_SIZE));
+        return call_restart(row,
+                            user_syscall_safe(nr, a[0], call_ptr(t, a[1]), (uint64_t)(int64_t)max,
+                                              timeout, mask_arg, (uint64_t)SIGSET_SIZE));
     }
     own = xnew_array(struct epoll_event, max);
-    r = user_syscall_safe(nr, a[0], (uint64_t)(uintptr_t)own, (uint64_t)(int64_t)max, timeout, mask_arg,
-                          (uint64_t)SIGSET_SIZE);
+    r = user_syscall_safe(nr, a[0], (uint64_t)(uintptr_t)own, (uint64_t)(int64_t)max, timeout,
+                          mask_arg, (uint64_t)SIGSET_SIZE);
     for (int64_t i = 0; i < r; i++) {
         layout_to_guest(l, guest, &own[i]);
         if (user_write(t->proc, a[1] + i * l->guest_size, guest, l->guest_size) < 0)
             return -EFAULT;
     }
     return call_restart(row, r);
+}
+
+/* The time that was left. As on Linux, a bad address is no error here. */
+static void write_rest(struct user_thread *t, gva_t a, bool time64, const struct timespec *ts)
+{
+    int r = call_write_timespec(t, a, time64, ts);
+
+    (void)r;
 }
 
 int64_t sys_ppoll(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
@@ -80,15 +91,16 @@ int64_t sys_ppoll(struct user_thread *t, const struct call_row *row, const uint6
         return r;
     if (a[1])
         mm_prepare_write(t->proc, a[0], MIN(a[1], (uint64_t)1 << 20) * 8);
-    r = user_syscall_safe(SYS_ppoll, call_ptr(t, a[0]), a[1], a[2] ? (uint64_t)(uintptr_t)&ts : 0, mask_arg,
-                          (uint64_t)SIGSET_SIZE, (uint64_t)0);
+    r = user_syscall_safe(SYS_ppoll, call_ptr(t, a[0]), a[1], a[2] ? (uint64_t)(uintptr_t)&ts : 0,
+                          mask_arg, (uint64_t)SIGSET_SIZE, (uint64_t)0);
     if (a[2] && r != USER_RESTART)
-        (void)call_write_timespec(t, a[2], time64, &ts); /* as Linux: a bad address is no error here */
+        write_rest(t, a[2], time64, &ts);
     return call_restart(row, r);
 }
 
 /* select's sets, three of size bytes in units of the guest's long. */
-static int copy_sets(struct user_thread *t, const uint64_t a[6], uint8_t *host, size_t host_size, size_t size)
+static int copy_sets(struct user_thread *t, const uint64_t a[6], uint8_t *host, size_t host_size,
+                     size_t size)
 {
     for (unsigned i = 0; i < 3; i++)
         if (a[1 + i] && user_read(t->proc, host + i * host_size, a[1 + i], size) < 0)
@@ -133,7 +145,7 @@ int64_t sys_pselect6(struct user_thread *t, const struct call_row *row, const ui
         if (v[i] && user_write(t->proc, a[1 + i], sets + i * host_size, size) < 0)
             return -EFAULT;
     if (a[4] && r != USER_RESTART)
-        (void)call_write_timespec(t, a[4], time64, &ts);
+        write_rest(t, a[4], time64, &ts);
     return call_restart(row, r);
 }
 

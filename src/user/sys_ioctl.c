@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * ioctl. Numbers and structures of 64-bit little-endian guests are the host's (asm-generic on both
- * sides), i386's are known to the host's compat entry: what is left is whether the argument is an address,
- * how much is written there, and a name for -strace. Numbers made by _IOC() tell the first two
- * themselves; the table has those that do not, or that lie.
+ * sides), i386's are known to the host's compat entry: what is left is whether the argument is an
+ * address, how much is written there, and a name for -strace. Numbers made by _IOC() tell the first
+ * two themselves; the table has those that do not, or that lie.
  */
 #include "user/sys_ioctl.h"
 

@@ -49,8 +49,10 @@ int64_t sys_uname(struct user_thread *t, const struct call_row *row, const uint6
     }
     memset(u.machine, 0, sizeof(u.machine));
     strncpy(u.machine, p->abi->uname_machine, sizeof(u.machine) - 1);
-    memcpy(from, (const char *[6]){ u.sysname, u.nodename, u.release, u.version, u.machine, u.domainname },
-           sizeof(from));
+    memcpy(
+        from,
+        (const char *[6]){ u.sysname, u.nodename, u.release, u.version, u.machine, u.domainname },
+        sizeof(from));
     if (row->nr[USER_CALLS_I386] == 109)
         old = 65;
     for (size_t i = 0; i < fields; i++) {
@@ -62,10 +64,10 @@ int64_t sys_uname(struct user_thread *t, const struct call_row *row, const uint6
 
 /* ---- prctl ---- */
 enum prctl_how {
-    PASS,      /* numbers */
-    OUT_PTR,   /* the kernel writes size bytes at argument 2 */
-    IN_PTR,    /* it reads there */
-    REFUSE,    /* EINVAL, as a kernel without it */
+    PASS,    /* numbers */
+    OUT_PTR, /* the kernel writes size bytes at argument 2 */
+    IN_PTR,  /* it reads there */
+    REFUSE,  /* EINVAL, as a kernel without it */
     OWN,
 };
 static const struct {
@@ -139,9 +141,11 @@ static int64_t prctl_own(struct user_thread *t, const struct call_row *row, cons
     const struct user_proc *p = t->proc;
 
     switch ((uint32_t)a[0]) {
-    case PR_GET_TID_ADDRESS: return user_write(t->proc, a[1], &t->clear_child_tid, p->abi->long_size);
+    case PR_GET_TID_ADDRESS:
+        return user_write(t->proc, a[1], &t->clear_child_tid, p->abi->long_size);
     case PR_SET_VMA: /* a name for a mapping */
-        return call_host(t, row, (uint64_t[6]){ a[0], a[1], call_ptr(t, a[2]), a[3], call_ptr(t, a[4]) });
+        return call_host(t, row,
+                         (uint64_t[6]){ a[0], a[1], call_ptr(t, a[2]), a[3], call_ptr(t, a[4]) });
     case PR_PAC_RESET_KEYS: return reset_pac_keys(t, a[1]);
     case PR_GET_TAGGED_ADDR_CTRL: return p->abi->guest == &guest_aarch64 ? 0 : -EINVAL;
     case PR_SET_TAGGED_ADDR_CTRL: /* system calls take no tagged addresses, which is the default */
@@ -195,8 +199,8 @@ int64_t sys_arch_prctl(struct user_thread *t, const struct call_row *row, const 
     }
 }
 
-/* struct user_desc: entry number, base, limit, flag bits: 32-bit 0, contents 1-2, read only 3, limit in
- * pages 4, not present 5, usable 6. */
+/* struct user_desc: entry number, base, limit, flag bits: 32-bit 0, contents 1-2, read only 3,
+ * limit in pages 4, not present 5, usable 6. */
 struct user_desc32 {
     uint32_t entry, base, limit, flags;
 };
@@ -211,7 +215,8 @@ static uint64_t desc_from_user(const struct user_desc32 *u)
     lo = (u->base & 0xffff) << 16 | (u->limit & 0xffff);
     hi = (u->base & 0xff000000) | (u->base >> 16 & 0xff) | (u->limit & 0xf0000) | contents << 10 |
          (u->flags & 8 ? 0 : 1 << 9) | 1 << 8 | 1 << 12 | 3 << 13 | (u->flags & 32 ? 0 : 1 << 15) |
-         (u->flags & 64 ? 1 << 20 : 0) | (u->flags & 1 ? 1 << 22 : 0) | (u->flags & 16 ? 1 << 23 : 0);
+         (u->flags & 64 ? 1 << 20 : 0) | (u->flags & 1 ? 1 << 22 : 0) |
+         (u->flags & 16 ? 1 << 23 : 0);
     return (uint64_t)hi << 32 | lo;
 }
 
@@ -260,7 +265,7 @@ int64_t sys_get_thread_area(struct user_thread *t, const struct call_row *row, c
 /* There is no local descriptor table: reading finds it empty. */
 int64_t sys_modify_ldt(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    if (t->proc->abi->guest != &guest_x86_64 && t->proc->abi->call_column != USER_CALLS_I386)
+    if (t->proc->abi->call_column == USER_CALLS_GENERIC)
         return -ENOSYS;
     if (a[0] == 0)
         return 0;
@@ -270,7 +275,8 @@ int64_t sys_modify_ldt(struct user_thread *t, const struct call_row *row, const 
 
 /* ---- riscv64 ---- */
 /* Our writes to code are seen at once. */
-int64_t sys_riscv_flush_icache(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
+int64_t sys_riscv_flush_icache(struct user_thread *t, const struct call_row *row,
+                               const uint64_t a[6])
 {
     if (t->proc->abi->guest != &guest_riscv64)
         return -ENOSYS;

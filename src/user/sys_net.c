@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Messages on sockets: structures with pointers in them. Everything else of sockets, control messages
- * included, has the host's layout on 64-bit guests and needs no code. i386's socketcall is taken apart
- * here, since receiving writes to guest memory.
+ * Messages on sockets: structures with pointers in them. Everything else of sockets, control
+ * messages included, has the host's layout on 64-bit guests and needs no code. i386's socketcall is
+ * taken apart here, since receiving writes to guest memory.
  */
 #include "user/syscall.h"
 
@@ -31,7 +31,8 @@ static void prepare_msg(struct user_thread *t, const struct msghdr *m)
     if (m->msg_name)
         mm_prepare_write(t->proc, (uintptr_t)m->msg_name, sizeof(struct sockaddr_storage));
     if (m->msg_control)
-        mm_prepare_write(t->proc, (uintptr_t)m->msg_control, MIN(m->msg_controllen, (size_t)CONTROL_MAX));
+        mm_prepare_write(t->proc, (uintptr_t)m->msg_control,
+                         MIN(m->msg_controllen, (size_t)CONTROL_MAX));
 }
 
 static void prepare_msg32(struct user_thread *t, gva_t a)
@@ -49,7 +50,8 @@ static void prepare_msg32(struct user_thread *t, gva_t a)
 }
 
 /* A guest's message in host form, for a guest base. Free *ret_iov. */
-static int msg_to_host(struct user_thread *t, gva_t a, bool out, struct msghdr *ret, struct iovec **ret_iov)
+static int msg_to_host(struct user_thread *t, gva_t a, bool out, struct msghdr *ret,
+                       struct iovec **ret_iov)
 {
     int r;
 
@@ -72,7 +74,8 @@ static int msg_to_host(struct user_thread *t, gva_t a, bool out, struct msghdr *
 static int msg_results(struct user_thread *t, gva_t a, const struct msghdr *m)
 {
     if (user_write(t->proc, a + offsetof(struct msghdr, msg_namelen), &m->msg_namelen, 4) < 0 ||
-        user_write(t->proc, a + offsetof(struct msghdr, msg_controllen), &m->msg_controllen, 8) < 0 ||
+        user_write(t->proc, a + offsetof(struct msghdr, msg_controllen), &m->msg_controllen, 8) <
+            0 ||
         user_write(t->proc, a + offsetof(struct msghdr, msg_flags), &m->msg_flags, 4) < 0)
         return -EFAULT;
     return 0;
@@ -116,7 +119,8 @@ int64_t sys_recvmsg(struct user_thread *t, const struct call_row *row, const uin
 }
 
 /* sendmmsg and recvmmsg with a guest base: the array in host form. */
-static int64_t many_messages(struct user_thread *t, const struct call_row *row, const uint64_t a[6], bool out)
+static int64_t many_messages(struct user_thread *t, const struct call_row *row, const uint64_t a[6],
+                             bool out)
 {
     unsigned n = MIN((uint32_t)a[2], (uint32_t)IOV_MAX), done;
     AUTO_FREE struct mmsghdr *m = xnew_array(struct mmsghdr, n + 1);
@@ -144,7 +148,8 @@ int64_t sys_sendmmsg(struct user_thread *t, const struct call_row *row, const ui
     if (!call_direct(t) && !call_is_32(t))
         return many_messages(t, row, a, false);
     if (a[1])
-        mm_prepare_write(t->proc, a[1], MIN((uint32_t)a[2], (uint32_t)IOV_MAX) * sizeof(struct mmsghdr));
+        mm_prepare_write(t->proc, a[1],
+                         MIN((uint32_t)a[2], (uint32_t)IOV_MAX) * sizeof(struct mmsghdr));
     return call_host(t, row, a);
 }
 
@@ -176,12 +181,15 @@ int64_t sys_socketcall(struct user_thread *t, const struct call_row *row, const 
         uint16_t nr;
         uint8_t args;
     } calls[] = {
-        [SYS_SOCKET] = { 359, 3 },      [SYS_BIND] = { 361, 3 },        [SYS_CONNECT] = { 362, 3 },
-        [SYS_LISTEN] = { 363, 2 },      [SYS_ACCEPT] = { 364, 3 },      [SYS_GETSOCKNAME] = { 367, 3 },
-        [SYS_GETPEERNAME] = { 368, 3 }, [SYS_SOCKETPAIR] = { 360, 4 },  [SYS_SEND] = { 369, 4 },
-        [SYS_RECV] = { 371, 4 },        [SYS_SENDTO] = { 369, 6 },      [SYS_RECVFROM] = { 371, 6 },
-        [SYS_SHUTDOWN] = { 373, 2 },    [SYS_SETSOCKOPT] = { 366, 5 },  [SYS_GETSOCKOPT] = { 365, 5 },
-        [SYS_SENDMSG] = { 370, 3 },     [SYS_RECVMSG] = { 372, 3 },     [SYS_ACCEPT4] = { 364, 4 },
+        [SYS_SOCKET] = { 359, 3 },      [SYS_BIND] = { 361, 3 },
+        [SYS_CONNECT] = { 362, 3 },     [SYS_LISTEN] = { 363, 2 },
+        [SYS_ACCEPT] = { 364, 3 },      [SYS_GETSOCKNAME] = { 367, 3 },
+        [SYS_GETPEERNAME] = { 368, 3 }, [SYS_SOCKETPAIR] = { 360, 4 },
+        [SYS_SEND] = { 369, 4 },        [SYS_RECV] = { 371, 4 },
+        [SYS_SENDTO] = { 369, 6 },      [SYS_RECVFROM] = { 371, 6 },
+        [SYS_SHUTDOWN] = { 373, 2 },    [SYS_SETSOCKOPT] = { 366, 5 },
+        [SYS_GETSOCKOPT] = { 365, 5 },  [SYS_SENDMSG] = { 370, 3 },
+        [SYS_RECVMSG] = { 372, 3 },     [SYS_ACCEPT4] = { 364, 4 },
         [SYS_RECVMMSG] = { 337, 5 },    [SYS_SENDMMSG] = { 345, 4 },
     };
     uint32_t m[6] = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * System calls of memory, processes and threads: mostly the way to mm.c, thread.c, exec.c; and limits,
- * which must not hit the translator itself.
+ * System calls of memory, processes and threads: mostly the way to mm.c, thread.c, exec.c; and
+ * limits, which must not hit the translator itself.
  */
 #include "user/syscall.h"
 
@@ -73,8 +73,8 @@ int64_t sys_shmdt(struct user_thread *t, const struct call_row *row, const uint6
     return mm_shmdt(t->proc, a[0]);
 }
 
-/* Under a limit, locking what comes would make the translator's own memory fail: then only the guest's
- * present pages are locked. */
+/* Under a limit, locking what comes would make the translator's own memory fail: then only the
+ * guest's present pages are locked. */
 int64_t sys_mlockall(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
     struct rlimit l;
@@ -132,7 +132,8 @@ int64_t sys_clone3(struct user_thread *t, const struct call_row *row, const uint
         if (more[i])
             return -E2BIG;
     memcpy(&c, more, MIN(a[1], sizeof(c)));
-    if ((c.flags & CLONE_DETACHED) || (c.flags & 0xff) || c.exit_signal > 64 || !c.stack != !c.stack_size)
+    if ((c.flags & CLONE_DETACHED) || (c.flags & 0xff) || c.exit_signal > 64 ||
+        !c.stack != !c.stack_size)
         return -EINVAL;
     if (c.stack)
         c.stack += c.stack_size;
@@ -177,8 +178,8 @@ int64_t sys_get_robust_list(struct user_thread *t, const struct call_row *row, c
 }
 
 /* ---- limits ---- */
-/* The host's limits of address space and data would hit the translator: the guest sees its own, which
- * nothing enforces. A small stack limit would hit our main thread's stack. */
+/* The host's limits of address space and data would hit the translator: the guest sees its own,
+ * which nothing enforces. A small stack limit would hit our main thread's stack. */
 static bool limit_is_ours(unsigned what, const struct rlimit64 *l)
 {
     return what == RLIMIT_AS || what == RLIMIT_DATA ||

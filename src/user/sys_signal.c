@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * System calls of signals, futexes and waiting with a signal mask: the way to signal.c and futex.c, and
- * i386's first signal calls in terms of the real-time ones.
+ * System calls of signals, futexes and waiting with a signal mask: the way to signal.c and futex.c,
+ * and i386's first signal calls in terms of the real-time ones.
  */
 #include "user/syscall.h"
 
@@ -37,7 +37,8 @@ int64_t sys_rt_sigqueueinfo(struct user_thread *t, const struct call_row *row, c
     return user_rt_sigqueueinfo(t, a[0], 0, a[1], a[2], false);
 }
 
-int64_t sys_rt_tgsigqueueinfo(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
+int64_t sys_rt_tgsigqueueinfo(struct user_thread *t, const struct call_row *row,
+                              const uint64_t a[6])
 {
     return user_rt_sigqueueinfo(t, a[0], a[1], a[2], a[3], true);
 }

@@ -10,59 +10,189 @@
 #include "base/log.h"
 #include "user/user.h"
 
-#define BLOCK     CALL_BLOCK
-#define NOHAND    CALL_NOHAND
-#define INTR      CALL_INTR
-#define NORETURN  CALL_NORETURN
-#define BASE0     CALL_BASE0
-#define INT       { KIND_INT }
-#define UINT      { KIND_UINT }
-#define HEX       { KIND_HEX }
-#define OCT       { KIND_OCT }
-#define LONG      { KIND_LONG }
-#define SIZE      { KIND_SIZE }
-#define FD        { KIND_FD }
-#define AT        { KIND_AT }
-#define SIG       { KIND_SIG }
-#define FL(set)   { KIND_FLAGS, 0, SET_##set }
-#define EN(set)   { KIND_ENUM, 0, SET_##set }
-#define FUTEX     { KIND_FUTEX }
-#define IOCTL     { KIND_IOCTL }
-#define PTR       { KIND_PTR }
-#define STR       { KIND_STR }
-#define NAME      { KIND_NAME }
-#define PATH      { KIND_PATH }
-#define STRV      { KIND_STRV }
-#define IN(n)     { KIND_IN, n, 1 }
-#define INN(n, s) { KIND_IN, n, s }
-#define INS(s)    { KIND_INS, 0, s }
-#define SADDR(n)  { KIND_SADDR, n }
-#define SIGSET    { KIND_SIGSET }
-#define TS        { KIND_TS, 0, 16 }
-#define TV        { KIND_TV, 0, 16 }
-#define IOV(n)    { KIND_IOV, n }
-#define MSG       { KIND_MSG }
-#define OUT(n)    { KIND_OUT, n, 1 }
-#define OUTN(n, s) { KIND_OUT, n, s }
-#define OUTL(n)   { KIND_OUTL, n }
-#define OUTS(s)   { KIND_OUTS, 0, s }
-#define IOS(s)    { KIND_IOS, 0, s }
-#define OADDR(n)  { KIND_OADDR, n }
-#define TSO       { KIND_TSO, 0, 16 }
-#define TVO       { KIND_TVO, 0, 16 }
-#define TSIO      { KIND_TSIO, 0, 16 }
-#define TVIO      { KIND_TVIO, 0, 16 }
-#define OIOV(n)   { KIND_OIOV, n }
-#define POLLFD(n) { KIND_POLLFD, n }
-#define FDSET(n)  { KIND_FDSET, n }
-#define PAGES(n)  { KIND_PAGES, n }
-#define STAT      { KIND_LAYOUT, 0, LAYOUT_STAT }
-#define EPEV      { KIND_LAYOUT_IN, 0, LAYOUT_EPOLL_EVENT }
+#define BLOCK    CALL_BLOCK
+#define NOHAND   CALL_NOHAND
+#define INTR     CALL_INTR
+#define NORETURN CALL_NORETURN
+#define BASE0    CALL_BASE0
+#define INT                                                                                        \
+    {                                                                                              \
+        KIND_INT                                                                                   \
+    }
+#define UINT                                                                                       \
+    {                                                                                              \
+        KIND_UINT                                                                                  \
+    }
+#define HEX                                                                                        \
+    {                                                                                              \
+        KIND_HEX                                                                                   \
+    }
+#define OCT                                                                                        \
+    {                                                                                              \
+        KIND_OCT                                                                                   \
+    }
+#define LONG                                                                                       \
+    {                                                                                              \
+        KIND_LONG                                                                                  \
+    }
+#define SIZE                                                                                       \
+    {                                                                                              \
+        KIND_SIZE                                                                                  \
+    }
+#define FD                                                                                         \
+    {                                                                                              \
+        KIND_FD                                                                                    \
+    }
+#define AT                                                                                         \
+    {                                                                                              \
+        KIND_AT                                                                                    \
+    }
+#define SIG                                                                                        \
+    {                                                                                              \
+        KIND_SIG                                                                                   \
+    }
+#define FL(set)                                                                                    \
+    {                                                                                              \
+        KIND_FLAGS, 0, SET_##set                                                                   \
+    }
+#define EN(set)                                                                                    \
+    {                                                                                              \
+        KIND_ENUM, 0, SET_##set                                                                    \
+    }
+#define FUTEX                                                                                      \
+    {                                                                                              \
+        KIND_FUTEX                                                                                 \
+    }
+#define IOCTL                                                                                      \
+    {                                                                                              \
+        KIND_IOCTL                                                                                 \
+    }
+#define PTR                                                                                        \
+    {                                                                                              \
+        KIND_PTR                                                                                   \
+    }
+#define STR                                                                                        \
+    {                                                                                              \
+        KIND_STR                                                                                   \
+    }
+#define NAME                                                                                       \
+    {                                                                                              \
+        KIND_NAME                                                                                  \
+    }
+#define PATH                                                                                       \
+    {                                                                                              \
+        KIND_PATH                                                                                  \
+    }
+#define STRV                                                                                       \
+    {                                                                                              \
+        KIND_STRV                                                                                  \
+    }
+#define IN(n)                                                                                      \
+    {                                                                                              \
+        KIND_IN, n, 1                                                                              \
+    }
+#define INN(n, s)                                                                                  \
+    {                                                                                              \
+        KIND_IN, n, s                                                                              \
+    }
+#define INS(s)                                                                                     \
+    {                                                                                              \
+        KIND_INS, 0, s                                                                             \
+    }
+#define SADDR(n)                                                                                   \
+    {                                                                                              \
+        KIND_SADDR, n                                                                              \
+    }
+#define SIGSET                                                                                     \
+    {                                                                                              \
+        KIND_SIGSET                                                                                \
+    }
+#define TS                                                                                         \
+    {                                                                                              \
+        KIND_TS, 0, 16                                                                             \
+    }
+#define TV                                                                                         \
+    {                                                                                              \
+        KIND_TV, 0, 16                                                                             \
+    }
+#define IOV(n)                                                                                     \
+    {                                                                                              \
+        KIND_IOV, n                                                                                \
+    }
+#define MSG                                                                                        \
+    {                                                                                              \
+        KIND_MSG                                                                                   \
+    }
+#define OUT(n)                                                                                     \
+    {                                                                                              \
+        KIND_OUT, n, 1                                                                             \
+    }
+#define OUTN(n, s)                                                                                 \
+    {                                                                                              \
+        KIND_OUT, n, s                                                                             \
+    }
+#define OUTL(n)                                                                                    \
+    {                                                                                              \
+        KIND_OUTL, n                                                                               \
+    }
+#define OUTS(s)                                                                                    \
+    {                                                                                              \
+        KIND_OUTS, 0, s                                                                            \
+    }
+#define IOS(s)                                                                                     \
+    {                                                                                              \
+        KIND_IOS, 0, s                                                                             \
+    }
+#define OADDR(n)                                                                                   \
+    {                                                                                              \
+        KIND_OADDR, n                                                                              \
+    }
+#define TSO                                                                                        \
+    {                                                                                              \
+        KIND_TSO, 0, 16                                                                            \
+    }
+#define TVO                                                                                        \
+    {                                                                                              \
+        KIND_TVO, 0, 16                                                                            \
+    }
+#define TSIO                                                                                       \
+    {                                                                                              \
+        KIND_TSIO, 0, 16                                                                           \
+    }
+#define TVIO                                                                                       \
+    {                                                                                              \
+        KIND_TVIO, 0, 16                                                                           \
+    }
+#define OIOV(n)                                                                                    \
+    {                                                                                              \
+        KIND_OIOV, n                                                                               \
+    }
+#define POLLFD(n)                                                                                  \
+    {                                                                                              \
+        KIND_POLLFD, n                                                                             \
+    }
+#define FDSET(n)                                                                                   \
+    {                                                                                              \
+        KIND_FDSET, n                                                                              \
+    }
+#define PAGES(n)                                                                                   \
+    {                                                                                              \
+        KIND_PAGES, n                                                                              \
+    }
+#define STAT                                                                                       \
+    {                                                                                              \
+        KIND_LAYOUT, 0, LAYOUT_STAT                                                                \
+    }
+#define EPEV                                                                                       \
+    {                                                                                              \
+        KIND_LAYOUT_IN, 0, LAYOUT_EPOLL_EVENT                                                      \
+    }
 
 static const struct call_row rows[] = {
 #define CALL(name, g, x, i, flags, fn, n, ...)                                                     \
     { #name, { g, x, i }, flags, n, fn, NULL, { __VA_ARGS__ } },
-#define DENY(name, g, x, i, why) { #name, { g, x, i }, 0, 6, NULL, why, { HEX, HEX, HEX, HEX, HEX, HEX } },
+#define DENY(name, g, x, i, why)                                                                   \
+    { #name, { g, x, i }, 0, 6, NULL, why, { HEX, HEX, HEX, HEX, HEX, HEX } },
 #include "user/syscalls.def"
 #undef CALL
 #undef DENY

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * System calls: what the table (syscalls.def), the one mechanism that carries calls out
- * (syscall_args.c), the handlers (sys_*.c) and -strace share. A row says what each argument is; rows
- * without a handler need nothing else. user/ outside of this family sees user_syscall() alone.
+ * (syscall_args.c), the handlers (sys_*.c) and -strace share. A row says what each argument is;
+ * rows without a handler need nothing else. user/ outside of this family sees user_syscall() alone.
  */
 #ifndef USER_SYSCALL_H
 #define USER_SYSCALL_H
@@ -10,6 +10,7 @@
 #include "user/user.h"
 
 struct call_row;
+struct iovec;
 /* A handler: result, -errno or USER_*. a holds six arguments as the guest gave them. */
 typedef int64_t call_fn(struct user_thread *t, const struct call_row *row, const uint64_t a[6]);
 
@@ -28,41 +29,64 @@ enum call_kind {
     KIND_ENUM,  /* size: enum call_set */
     KIND_FUTEX, /* futex operation */
     KIND_IOCTL,
-    KIND_POINTERS, /* from here on guest addresses; 0 stays 0 */
+    KIND_POINTERS,            /* from here on guest addresses; 0 stays 0 */
     KIND_PTR = KIND_POINTERS, /* the kernel reads there, or takes the address as such */
     KIND_STR,
-    KIND_NAME,   /* path, taken as it is */
-    KIND_PATH,   /* path, looked up below -L first */
-    KIND_STRV,   /* argv */
-    KIND_IN,     /* buffer; length in argument len, in units of size */
-    KIND_INS,    /* structure of size bytes (64-bit layout) */
-    KIND_SADDR,  /* socket address, length in argument len */
+    KIND_NAME,  /* path, taken as it is */
+    KIND_PATH,  /* path, looked up below -L first */
+    KIND_STRV,  /* argv */
+    KIND_IN,    /* buffer; length in argument len, in units of size */
+    KIND_INS,   /* structure of size bytes (64-bit layout) */
+    KIND_SADDR, /* socket address, length in argument len */
     KIND_SIGSET,
+    KIND_TS, /* timespec; KIND_TV: timeval */
     KIND_TV,
-    KIND_IOV,    /* iovec array the kernel reads from, count in argument len */
-    KIND_MSG,    /* msghdr */
-    KIND_OUTPUTS, /* from here on the kernel writes there */
+    KIND_IOV,                /* iovec array the kernel reads from, count in argument len */
+    KIND_MSG,                /* msghdr */
+    KIND_OUTPUTS,            /* from here on the kernel writes there */
     KIND_OUT = KIND_OUTPUTS, /* buffer; length in argument len, in units of size */
-    KIND_OUTL,   /* buffer; length is the 32-bit word that argument len points to */
-    KIND_OUTS,   /* structure of size bytes */
-    KIND_IOS,    /* read and written */
-    KIND_OADDR,  /* socket address, length as KIND_OUTL */
+    KIND_OUTL,               /* buffer; length is the 32-bit word that argument len points to */
+    KIND_OUTS,               /* structure of size bytes */
+    KIND_IOS,                /* read and written */
+    KIND_OADDR,              /* socket address, length as KIND_OUTL */
     KIND_TSO,
     KIND_TVO,
     KIND_TSIO,
     KIND_TVIO,
     KIND_OIOV,
     KIND_POLLFD,
-    KIND_FDSET,  /* bits in argument len */
-    KIND_PAGES,  /* a byte per page of argument len */
-    KIND_LAYOUT, /* size: enum layout_id; written by the kernel, converted */
+    KIND_FDSET,     /* bits in argument len */
+    KIND_PAGES,     /* a byte per page of argument len */
+    KIND_LAYOUT,    /* size: enum layout_id; written by the kernel, converted */
     KIND_LAYOUT_IN, /* read by the kernel, converted */
 };
 
 enum call_set { /* names of constants (strace_names.c) */
-    SET_OPEN, SET_AT, SET_ACCESS, SET_WHENCE, SET_FCNTL, SET_PROT, SET_MAP, SET_MADV, SET_CLONE,
-    SET_WAIT, SET_RLIMIT, SET_SIGHOW, SET_CLOCK, SET_EPOLL_CTL, SET_AF, SET_SOCK, SET_MSG, SET_SOL,
-    SET_PRCTL, SET_RWF, SET_SIGNAL, SET_FUTEX, SET_ERRNO, SET_POLL, SET_COUNT,
+                SET_OPEN,
+                SET_AT,
+                SET_ACCESS,
+                SET_WHENCE,
+                SET_FCNTL,
+                SET_PROT,
+                SET_MAP,
+                SET_MADV,
+                SET_CLONE,
+                SET_WAIT,
+                SET_RLIMIT,
+                SET_SIGHOW,
+                SET_CLOCK,
+                SET_EPOLL_CTL,
+                SET_AF,
+                SET_SOCK,
+                SET_MSG,
+                SET_SOL,
+                SET_PRCTL,
+                SET_RWF,
+                SET_SIGNAL,
+                SET_FUTEX,
+                SET_ERRNO,
+                SET_POLL,
+                SET_COUNT,
 };
 
 struct call_arg {
@@ -95,8 +119,8 @@ int64_t call_row_run(struct user_thread *t, const struct call_row *row, const ui
 /* ---- syscall_args.c ---- */
 /* Converts the arguments by their kinds, makes the call, converts what came back. */
 int64_t call_pass(struct user_thread *t, const struct call_row *row, const uint64_t a[6]);
-/* The row's call on the host with arguments in host form (i386 guests: through the host's own compat
- * entry, so they must be 32-bit), blocking and restart rules by the row's flags. */
+/* The row's call on the host with arguments in host form (i386 guests: through the host's own
+ * compat entry, so they must be 32-bit), blocking and restart rules by the row's flags. */
 int64_t call_host(struct user_thread *t, const struct call_row *row, const uint64_t v[6]);
 /* Any x86-64 call that does not block. */
 int64_t call_raw(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
@@ -119,13 +143,15 @@ static inline uint64_t call_ptr(const struct user_thread *t, gva_t a)
 {
     return a ? a + t->proc->cpu_user.base : 0;
 }
-/* An iovec array of the guest in host form: 0 or -errno; free *ret. out: the kernel will write there. */
-int call_iovec(struct user_thread *t, gva_t iov, uint64_t count, bool out, struct iovec **ret)
-    MUST_CHECK;
+/* An iovec array of the guest in host form: 0 or -errno; free *ret. out: the kernel will write
+ * there. */
+int call_iovec(struct user_thread *t, gva_t iov, uint64_t count, bool out,
+               struct iovec **ret) MUST_CHECK;
 /* A guest's struct timespec; time64: i386 variant with 64-bit members. */
-int call_read_timespec(struct user_thread *t, gva_t a, bool time64, struct timespec *ret) MUST_CHECK;
-int call_write_timespec(struct user_thread *t, gva_t a, bool time64, const struct timespec *ts)
-    MUST_CHECK;
+int call_read_timespec(struct user_thread *t, gva_t a, bool time64,
+                       struct timespec *ret) MUST_CHECK;
+int call_write_timespec(struct user_thread *t, gva_t a, bool time64,
+                        const struct timespec *ts) MUST_CHECK;
 
 /* ---- layout.c: structures whose layout differs between guest and host ---- */
 enum layout_id { LAYOUT_STAT, LAYOUT_EPOLL_EVENT, LAYOUT_SEMID_DS, LAYOUT_COUNT };
@@ -143,28 +169,37 @@ void layout_to_guest(const struct layout *l, void *guest, const void *host);
 void layout_to_host(const struct layout *l, void *host, const void *guest);
 
 /* ---- strace.c, strace_names.c ---- */
-int64_t strace_call(struct user_thread *t, const struct call_row *row, const struct user_call *call);
+int64_t strace_call(struct user_thread *t, const struct call_row *row,
+                    const struct user_call *call);
 /* "A|B|0x40", or the name of one value; unknown: NULL from the enum form. */
 void strace_flags(FILE *f, enum call_set set, uint64_t value);
 const char *strace_enum(enum call_set set, uint64_t value);
 
 /* ---- the handlers, by file ---- */
 #define CALL_HANDLERS(X)                                                                           \
-    X(sys_open) X(sys_openat) X(sys_openat2) X(sys_close) X(sys_close_range) X(sys_dup2)           \
-    X(sys_dup3) X(sys_fcntl) X(sys_readlink) X(sys_ioctl) X(sys_epoll_wait) X(sys_ppoll)           \
-    X(sys_pselect6) X(sys_signalfd) X(sys_recvmsg) X(sys_sendmsg) X(sys_recvmmsg)                  \
-    X(sys_sendmmsg) X(sys_socketcall) X(sys_semctl) X(sys_msgrcv) X(sys_ipc) X(sys_shmat)          \
-    X(sys_shmdt) X(sys_brk) X(sys_mmap) X(sys_mmap2) X(sys_old_mmap) X(sys_munmap)                 \
-    X(sys_mprotect) X(sys_mremap) X(sys_madvise) X(sys_mlockall) X(sys_exit) X(sys_exit_group)     \
-    X(sys_clone) X(sys_clone3) X(sys_fork) X(sys_execve) X(sys_set_tid_address)                    \
-    X(sys_set_robust_list) X(sys_get_robust_list) X(sys_prctl) X(sys_arch_prctl) X(sys_unshare)    \
-    X(sys_getrlimit) X(sys_setrlimit) X(sys_prlimit64) X(sys_rt_sigaction)                         \
-    X(sys_rt_sigprocmask) X(sys_rt_sigpending) X(sys_rt_sigsuspend) X(sys_rt_sigtimedwait)         \
-    X(sys_rt_sigqueueinfo) X(sys_rt_tgsigqueueinfo) X(sys_rt_sigreturn) X(sys_sigaltstack)         \
-    X(sys_sigaction) X(sys_signal) X(sys_sigprocmask) X(sys_sigpending) X(sys_sigsuspend)          \
-    X(sys_sgetmask) X(sys_ssetmask) X(sys_restart) X(sys_futex) X(sys_futex_waitv) X(sys_futex2) X(sys_clock_gettime)               \
-    X(sys_uname) X(sys_riscv_hwprobe) X(sys_riscv_flush_icache) X(sys_set_thread_area)             \
-    X(sys_get_thread_area) X(sys_modify_ldt)
+    X(sys_open)                                                                                    \
+    X(sys_openat) X(sys_openat2) X(sys_close) X(sys_close_range) X(sys_dup2) X(sys_dup3) X(        \
+        sys_fcntl) X(sys_readlink) X(sys_ioctl) X(sys_epoll_wait) X(sys_ppoll) X(sys_pselect6)     \
+        X(sys_signalfd) X(sys_recvmsg) X(sys_sendmsg) X(sys_recvmmsg) X(sys_sendmmsg)              \
+            X(sys_socketcall) X(sys_semctl) X(sys_msgrcv) X(sys_ipc) X(sys_shmat) X(sys_shmdt) X(  \
+                sys_brk) X(sys_mmap) X(sys_mmap2) X(sys_old_mmap) X(sys_munmap) X(sys_mprotect)    \
+                X(sys_mremap) X(sys_madvise) X(sys_mlockall) X(sys_exit) X(sys_exit_group)         \
+                    X(sys_clone) X(sys_clone3) X(sys_fork) X(sys_execve) X(sys_set_tid_address) X( \
+                        sys_set_robust_list) X(sys_get_robust_list) X(sys_prctl) X(sys_arch_prctl) \
+                        X(sys_unshare) X(sys_getrlimit) X(sys_setrlimit) X(sys_prlimit64)          \
+                            X(sys_rt_sigaction) X(sys_rt_sigprocmask) X(sys_rt_sigpending)         \
+                                X(sys_rt_sigsuspend) X(sys_rt_sigtimedwait) X(sys_rt_sigqueueinfo) \
+                                    X(sys_rt_tgsigqueueinfo) X(sys_rt_sigreturn)                   \
+                                        X(sys_sigaltstack) X(sys_sigaction) X(sys_signal)          \
+                                            X(sys_sigprocmask) X(sys_sigpending) X(sys_sigsuspend) \
+                                                X(sys_sgetmask) X(sys_ssetmask) X(sys_restart)     \
+                                                    X(sys_futex) X(sys_futex_waitv) X(sys_futex2)  \
+                                                        X(sys_clock_gettime) X(sys_uname)          \
+                                                            X(sys_riscv_hwprobe)                   \
+                                                                X(sys_riscv_flush_icache)          \
+                                                                    X(sys_set_thread_area)         \
+                                                                        X(sys_get_thread_area)     \
+                                                                            X(sys_modify_ldt)
 #define CALL_DECLARE(fn) call_fn fn;
 CALL_HANDLERS(CALL_DECLARE)
 #undef CALL_DECLARE

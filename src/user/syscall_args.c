@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The one mechanism behind most system calls: arguments are converted by their kinds, the host's call is
- * made, what came back is converted. 64-bit guests share almost all layouts with the host, so their
- * pointers go to the kernel as they are, and EFAULT comes from the kernel; with a guest base of 0 not even
- * iovec arrays need a look. i386 guests use the host's compat entry (int 0x80), whose layouts are theirs.
+ * The one mechanism behind most system calls: arguments are converted by their kinds, the host's
+ * call is made, what came back is converted. 64-bit guests share almost all layouts with the host,
+ * so their pointers go to the kernel as they are, and EFAULT comes from the kernel; with a guest
+ * base of 0 not even iovec arrays need a look. i386 guests use the host's compat entry (int 0x80),
+ * whose layouts are theirs.
  */
 #include "user/syscall.h"
 
@@ -145,7 +146,8 @@ int call_iovec(struct user_thread *t, gva_t iov, uint64_t count, bool out, struc
 }
 
 /* The kernel will write to an iovec array's buffers; with a base, the array is converted. */
-static int convert_iovec(struct user_thread *t, struct call_work *w, unsigned i, uint64_t count, bool out)
+static int convert_iovec(struct user_thread *t, struct call_work *w, unsigned i, uint64_t count,
+                         bool out)
 {
     struct iovec *v;
     int r;
@@ -177,7 +179,8 @@ static int own_string(struct user_thread *t, struct call_work *w, unsigned i, ch
         return 0;
     if (len > PATH_MAX)
         return -ENAMETOOLONG;
-    low = mmap(NULL, PATH_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    low = mmap(NULL, PATH_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1,
+               0);
     if (low == MAP_FAILED)
         return -ENOMEM;
     memcpy(low, s, len);
@@ -187,7 +190,8 @@ static int own_string(struct user_thread *t, struct call_work *w, unsigned i, ch
     return 0;
 }
 
-/* Absolute paths are looked up below -L. The first bytes are looked at before anything is copied. */
+/* Absolute paths are looked up below -L. The first bytes are looked at before anything is copied.
+ */
 static int convert_path(struct user_thread *t, struct call_work *w, unsigned i)
 {
     gva_t a = w->v[i];
