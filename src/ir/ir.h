@@ -71,8 +71,8 @@ enum {
 enum { IR_EXIT_POLL = 1, IR_EXIT_SAMEPAGE = 2 }; /* EXIT_JMP's sub */
 enum { IR_IND_JUMP, IR_IND_CALL, IR_IND_RET };   /* EXIT_IND's sub */
 enum ir_reason {                                 /* EXIT_LOOP's sub */
-                 IR_REASON_NEXT, /* look up pc again: mode or mapping may have changed */
-                 IR_REASON_IRQ,  /* and test for interrupts first */
+                 IR_REASON_NEXT,    /* look up pc again: mode or mapping may have changed */
+                 IR_REASON_IRQ,     /* and test for interrupts first */
                  IR_REASON_SYSCALL, /* user mode: a system call; pc slot is behind it */
 };
 

@@ -124,6 +124,13 @@ struct cold {
     uint8_t places;
 };
 
+struct label {
+    uint32_t at;   /* code offset from start, or UINT32_MAX */
+    uint16_t refs; /* branches to it that are not emitted as something else */
+    uint16_t exit; /* the EXIT_JMP that is all there is behind it, or 0 */
+    bool closed;   /* nothing falls into it */
+};
+
 struct fixup {
     uint8_t *at;
     uint16_t label;
@@ -178,8 +185,9 @@ struct cg {
     uint16_t homed[HOME_MAX]; /* values that have a home; may name dead ones */
     unsigned homed_count;
 
-    uint32_t *label_at; /* code offset from start, or UINT32_MAX */
+    struct label *label;
     unsigned label_cap;
+    unsigned skip; /* insns before this one are emitted already */
     struct fixup *fixups;
     unsigned fixup_count, fixup_cap;
     struct cold *cold;

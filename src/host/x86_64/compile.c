@@ -70,7 +70,7 @@ static void x64_finish(void *state)
     free(c->slot_next);
     free(c->slot_put);
     free(c->val);
-    free(c->label_at);
+    free(c->label);
     free(c->fixups);
     free(c->cold);
     free(c->snap);
@@ -181,9 +181,11 @@ static void region_begin(struct cg *c)
     }
     if (ir->labels >= c->label_cap) {
         c->label_cap = (ir->labels + 1) * 2;
-        c->label_at = xrealloc_array(c->label_at, c->label_cap, sizeof(*c->label_at));
+        c->label = xrealloc_array(c->label, c->label_cap, sizeof(*c->label));
     }
-    memset(c->label_at, 0xff, ir->labels * sizeof(*c->label_at));
+    for (unsigned k = 0; k < ir->labels; k++)
+        c->label[k] = (struct label){ .at = UINT32_MAX };
+    c->skip = 0;
     c->fixup_count = c->cold_count = 0;
     c->snap_size = c->fault_size = c->fault_ra = 0;
     c->fault_pc = 0;
@@ -220,7 +222,7 @@ static bool emit_insns(struct cg *c)
         const struct ir_insn *n = insn_of(c, c->i);
         const struct val *x = &c->val[c->i];
 
-        if (!x->last && !(ir_op_info[n->op].flags & IR_FLAG_SIDE))
+        if (c->i < c->skip || (!x->last && !(ir_op_info[n->op].flags & IR_FLAG_SIDE)))
             continue;
         if (!room(c))
             return false;
@@ -248,7 +250,7 @@ static void emit_cold(struct cg *c)
             cold_mem(c, &c->cold[k]);
     }
     for (unsigned k = 0; k < c->fixup_count; k++)
-        as_patch(c->fixups[k].at, c->start + c->label_at[c->fixups[k].label]);
+        as_patch(c->fixups[k].at, c->start + c->label[c->fixups[k].label].at);
 }
 
 static bool x64_compile(void *state, const struct ir *ir, uint32_t exit_base, struct arena *arena,

@@ -62,18 +62,19 @@ static void probe_const(struct cg *c, gva_t pc)
     jump_entry(c, RAX, RCX, disp, k);
 }
 
-/* A jump to be patched while other threads may run it: its rel32 is aligned. */
-static void jump_linked(struct cg *c, gva_t pc, unsigned flags)
+/* A jump (on condition cc, or NOREG) to be patched while other threads may run it: its rel32 is
+ * aligned. */
+static void jump_linked(struct cg *c, unsigned cc, const struct ir_insn *n)
 {
     struct host_exit *e = &c->ret->exits[c->ret->exit_count];
     struct cold *k = cold_new(c, COLD_EXIT);
 
-    as_nops(&c->as, (unsigned)(3 - (uintptr_t)c->as.p) & 3);
-    k->from[0] = as_jmp(&c->as);
+    as_nops(&c->as, (unsigned)((cc == NOREG ? 3 : 2) - (uintptr_t)c->as.p) & 3);
+    k->from[0] = cc == NOREG ? as_jmp(&c->as) : as_jcc(&c->as, cc);
     k->imm = c->ret->exit_count++;
     e->patch = (uint32_t)(k->from[0] - c->buf->rw);
-    e->pc = pc;
-    e->flags = (uint8_t)flags;
+    e->pc = (gva_t)n->imm;
+    e->flags = n->sub;
 }
 
 static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
@@ -81,7 +82,7 @@ static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
     if (n->sub & IR_EXIT_POLL)
         emit_poll(c, NOREG, (gva_t)n->imm);
     if (linkable(c, n))
-        jump_linked(c, (gva_t)n->imm, n->sub);
+        jump_linked(c, NOREG, n);
     else
         probe_const(c, (gva_t)n->imm);
 }
@@ -164,13 +165,20 @@ void cold_exit(struct cg *c, struct cold *k)
 
 static void emit_label(struct cg *c, const struct ir_insn *n)
 {
-    c->label_at[n->imm] = (uint32_t)(c->as.p - c->start);
+    struct label *l = &c->label[n->imm];
+
+    if (!l->refs && l->closed &&
+        l->exit) { /* all branches to it became jumps to the exit's target */
+        c->skip = l->exit + 1u;
+        return;
+    }
+    l->at = (uint32_t)(c->as.p - c->start);
     alloc_label(c);
 }
 
 static void emit_br(struct cg *c, const struct ir_insn *n)
 {
-    uint32_t at = c->label_at[n->imm];
+    uint32_t at = c->label[n->imm].at;
 
     if (at != UINT32_MAX)
         as_jmp_to(&c->as, c->start + at);
@@ -179,15 +187,42 @@ static void emit_br(struct cg *c, const struct ir_insn *n)
     alloc_label(c);
 }
 
+static unsigned next_insn(const struct cg *c, unsigned i)
+{
+    do
+        i++;
+    while (i + 1 < c->ir->count && insn_of(c, i)->op == IR_NOP);
+    return i;
+}
+
+static bool is_label(const struct cg *c, unsigned i, int64_t label)
+{
+    return i < c->ir->count && insn_of(c, i)->op == IR_LABEL && insn_of(c, i)->imm == label;
+}
+
+/* An exit that is one jump, so that a condition can be on it. */
+static bool is_plain_exit(const struct cg *c, const struct ir_insn *n)
+{
+    return n->op == IR_EXIT_JMP && linkable(c, n) && !(n->sub & IR_EXIT_POLL);
+}
+
 static void emit_brcond(struct cg *c, const struct ir_insn *n)
 {
-    uint32_t at = c->label_at[n->imm];
-    unsigned cc = emit_compare(c, n->sub, n->arg[0], n->arg[1]);
+    struct label *l = &c->label[n->imm];
+    unsigned cc = emit_compare(c, n->sub, n->arg[0], n->arg[1]), next = next_insn(c, c->i);
 
-    if (at != UINT32_MAX)
-        as_jcc_to(&c->as, cc, c->start + at);
-    else
+    if (l->at != UINT32_MAX) {
+        as_jcc_to(&c->as, cc, c->start + l->at);
+    } else if (l->exit && is_plain_exit(c, insn_of(c, l->exit))) {
+        jump_linked(c, cc, insn_of(c, l->exit));
+        l->refs--;
+    } else if (is_plain_exit(c, insn_of(c, next)) && is_label(c, next_insn(c, next), n->imm)) {
+        jump_linked(c, cc ^ 1, insn_of(c, next)); /* and fall into the label */
+        c->skip = next + 1;
+        l->closed = false;
+    } else {
         label_ref(c, as_jcc(&c->as, cc), (unsigned)n->imm);
+    }
     alloc_label(c);
 }
 

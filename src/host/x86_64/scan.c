@@ -80,6 +80,20 @@ static void scan_access(struct scan *s, unsigned i, const struct ir_insn *n)
     base->access = (uint16_t)i;
 }
 
+static void scan_label(struct cg *c, unsigned i)
+{
+    struct label *l = &c->label[insn_of(c, i)->imm];
+    unsigned k = i;
+
+    while (insn_of(c, ++k)->op == IR_NOP)
+        ;
+    if (insn_of(c, k)->op == IR_EXIT_JMP)
+        l->exit = (uint16_t)k;
+    for (k = i - 1; k && insn_of(c, k)->op == IR_NOP; k--)
+        ;
+    l->closed = insn_of(c, k)->op == IR_BR || ir_op_info[insn_of(c, k)->op].flags & IR_FLAG_END;
+}
+
 void scan(struct cg *c)
 {
     struct scan s = {
@@ -115,7 +129,11 @@ void scan(struct cg *c)
             s.first_call = i;
         if (flags & (IR_FLAG_BB | IR_FLAG_END) || (n->op == IR_CALL && !is_pure_call(n)))
             s.boundary = i;
-        exits += n->op == IR_EXIT_JMP;
+        exits += n->op == IR_EXIT_JMP || n->op == IR_BRCOND;
+        if (n->op == IR_LABEL)
+            scan_label(c, i);
+        else if (n->op == IR_BR || n->op == IR_BRCOND)
+            c->label[n->imm].refs++;
     }
     c->ret->exit_count = 0;
     c->ret->exits = arena_alloc(c->arena, (exits + 1) * sizeof(*c->ret->exits), 8);
