@@ -517,6 +517,82 @@ TEST(exclusive_sections)
     }
 }
 
+/* Threads run functions whose bytes another stores anew without end, in a cache that overflows, and
+ * are kicked meanwhile. */
+static void *churn_work(void *arg)
+{
+    struct worker *w = arg;
+
+    current = &w->t->c;
+    w->t->pc = at(w->from);
+    while ((w->left = cpu_run(current)) == CPU_LEFT_EVENT)
+        ;
+    return NULL;
+}
+
+TEST(threads_while_code_is_rewritten)
+{
+    enum { FUNCTIONS = 16, ROUNDS = 3000 };
+
+    EACH_RIG(t)
+    {
+        struct worker w[3];
+        bool done[3] = { 0 };
+        uint8_t insn[4] = { OP_ADDI, 5, 5, 127 };
+
+        /* r0 rounds, r5 next function, r6 the first one's address, r1 return address, r3 sum */
+        CODE(0, { OP_ADDI, 5, 6, 0 }, { OP_ADDI, 4, 7, 0 }, { OP_JR, 5 });
+        CODE(12, { OP_ADDI, 4, 4, 0xff }, { OP_BNZ, 4, 0, 4 }, { OP_ADDI, 0, 0, 0xff },
+             { OP_BNZ, 0, 0, (uint8_t)-6 }, { OP_CALL }, { OP_JR, 5 });
+        for (unsigned f = 0; f < FUNCTIONS;
+             f++) { /* 0x400 bytes each; the last leaves r5 at the next */
+            for (unsigned n = 0; n < 8; n++)
+                memcpy(mem + 0x8000 + f * 0x400 + n * 4, insn, 4);
+            CODE(0x8000 + f * 0x400 + 32, { OP_ADDI, 5, 5, 8 }, { OP_ADDI, 3, 3, 1 }, { OP_JR, 1 });
+        }
+        t->r[0] = ROUNDS;
+        t->r[6] = at(0x8000);
+        t->r[7] = FUNCTIONS;
+        t->r[1] = at(12);
+        cpu_set_parallel(&t->c);
+        for (unsigned n = 0; n < 3; n++) {
+            struct error err;
+
+            w[n] = (struct worker){ .t = toy_of(cpu_clone(&t->c, &err)) };
+            pthread_create(&w[n].thread, NULL, churn_work, &w[n]);
+        }
+        for (unsigned k = 0, left = 3; left; k++) {
+            unsigned f = k % FUNCTIONS;
+            uint64_t bytes;
+
+            memcpy(&bytes, mem + 0x8000 + f * 0x400, 8);
+            t->r[2] = bytes;
+            t->r[4] = at(0x8000 + f * 0x400);
+            CODE(0x3000, { OP_ST, 2, 4, 0 }, { OP_CALL });
+            run_from(t, 0x3000);
+            mprotect(mem + 0x3000, 4096, PROT_READ | PROT_WRITE);
+            watched[3] = false;
+            cpu_code_written(&t->c, at(0x3000), 4096);
+            cpu_kick(&w[k % 3].t->c);
+            if (k % 64 == 0) {
+                cpu_exclusive_begin(&t->c);
+                engine_flush_blocks(t->c.engine);
+                cpu_exclusive_end(&t->c);
+            }
+            for (unsigned n = 0; n < 3; n++)
+                if (!done[n] && !pthread_tryjoin_np(w[n].thread, NULL)) {
+                    done[n] = true;
+                    left--;
+                }
+        }
+        for (unsigned n = 0; n < 3; n++) {
+            CHECK_EQ(w[n].left, CPU_LEFT_SYSCALL);
+            CHECK_EQ(w[n].t->r[3], (uint64_t)ROUNDS * FUNCTIONS);
+            cpu_free(&w[n].t->c);
+        }
+    }
+}
+
 TEST(fork_has_code_of_its_own)
 {
     EACH_RIG(t)
