@@ -233,7 +233,9 @@ int64_t user_rt_sigprocmask(struct user_thread *t, int how, gva_t set, gva_t old
 int64_t user_rt_sigpending(struct user_thread *t, gva_t set, uint64_t size);
 int64_t user_rt_sigsuspend(struct user_thread *t, gva_t set, uint64_t size);
 int64_t user_rt_sigtimedwait(struct user_thread *t, gva_t set, gva_t info, gva_t timeout, uint64_t size);
+int64_t user_rt_sigtimedwait32(struct user_thread *t, gva_t set, gva_t info, gva_t timeout, uint64_t size);
 int64_t user_rt_sigreturn(struct user_thread *t);
+int64_t user_sigreturn(struct user_thread *t); /* i386: the old one */
 int64_t user_sigaltstack(struct user_thread *t, gva_t ss, gva_t old);
 int64_t user_rt_sigqueueinfo(struct user_thread *t, int tgid, int tid, int sig, gva_t info, bool thread);
 /* For ppoll, pselect6, epoll_pwait: a guest's mask in force during the call. Say it here, then give
