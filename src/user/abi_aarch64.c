@@ -242,7 +242,7 @@ static const struct a64_fpsimd *find_fpsimd(const struct a64_sigcontext *mc)
     return NULL;
 }
 
-static bool sigreturn(struct user_thread *t, bool rt, uint64_t *ret_mask)
+static bool return_from(struct user_thread *t, bool rt, uint64_t *ret_mask)
 {
     struct a64_cpu *a = of(t->cpu);
     const struct a64_fpsimd *fp;
@@ -306,5 +306,5 @@ const struct user_abi user_abi_aarch64 = {
     .hwcap2 = a64_hwcap2,
     .exception = exception,
     .build_frame = build_frame,
-    .sigreturn = sigreturn,
+    .sigreturn = return_from,
 };

@@ -163,7 +163,7 @@ static bool build_frame(struct user_thread *t, const struct user_sigframe_info *
     return true;
 }
 
-static bool sigreturn(struct user_thread *t, bool rt, uint64_t *ret_mask)
+static bool return_from(struct user_thread *t, bool rt, uint64_t *ret_mask)
 {
     struct rv_cpu *r = of(t->cpu);
     struct rv_frame fr;
@@ -217,5 +217,5 @@ const struct user_abi user_abi_riscv64 = {
     .hwcap2 = hwcap2,
     .exception = exception,
     .build_frame = build_frame,
-    .sigreturn = sigreturn,
+    .sigreturn = return_from,
 };

@@ -269,8 +269,9 @@ static void strace_signal(const struct user_thread *t, const siginfo_t *i)
 
     if (!t->proc->opt || !t->proc->opt->strace)
         return;
-    snprintf(text, sizeof(text), name ? "SIG%s" : "SIGRT_%d", name ? name : "");
-    if (!name)
+    if (name)
+        snprintf(text, sizeof(text), "SIG%s", name);
+    else
         snprintf(text, sizeof(text), "SIGRT_%d", i->si_signo - 32);
     if (SIGNAL_SYNC & SIGNAL_BIT(i->si_signo) && i->si_code > 0)
         fprintf(stderr, "--- %s {si_signo=%s, si_code=%d, si_addr=%p} ---\n", text, text, i->si_code,

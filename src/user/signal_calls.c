@@ -228,7 +228,7 @@ int64_t user_rt_sigqueueinfo(struct user_thread *t, int tgid, int tid, int sig, 
     return r < 0 ? -errno : r;
 }
 
-static int64_t sigreturn(struct user_thread *t, bool rt)
+static int64_t return_from(struct user_thread *t, bool rt)
 {
     struct signal_state *st = t->signals;
     uint64_t mask;
@@ -251,10 +251,10 @@ static int64_t sigreturn(struct user_thread *t, bool rt)
 
 int64_t user_rt_sigreturn(struct user_thread *t)
 {
-    return sigreturn(t, true);
+    return return_from(t, true);
 }
 
 int64_t user_sigreturn(struct user_thread *t)
 {
-    return sigreturn(t, false);
+    return return_from(t, false);
 }
