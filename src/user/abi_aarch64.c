@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Linux on AArch64: registers of calls, the signal frame (arch/arm64/include/uapi/asm/sigcontext.h).
+ * Linux on AArch64: registers of calls, the signal frame
+ * (arch/arm64/include/uapi/asm/sigcontext.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,8 +107,15 @@ static void exception(const struct cpu *cpu, siginfo_t *ret)
 /* ESR_EL1 of the latest fault, as the kernel shows it in the frame; 0: none. */
 static uint64_t esr_of(const struct user_thread *t, const siginfo_t *info)
 {
-    enum { EC_FETCH = 0x20, EC_DATA = 0x24, IL = 1 << 25, WNR = 1 << 6, TRANSLATION_3 = 7,
-           PERMISSION_3 = 0xf, ALIGNMENT = 0x21 };
+    enum {
+        EC_FETCH = 0x20,
+        EC_DATA = 0x24,
+        IL = 1 << 25,
+        WNR = 1 << 6,
+        TRANSLATION_3 = 7,
+        PERMISSION_3 = 0xf,
+        ALIGNMENT = 0x21
+    };
     const struct signal_fault *f = &t->signals->fault;
     const struct a64_cpu *a = cof(t->cpu);
     bool write = f->exception ? a->iss & WNR : f->write;
@@ -122,7 +130,7 @@ static uint64_t esr_of(const struct user_thread *t, const siginfo_t *info)
         write = false;
     }
     return (uint64_t)ec << 26 | IL | (write ? WNR : 0) |
-           (info->si_signo == SIGBUS          ? ALIGNMENT
+           (info->si_signo == SIGBUS       ? ALIGNMENT
             : info->si_code == SEGV_ACCERR ? PERMISSION_3
                                            : TRANSLATION_3);
 }
@@ -267,7 +275,8 @@ static bool return_from(struct user_thread *t, bool rt, uint64_t *ret_mask)
     return true;
 }
 
-/* mov x8, #139; svc #0, behind a nop that an unwinder may look at: libgcc and gdb compare the words */
+/* mov x8, #139; svc #0, behind a nop that an unwinder may look at: libgcc and gdb compare the words
+ */
 static const uint32_t trampoline[] = { 0xd503201f, 0xd2801168, 0xd4000001, 0 };
 
 static const struct user_flag_map open_flags[] = {

@@ -62,8 +62,14 @@ static void clone_regs(struct cpu *child, gva_t sp)
 
 /* ---- thread-local segments ---- */
 
-enum { DESC_32BIT = 1, DESC_CONTENTS = 6, DESC_READ_EXEC = 8, DESC_PAGES = 16, DESC_ABSENT = 32,
-       DESC_USEABLE = 64 };
+enum {
+    DESC_32BIT = 1,
+    DESC_CONTENTS = 6,
+    DESC_READ_EXEC = 8,
+    DESC_PAGES = 16,
+    DESC_ABSENT = 32,
+    DESC_USEABLE = 64
+};
 
 /* struct user_desc: entry number, base, limit, flags (asm/ldt.h) */
 static uint64_t descriptor(const uint32_t d[4])
@@ -139,7 +145,9 @@ _Static_assert(offsetof(struct x32_rt_frame, uc) == 144 && sizeof(struct x32_rt_
 /* pop %eax; mov $119, %eax; int $0x80 and mov $173, %eax; int $0x80: known to unwinders and gdb */
 static const uint8_t retcode[8] = { 0x58, 0xb8, 0x77, 0, 0, 0, 0xcd, 0x80 };
 static const uint8_t rt_retcode[8] = { 0xb8, 0xad, 0, 0, 0, 0xcd, 0x80, 0 };
-static const uint32_t trampoline[] = { 0x90909090, 0x0077b858, 0x80cd0000, 0x0000adb8, 0x0080cd00, 0 };
+static const uint32_t trampoline[] = {
+    0x90909090, 0x0077b858, 0x80cd0000, 0x0000adb8, 0x0080cd00, 0
+};
 enum { RT_TRAMPOLINE = 8 };
 
 static void put_context(struct user_thread *t, const struct user_sigframe_info *f,
@@ -174,7 +182,8 @@ static void put_context(struct user_thread *t, const struct user_sigframe_info *
                                    .cr2 = (uint32_t)cr2 };
 }
 
-/* The FSAVE image, then FXSAVE's and what follows it; returns where it begins, 0: cannot be written. */
+/* The FSAVE image, then FXSAVE's and what follows it; returns where it begins, 0: cannot be
+ * written. */
 static gva_t put_fp(struct user_thread *t, gva_t top)
 {
     uint8_t fp[ABI_X86_FSAVE + ABI_X86_FP_MAX];
@@ -236,9 +245,8 @@ static bool build_frame(struct user_thread *t, const struct user_sigframe_info *
         return build_old(t, f, top, fp_at);
     fr.pinfo = (uint32_t)(at + offsetof(struct x32_rt_frame, info));
     fr.puc = (uint32_t)(at + offsetof(struct x32_rt_frame, uc));
-    fr.pretcode = (uint32_t)(f->flags & GUEST_SA_RESTORER
-                                 ? f->restorer
-                                 : t->signals->trampoline + RT_TRAMPOLINE);
+    fr.pretcode = (uint32_t)(f->flags & GUEST_SA_RESTORER ? f->restorer
+                                                          : t->signals->trampoline + RT_TRAMPOLINE);
     siginfo_to_guest(t->proc->abi, &f->info, fr.info);
     signal_stack_save(t, fr.uc.stack);
     fr.uc.flags = abi_x86_fp_size(t->cpu) > ABI_X86_FXSAVE; /* UC_FP_XSTATE */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Linux on riscv64: registers of calls, the signal frame (arch/riscv/include/uapi/asm/sigcontext.h).
+ * Linux on riscv64: registers of calls, the signal frame
+ * (arch/riscv/include/uapi/asm/sigcontext.h).
  */
 #include <stddef.h>
 #include <string.h>
@@ -134,7 +135,8 @@ struct rv_frame {
     uint8_t info[128];
     struct rv_ucontext uc;
 };
-_Static_assert(offsetof(struct rv_frame, uc.mc) == 304 && sizeof(struct rv_sigcontext) == 784, "ABI");
+_Static_assert(offsetof(struct rv_frame, uc.mc) == 304 && sizeof(struct rv_sigcontext) == 784,
+               "ABI");
 _Static_assert(sizeof(struct rv_frame) == 1088, "ABI");
 
 static bool build_frame(struct user_thread *t, const struct user_sigframe_info *f, gva_t top)

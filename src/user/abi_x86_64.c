@@ -124,8 +124,8 @@ static bool build_frame(struct user_thread *t, const struct user_sigframe_info *
         return false; /* Linux has no other way back here */
     siginfo_to_guest(t->proc->abi, &f->info, fr.info);
     signal_stack_save(t, &fr.uc.stack);
-    fr.uc.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS |
-                  (fp_size > ABI_X86_FXSAVE ? UC_FP_XSTATE : 0);
+    fr.uc.flags =
+        UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (fp_size > ABI_X86_FXSAVE ? UC_FP_XSTATE : 0);
     fr.uc.sigmask = fr.uc.mc.oldmask = f->old_mask;
     put_context(t, &fr.uc.mc);
     fr.uc.mc.fpstate = fp_at;

@@ -15,7 +15,8 @@
 #define THREAD_REFUSED                                                                             \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
      CLONE_NEWNET)
-/* What fork(3) of the host's C library does, or we do for the child. All else goes to the kernel. */
+/* What fork(3) of the host's C library does, or we do for the child. All else goes to the kernel.
+ */
 #define FORK_OWN                                                                                   \
     (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID | CLONE_SETTLS |              \
      CLONE_DETACHED | CLONE_UNTRACED | CLONE_CLEAR_SIGHAND)
@@ -24,7 +25,7 @@ void user_clone_regs(struct user_thread *t, struct cpu *cpu, const struct user_c
 {
     const struct user_abi *abi = t->proc->abi;
 
-    abi->clone_regs(cpu, a->stack ? a->stack + a->stack_size : 0);
+    abi->clone_regs(cpu, a->stack);
     if (a->flags & CLONE_SETTLS)
         abi->set_tls(cpu, a->tls);
 }
@@ -42,7 +43,8 @@ static int64_t new_thread(struct user_thread *t, const struct user_clone_args *a
     if (a->flags & THREAD_REFUSED)
         return -EINVAL;
     if (a->set_tid_size)
-        return -EPERM; /* the host's thread is made by its C library, with a number of the kernel's */
+        return -EPERM; /* the host's thread is made by its C library, with a number of the kernel's
+                        */
     cpu_set_parallel(t->cpu);
     t->proc->parallel = true;
     cpu = cpu_clone(t->cpu, &err);
@@ -66,7 +68,8 @@ static int64_t new_thread(struct user_thread *t, const struct user_clone_args *a
 void user_clone3_args(struct user_thread *t, const struct user_clone_args *a, uint64_t extra,
                       struct clone_args *ret)
 {
-    *ret = (struct clone_args){ .flags = (a->flags | extra) & ~(uint64_t)(CLONE_SETTLS | CLONE_DETACHED),
+    *ret = (struct clone_args){ .flags =
+                                    (a->flags | extra) & ~(uint64_t)(CLONE_SETTLS | CLONE_DETACHED),
                                 .exit_signal = a->exit_signal,
                                 .cgroup = a->cgroup };
     if (a->flags & CLONE_PARENT_SETTID)
@@ -93,7 +96,8 @@ static long raw_fork(struct user_thread *t, const struct user_clone_args *a, int
         c.set_tid_size = a->set_tid_size;
     }
     r = syscall(SYS_clone3, &c, sizeof(c));
-    if (r < 0 && errno == ENOSYS && !c.set_tid_size && !(c.flags >> 32)) /* a sandbox that does not know it */
+    if (r < 0 && errno == ENOSYS && !c.set_tid_size &&
+        !(c.flags >> 32)) /* a sandbox that does not know it */
         r = syscall(SYS_clone, c.flags | c.exit_signal, 0ul,
                     c.flags & CLONE_PIDFD ? c.pidfd : c.parent_tid, c.child_tid, 0ul);
     return r < 0 ? -errno : r;

@@ -89,7 +89,8 @@ static void child_main(void *arg)
     user_loop(t);
 }
 
-/* Makes the process and sleeps until it has left our memory. Its number or -errno. All signals are blocked. */
+/* Makes the process and sleeps until it has left our memory. Its number or -errno. All signals are
+ * blocked. */
 static long run_child(struct vm_child *v)
 {
     struct user_thread *self = user_self;

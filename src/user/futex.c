@@ -130,8 +130,7 @@ int64_t user_futex2(struct user_thread *t, long nr, const uint64_t arg[6])
             return -EFAULT;
         return user_syscall_safe(nr, host_address(t, arg[0]), arg[1], arg[2], arg[3],
                                  arg[4] ? &ts : NULL, arg[5]);
-    default:
-        return user_syscall_safe(nr, host_address(t, arg[0]), arg[1], arg[2], arg[3]);
+    default: return user_syscall_safe(nr, host_address(t, arg[0]), arg[1], arg[2], arg[3]);
     }
 }
 

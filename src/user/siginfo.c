@@ -11,8 +11,15 @@
 enum { SIGINFO_SIZE = 128 };
 _Static_assert(sizeof(siginfo_t) == SIGINFO_SIZE, "the kernel's");
 
-enum layout { LAYOUT_KILL, LAYOUT_TIMER, LAYOUT_RT, LAYOUT_CHILD, LAYOUT_FAULT, LAYOUT_POLL,
-              LAYOUT_SYS };
+enum layout {
+    LAYOUT_KILL,
+    LAYOUT_TIMER,
+    LAYOUT_RT,
+    LAYOUT_CHILD,
+    LAYOUT_FAULT,
+    LAYOUT_POLL,
+    LAYOUT_SYS
+};
 
 static enum layout layout_of(int sig, int code)
 {

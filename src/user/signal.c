@@ -221,7 +221,8 @@ void signal_stack_save(const struct user_thread *t, void *to)
 
 void signal_stack_restore(struct user_thread *t, const void *from)
 {
-    (void)set_stack(t, from, t->proc->abi->sp(t->cpu)); /* as Linux: what is wrong there is ignored */
+    (void)set_stack(t, from,
+                    t->proc->abi->sp(t->cpu)); /* as Linux: what is wrong there is ignored */
 }
 
 int64_t user_sigaltstack(struct user_thread *t, gva_t ss, gva_t old)
@@ -230,9 +231,7 @@ int64_t user_sigaltstack(struct user_thread *t, gva_t ss, gva_t old)
     unsigned size = t->proc->abi->long_size == 8 ? 24 : 12;
     gva_t sp = t->proc->abi->sp(t->cpu);
     uint8_t in[24], out[24];
-    uint32_t flags = !st->alt_size            ? SS_DISABLE
-                     : signal_on_stack(t, sp) ? SS_ONSTACK
-                                              : 0;
+    uint32_t flags = !st->alt_size ? SS_DISABLE : signal_on_stack(t, sp) ? SS_ONSTACK : 0;
     int64_t r;
 
     if (ss && user_read(t->proc, in, ss, size))
@@ -274,8 +273,8 @@ static void strace_signal(const struct user_thread *t, const siginfo_t *i)
     else
         snprintf(text, sizeof(text), "SIGRT_%d", i->si_signo - 32);
     if (SIGNAL_SYNC & SIGNAL_BIT(i->si_signo) && i->si_code > 0)
-        fprintf(stderr, "--- %s {si_signo=%s, si_code=%d, si_addr=%p} ---\n", text, text, i->si_code,
-                i->si_addr);
+        fprintf(stderr, "--- %s {si_signo=%s, si_code=%d, si_addr=%p} ---\n", text, text,
+                i->si_code, i->si_addr);
     else
         fprintf(stderr, "--- %s {si_signo=%s, si_code=%d, si_pid=%d, si_uid=%u} ---\n", text, text,
                 i->si_code, i->si_pid, i->si_uid);
@@ -378,7 +377,8 @@ static void deliver_one(struct user_thread *t, const siginfo_t *info, const stru
 void signals_deliver(struct user_thread *t, const struct user_call *call, int64_t result)
 {
     struct signal_state *st = t->signals;
-    bool interrupted = result == -EINTR || (result <= USER_RESTART && result >= USER_RESTART_NOHAND);
+    bool interrupted =
+        result == -EINTR || (result <= USER_RESTART && result >= USER_RESTART_NOHAND);
     siginfo_t info;
 
     if (st->has_saved && !interrupted) { /* the call ended by itself: its mask is over */
@@ -423,7 +423,8 @@ static void fault_code(struct user_thread *t, siginfo_t *i)
 
     if (i->si_signo != SIGSEGV || i->si_code == SI_KERNEL)
         return;
-    i->si_code = mm_mapped(t->proc, (gva_t)(uintptr_t)i->si_addr, &prot) ? SEGV_ACCERR : SEGV_MAPERR;
+    i->si_code =
+        mm_mapped(t->proc, (gva_t)(uintptr_t)i->si_addr, &prot) ? SEGV_ACCERR : SEGV_MAPERR;
 }
 
 void signal_fault_left(struct user_thread *t)

@@ -59,7 +59,8 @@ static void say_hex(uint64_t v)
     say(buf);
 }
 
-/* A fault in our own code: says so and lets the default action end us when the instruction runs again. */
+/* A fault in our own code: says so and lets the default action end us when the instruction runs
+ * again. */
 static void bug(int sig, const siginfo_t *info, const ucontext_t *uc)
 {
     static const struct host_sigaction def;
@@ -236,9 +237,8 @@ void signals_exec_begin(struct user_thread *t)
 {
     struct signal_state *st = t->signals;
     uint64_t full = atomic_load(&st->mask);
-    static const struct host_sigaction ignore = {
-        .handler = (void (*)(int, siginfo_t *, void *))(uintptr_t)1
-    };
+    static const struct host_sigaction ignore = { .handler = (void (*)(int, siginfo_t *, void *))(
+                                                      uintptr_t)1 };
 
     /* handlers become SIG_DFL by themselves; what is ignored stays so */
     for (int sig = 1; sig <= SIGNAL_COUNT; sig++)

@@ -15,7 +15,7 @@
 #include "user/user.h"
 
 enum { SIGNAL_COUNT = 64 };
-#define SIGNAL_BIT(sig) (UINT64_C(1) << ((sig) - 1))
+#define SIGNAL_BIT(sig) (UINT64_C(1) << ((sig)-1))
 /* never blocked in the host: the guest's own faults, and ours (write-protected code pages) */
 #define SIGNAL_SYNC                                                                                \
     (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) |          \
@@ -32,10 +32,10 @@ enum { /* Linux, the same for all our ABIs */
        GUEST_SA_RESTART = 0x10000000,
        GUEST_SA_NODEFER = 0x40000000,
 };
-#define GUEST_SA_RESETHAND    UINT64_C(0x80000000)
-#define GUEST_SS_AUTODISARM   UINT32_C(0x80000000)
-#define GUEST_CLEAR_SIGHAND   (UINT64_C(1) << 32) /* CLONE_CLEAR_SIGHAND */
-#define GUEST_INTO_CGROUP     (UINT64_C(1) << 33) /* CLONE_INTO_CGROUP */
+#define GUEST_SA_RESETHAND  UINT64_C(0x80000000)
+#define GUEST_SS_AUTODISARM UINT32_C(0x80000000)
+#define GUEST_CLEAR_SIGHAND (UINT64_C(1) << 32) /* CLONE_CLEAR_SIGHAND */
+#define GUEST_INTO_CGROUP   (UINT64_C(1) << 33) /* CLONE_INTO_CGROUP */
 
 struct signal_action {
     uint64_t handler, flags, restorer, mask; /* handler: guest address, 0: SIG_DFL, 1: SIG_IGN */
@@ -57,13 +57,14 @@ struct signal_state {
     _Atomic uint32_t stop;
     _Atomic bool slot_full;
     siginfo_t slot;
-    _Atomic uint64_t sync_pending; /* synchronous signals that were sent by somebody: bit per signal */
+    _Atomic uint64_t
+        sync_pending; /* synchronous signals that were sent by somebody: bit per signal */
     siginfo_t sync_info[SIGNAL_COUNT + 1];
     siginfo_t fault_info; /* after CPU_LEFT_FAULT */
     struct signal_fault fault;
     /* this thread */
-    _Atomic uint64_t mask;  /* read by handlers */
-    uint64_t saved_mask;    /* to come back after sigsuspend, ppoll … */
+    _Atomic uint64_t mask; /* read by handlers */
+    uint64_t saved_mask;   /* to come back after sigsuspend, ppoll … */
     bool has_saved;
     uint64_t host_mask; /* as last set by us */
     gva_t alt_sp;
@@ -98,10 +99,12 @@ void signal_check_pending(struct signal_state *st);
 void signal_fault_left(struct user_thread *t); /* CPU_LEFT_FAULT */
 void signal_exception(struct user_thread *t);  /* CPU_LEFT_EXCEPTION */
 
-/* For build_frame and sigreturn: the alternate stack as stack_t (24 or 12 bytes), saved and restored. */
+/* For build_frame and sigreturn: the alternate stack as stack_t (24 or 12 bytes), saved and
+ * restored. */
 void signal_stack_save(const struct user_thread *t, void *to);
 void signal_stack_restore(struct user_thread *t, const void *from);
-/* May a frame begin at sp, when it came from a stack pointer top? Not beyond the alternate stack. */
+/* May a frame begin at sp, when it came from a stack pointer top? Not beyond the alternate stack.
+ */
 bool signal_stack_fits(const struct user_thread *t, gva_t top, gva_t sp);
 bool signal_on_stack(const struct user_thread *t, gva_t sp);
 

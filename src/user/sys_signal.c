@@ -53,6 +53,11 @@ int64_t sys_restart(struct user_thread *t, const struct call_row *row, const uin
     return -EINTR; /* as Linux when there is nothing to restart */
 }
 
+int64_t sys_rt_sigreturn(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
+{
+    return row->name[0] == 'r' ? user_rt_sigreturn(t) : user_sigreturn(t);
+}
+
 /* ---- i386's first signal calls: masks of 32 bits ---- */
 /* Memory below the stack pointer, for structures of the real-time calls: nothing lives there. */
 static gva_t below_stack(struct user_thread *t)

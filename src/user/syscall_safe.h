@@ -4,6 +4,6 @@
  */
 #pragma once
 
-/* In the handler of a signal that the guest will handle: when it hit a thread about to make a call (or one
- * that the kernel restarts), the call returns USER_RESTART instead. Async-signal-safe. */
+/* In the handler of a signal that the guest will handle: when it hit a thread about to make a call
+ * (or one that the kernel restarts), the call returns USER_RESTART instead. Async-signal-safe. */
 void user_syscall_interrupt(void *ucontext);

@@ -193,7 +193,8 @@ static void *thread_main(void *arg)
     user_loop(t);
 }
 
-/* Owns t, but for an error. The caller has blocked all signals. The new thread's number or -errno. */
+/* Owns t, but for an error. The caller has blocked all signals. The new thread's number or -errno.
+ */
 int64_t user_thread_start(struct user_thread *t, const struct user_clone_args *a)
 {
     struct start s = { .t = t, .a = a };

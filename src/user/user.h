@@ -205,6 +205,7 @@ const char *user_path(const struct user_proc *p, const char *path, char **ret_ow
 struct user_clone_args {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
+/* stack: its top, also from clone3. */
 int64_t user_clone(struct user_thread *t, const struct user_clone_args *a);
 _Noreturn void user_exit_thread(struct user_thread *t, int status);
 _Noreturn void user_exit_group(struct user_thread *t, int status);
