@@ -323,7 +323,7 @@ def build(args, r, tmp):
     if args.verbose:
         print('no result from the oracle: ' + ' '.join(sorted({n for n, w in pool if w not in good})))
     pool = [(n, w) for n, w in pool if w in good]
-    alu = [(n, w) for n, w in pool if not MEMORY.match(n) or not args.no_chain_memory]
+    alu = [(n, w) for n, w in pool if not MEMORY.match(n)]
     cases = []
     for n in range(args.cases):
         length = 1 if n < len(pool) and args.length == 1 else r.randrange(1, args.length + 1)
@@ -403,7 +403,6 @@ def main():
     ap.add_argument('-v', dest='verbose', action='store_true')
     ap.add_argument('--variants', type=int, default=12)
     ap.add_argument('--show', type=int, default=8)
-    ap.add_argument('--no-chain-memory', action='store_true')
     ap.add_argument('--fp', action='store_true')
     ap.add_argument('--fpcr', type=lambda x: int(x, 0), default=0)
     ap.add_argument('--oracle', default='qemu-aarch64')

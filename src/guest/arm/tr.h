@@ -35,8 +35,8 @@
 #pragma redefine_extname tr_branch a64_tr_branch
 #pragma redefine_extname tr_jump_ind a64_tr_jump_ind
 #pragma redefine_extname tr_call a64_tr_call
-#pragma redefine_extname tr_flags_at_exit a64_tr_flags_at_exit
-
+#pragma redefine_extname tr_flags_dead a64_tr_flags_dead
+#pragma redefine_extname tr_kill_flags a64_tr_kill_flags
 
 enum { A64_CC_DYNAMIC = 0xffff, A64_SIDES = 16, A64_SIDES_RESERVE = 4 };
 
@@ -48,6 +48,7 @@ struct tr {
     uint32_t insn;      /* the instruction word */
     gva_t pc;           /* this instruction's */
     uint16_t cc;        /* what cc_op is known to be here, or A64_CC_DYNAMIC */
+    bool cc_dirty;      /* written since the region's entry, and not named dead */
     bool done;          /* the region has its exit */
     ir_val block_start; /* the IR block begins behind this insn */
     /* the latest RBIT: where, its Rd (| 32: X), and what it reversed */
@@ -59,6 +60,7 @@ struct tr {
         unsigned label;
         gva_t pc, target;
         uint16_t cc;
+        bool cc_dirty;
         uint8_t raise; /* an exception instead of a jump */
         uint8_t reg;   /* A64_EXC_ALIGN: the base register, its address is far */
     } side[A64_SIDES + A64_SIDES_RESERVE];
@@ -141,8 +143,10 @@ void tr_jump_ind(struct tr *t, ir_val target, unsigned kind); /* IR_IND_* */
 ir_val tr_call(struct tr *t, const struct helper *h, ir_val a, ir_val b, ir_val c, ir_val d);
 
 /* ---- core, for guest.c and the generated decoder ---- */
-/* The region leaves to target: names the flags dead where it overwrites them. */
-void tr_flags_at_exit(struct tr *t, gva_t target);
+/* tr_peek.c: does the code at pc overwrite the flags before it reads them? */
+bool tr_flags_dead(struct tr *t, gva_t pc);
+/* Names them dead from here on. */
+void tr_kill_flags(struct tr *t);
 void a64_translate(struct cpu *cpu, struct ir *ir, struct translation *req);
 bool a64_decode(struct tr *t, uint32_t word); /* generated from *.insn */
 void a64_disas(char *out, size_t size, uint64_t pc, uint32_t word);

@@ -86,7 +86,8 @@ static void leave_to(struct tr *t, gva_t target, unsigned flags)
 {
     if ((target ^ t->req->pc) >> 12 == 0)
         flags |= IR_EXIT_SAMEPAGE;
-    tr_flags_at_exit(t, target);
+    if (t->cc_dirty && tr_flags_dead(t, target))
+        tr_kill_flags(t);
     ir_exit_jmp(t->b, target, flags);
     t->done = true;
 }
@@ -113,9 +114,12 @@ static unsigned add_side(struct tr *t, gva_t target, enum a64_exception raise)
     struct tr_side *s = &t->side[t->sides++];
 
     assert(t->sides <= A64_SIDES + A64_SIDES_RESERVE);
-    *s = (struct tr_side){
-        .label = ir_new_label(t->b), .pc = t->pc, .target = target, .cc = t->cc, .raise = raise
-    };
+    *s = (struct tr_side){ .label = ir_new_label(t->b),
+                           .pc = t->pc,
+                           .target = target,
+                           .cc = t->cc,
+                           .cc_dirty = t->cc_dirty,
+                           .raise = raise };
     return s->label;
 }
 
@@ -123,6 +127,10 @@ void tr_branch(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, gva_t target
 {
     bool on = target > t->pc && more_sides(t);
 
+    if (t->cc_dirty && tr_flags_dead(t, t->pc + 4) && tr_flags_dead(t, target)) {
+        tr_kill_flags(t);
+        t->cc_dirty = false;
+    }
     ir_brcond(t->b, cond, a, b, add_side(t, target, A64_EXC_NONE));
     t->block_start = (ir_val)t->b->count;
     if (!on)
@@ -164,6 +172,7 @@ static void join_sides(struct tr *t)
         }
         ir_label(t->b, s.label);
         t->block_start = (ir_val)t->b->count;
+        t->cc_dirty |= s.cc_dirty;
         if (t->cc != s.cc)
             t->cc = A64_CC_DYNAMIC;
     }
@@ -178,6 +187,7 @@ static void write_sides(struct tr *t)
         ir_label(t->b, s->label);
         t->pc = s->pc;
         t->cc = s->cc;
+        t->cc_dirty = s->cc_dirty;
         if (!s->raise) {
             tr_jump(t, s->target);
             continue;

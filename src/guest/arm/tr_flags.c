@@ -32,6 +32,7 @@ void tr_cc(struct tr *t, unsigned op, ir_val a, ir_val b, ir_val c)
     put_cc(t, A64_SLOT_CC_C, c);
     ir_put(t->b, A64_SLOT_CC_OP, tr_c32(t, (int32_t)op));
     t->cc = (uint16_t)op;
+    t->cc_dirty = true;
 }
 
 void tr_set_nzcv(struct tr *t, ir_val nzcv)
@@ -258,11 +259,4 @@ ir_val tr_carry(struct tr *t, enum ir_type type)
     }
     tr_condition(t, 2, &c, &a, &b);
     return ir_setcond(t->b, type, c, a, b);
-}
-
-/* ---- at the region's exits ---- */
-
-void tr_flags_at_exit(struct tr *t, gva_t target)
-{
-    (void)target;
 }
