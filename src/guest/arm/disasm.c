@@ -1,245 +1,336 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Operands as text: the kinds that the .insn tables name. */
-#include "guest/arm/disasm.h"
-
+/*
+ * Operands of the disassembler: {argument:KIND} in the .insn tables is printed by a64_dis_KIND().
+ * What a kind needs besides its argument it takes from the instruction word.
+ */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/bits.h"
+#include "guest/arm/insn.h"
 #include "guest/arm/tr_int.h"
 
-struct print {
-    char *out;
-    size_t size, used;
-    uint64_t pc;
-    uint32_t word;
-    const struct a64_print_arg *args;
-};
+#define DIS(kind) int a64_dis_##kind(char *out, size_t size, uint64_t pc, uint32_t w, int64_t v)
 
-static void put(struct print *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void put(struct print *p, const char *fmt, ...)
-{
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vsnprintf(p->out + p->used, p->size - p->used, fmt, ap);
-    va_end(ap);
-    p->used += (size_t)n;
-    if (p->used >= p->size)
-        p->used = p->size - 1;
-}
-
-static int32_t arg(const struct print *p, const char *name)
-{
-    for (const struct a64_print_arg *a = p->args; a->name; a++)
-        if (!strcmp(a->name, name))
-            return a->value;
-    return 0;
-}
-
-static void put_reg(struct print *p, bool wide, bool sp, int32_t n)
+static int put_reg(char *out, size_t size, bool wide, bool sp, int64_t n)
 {
     if (n == 31)
-        put(p, "%s", sp ? (wide ? "sp" : "wsp") : (wide ? "xzr" : "wzr"));
-    else
-        put(p, "%c%d", wide ? 'x' : 'w', n);
+        return snprintf(out, size, "%s", sp ? (wide ? "sp" : "wsp") : (wide ? "xzr" : "wzr"));
+    return snprintf(out, size, "%c%d", wide ? 'x' : 'w', (int)n);
 }
 
-static const char *const conds[16] = { "eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc",
-                                       "hi", "ls", "ge", "lt", "gt", "le", "al", "nv" };
-static const char *const shifts[4] = { "lsl", "lsr", "asr", "ror" };
+static int put_text(char *out, size_t size, const char *text)
+{
+    return snprintf(out, size, "%s", text);
+}
+
 static const char *const extends[8] = { "uxtb", "uxth", "uxtw", "uxtx",
                                         "sxtb", "sxth", "sxtw", "sxtx" };
 
-static void put_sysreg(struct print *p, int32_t key)
+/* ---- registers ---- */
+
+DIS(r)
 {
-    put(p, "s%d_%d_c%d_c%d_%d", key >> 14 & 3, key >> 11 & 7, key >> 7 & 15, key >> 3 & 15,
-        key & 7);
+    return put_reg(out, size, w >> 31, false, v);
 }
 
-static void put_bitmask(struct print *p)
+DIS(rs)
 {
-    uint64_t v;
-
-    if (a64_bitmask(arg(p, "sf"), (unsigned)arg(p, "n"), (unsigned)arg(p, "imms"),
-                    (unsigned)arg(p, "immr"), &v))
-        put(p, "#%#" PRIx64, v);
-    else
-        put(p, "#reserved");
+    return put_reg(out, size, w >> 31, true, v);
 }
 
-/* The bracketed address of a pair or an imm9 form: mode 1 post-index, 3 pre-index. */
-static void put_address(struct print *p, int32_t mode, int64_t imm)
+DIS(x)
 {
-    put(p, "[");
-    put_reg(p, true, true, arg(p, "rn"));
+    return put_reg(out, size, true, false, v);
+}
+
+DIS(xs)
+{
+    return put_reg(out, size, true, true, v);
+}
+
+DIS(w)
+{
+    return put_reg(out, size, false, false, v);
+}
+
+DIS(ws)
+{
+    return put_reg(out, size, false, true, v);
+}
+
+DIS(rz) /* by the access's size; CASP has it in bit 30 alone */
+{
+    bool pair = (w & 0xbfa07c00) == 0x08207c00;
+
+    return put_reg(out, size, pair ? w >> 30 & 1 : w >> 30 == 3, false, v);
+}
+
+DIS(ropc) /* signed loads */
+{
+    return put_reg(out, size, (w >> 22 & 3) == 2, false, v);
+}
+
+DIS(rlit)
+{
+    return put_reg(out, size, w >> 30 & 1, false, v);
+}
+
+DIS(ext)
+{
+    unsigned opt = w >> 13 & 7;
+    int n = put_reg(out, size, (opt & 3) == 3, false, v);
+
+    return n + snprintf((size_t)n < size ? out + n : NULL, (size_t)n < size ? size - (size_t)n : 0,
+                        ", %s #%u", extends[opt], w >> 10 & 7);
+}
+
+/* ---- letters of mnemonics ---- */
+
+DIS(bh)
+{
+    return put_text(out, size, v == 0 ? "b" : v == 1 ? "h" : "");
+}
+
+DIS(bhw)
+{
+    return put_text(out, size, v == 0 ? "b" : v == 1 ? "h" : "w");
+}
+
+DIS(bhwx)
+{
+    return snprintf(out, size, "%c", "bhwx"[v & 3]);
+}
+
+DIS(a)
+{
+    return put_text(out, size, v ? "a" : "");
+}
+
+DIS(l)
+{
+    return put_text(out, size, v ? "l" : "");
+}
+
+DIS(z)
+{
+    return put_text(out, size, v ? "z" : "");
+}
+
+DIS(lor)
+{
+    return put_text(out, size, v ? "l" : "ll");
+}
+
+DIS(loa)
+{
+    return put_text(out, size, v ? "a" : "la");
+}
+
+DIS(ab)
+{
+    return put_text(out, size, v ? "b" : "a");
+}
+
+DIS(id)
+{
+    return put_text(out, size, v ? "d" : "i");
+}
+
+DIS(np)
+{
+    return put_text(out, size, v ? "" : "n");
+}
+
+DIS(ut)
+{
+    return put_text(out, size, v == 0 ? "u" : v == 2 ? "t" : "");
+}
+
+DIS(wb)
+{
+    return put_text(out, size, v ? "!" : "");
+}
+
+DIS(8or16)
+{
+    return put_text(out, size, v ? "16" : "8");
+}
+
+DIS(pacname)
+{
+    return snprintf(out, size, "%s%c%s", v & 4 ? "aut" : "pac", v & 2 ? 'd' : 'i',
+                    v & 1 ? "b" : "a");
+}
+
+DIS(cond)
+{
+    static const char *const names[16] = { "eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc",
+                                           "hi", "ls", "ge", "lt", "gt", "le", "al", "nv" };
+
+    return put_text(out, size, names[v & 15]);
+}
+
+/* ---- numbers ---- */
+
+DIS(page)
+{
+    return snprintf(out, size, "%#" PRIx64, (pc & ~UINT64_C(4095)) + (uint64_t)v * 4096);
+}
+
+DIS(addimm)
+{
+    return snprintf(out, size, "#%d%s", (int)v, w >> 22 & 1 ? ", lsl #12" : "");
+}
+
+DIS(bitmask)
+{
+    uint64_t mask;
+
+    if (!a64_bitmask(w >> 31, w >> 22 & 1, w >> 10 & 63, w >> 16 & 63, &mask))
+        return put_text(out, size, "#reserved");
+    return snprintf(out, size, "#%#" PRIx64, mask);
+}
+
+DIS(lsl16)
+{
+    return v ? snprintf(out, size, ", lsl #%d", (int)v * 16) : 0;
+}
+
+DIS(shift)
+{
+    static const char *const names[4] = { "lsl", "lsr", "asr", "ror" };
+
+    return v ? snprintf(out, size, ", %s #%d", names[w >> 22 & 3], (int)v) : 0;
+}
+
+static int put_system(char *out, size_t size, int64_t key)
+{
+    return snprintf(out, size, "s%d_%d_c%d_c%d_%d", (int)(key >> 14 & 3), (int)(key >> 11 & 7),
+                    (int)(key >> 7 & 15), (int)(key >> 3 & 15), (int)(key & 7));
+}
+
+DIS(sysreg)
+{
+    return put_system(out, size, v);
+}
+
+DIS(sysop)
+{
+    return put_system(out, size, v);
+}
+
+DIS(barrier)
+{
+    static const char *const names[16] = { "#0",    "oshld", "oshst", "osh",   "#4",    "nshld",
+                                           "nshst", "nsh",   "#8",    "ishld", "ishst", "ish",
+                                           "#12",   "ld",    "st",    "sy" };
+
+    return put_text(out, size, names[v & 15]);
+}
+
+/* ---- addresses: mode 1 post-index, 3 pre-index ---- */
+
+static int put_address(char *out, size_t size, uint32_t w, unsigned mode, int64_t imm)
+{
+    char base[8];
+
+    put_reg(base, sizeof(base), true, true, w >> 5 & 31);
     if (mode == 1)
-        put(p, "], #%" PRId64, imm);
-    else
-        put(p, ", #%" PRId64 "]%s", imm, mode == 3 ? "!" : "");
+        return snprintf(out, size, "[%s], #%" PRId64, base, imm);
+    return snprintf(out, size, "[%s, #%" PRId64 "]%s", base, imm, mode == 3 ? "!" : "");
 }
 
-static void put_index(struct print *p)
+DIS(pair)
 {
-    int32_t opt = arg(p, "opt");
-
-    put(p, "[");
-    put_reg(p, true, true, arg(p, "rn"));
-    put(p, ", ");
-    put_reg(p, opt & 1, false, arg(p, "rm"));
-    if (opt != 3 || arg(p, "s"))
-        put(p, ", %s #%d", opt == 3 ? "lsl" : extends[opt & 7], arg(p, "s") ? arg(p, "size") : 0);
-    put(p, "]");
+    return put_address(out, size, w, w >> 23 & 3, v * (w >> 31 ? 8 : 4));
 }
 
-static void put_pair(struct print *p)
+DIS(idx)
 {
-    bool word = !strncmp(p->out, "ldpsw", 5);
-
-    put_address(p, arg(p, "mode"), (int64_t)arg(p, "imm") * (word || !arg(p, "sf") ? 4 : 8));
+    return put_address(out, size, w, w >> 10 & 3, v);
 }
 
-static const char *suffix(const char *from, int32_t v, int32_t max)
+DIS(index)
 {
-    static const char *const letters[4] = { "b", "h", "w", "x" };
+    unsigned opt = w >> 13 & 7, shift = w >> 12 & 1 ? w >> 30 : 0;
+    char base[8], reg[8];
 
-    return v <= max && strchr(from, letters[v & 3][0]) ? letters[v & 3] : "";
+    put_reg(base, sizeof(base), true, true, w >> 5 & 31);
+    put_reg(reg, sizeof(reg), opt & 1, false, v);
+    if (opt == 3 && !(w >> 12 & 1))
+        return snprintf(out, size, "[%s, %s]", base, reg);
+    return snprintf(out, size, "[%s, %s, %s #%u]", base, reg, opt == 3 ? "lsl" : extends[opt],
+                    shift);
 }
 
-/* Kinds that are letters of a mnemonic. True: it was one. */
-static bool put_letter(struct print *p, const char *kind, int32_t v)
+DIS(scaled)
 {
-    static const char *const pacs[8] = { "pacia", "pacib", "pacda", "pacdb",
-                                         "autia", "autib", "autda", "autdb" };
-
-    if (!strcmp(kind, "bh"))
-        put(p, "%s", suffix("bh", v, 1));
-    else if (!strcmp(kind, "bhw"))
-        put(p, "%s", suffix("bhw", v, 2));
-    else if (!strcmp(kind, "bhwx"))
-        put(p, "%s", suffix("bhwx", v, 3));
-    else if (!strcmp(kind, "a") || !strcmp(kind, "l") || !strcmp(kind, "z"))
-        put(p, "%s", v ? kind : "");
-    else if (!strcmp(kind, "lor"))
-        put(p, "%s", v ? "l" : "ll");
-    else if (!strcmp(kind, "loa"))
-        put(p, "%s", v ? "a" : "la");
-    else if (!strcmp(kind, "ab"))
-        put(p, "%c", v ? 'b' : 'a');
-    else if (!strcmp(kind, "id"))
-        put(p, "%c", v ? 'd' : 'i');
-    else if (!strcmp(kind, "np"))
-        put(p, "%s", v ? "" : "n");
-    else if (!strcmp(kind, "ut"))
-        put(p, "%s", v == 0 ? "u" : v == 2 ? "t" : "");
-    else if (!strcmp(kind, "wb"))
-        put(p, "%s", v ? "!" : "");
-    else if (!strcmp(kind, "8or16"))
-        put(p, "%d", v ? 16 : 8);
-    else if (!strcmp(kind, "pacname"))
-        put(p, arg(p, "z") ? "%.3s%cz%s" : "%.3s%c%s", pacs[v & 7], pacs[v & 7][3],
-            pacs[v & 7] + 4);
-    else
-        return false;
-    return true;
+    return snprintf(out, size, "#%" PRId64, v << (w >> 30));
 }
 
-static bool put_register(struct print *p, const char *kind, int32_t v)
-{
-    bool sf = arg(p, "sf");
+/* ---- FP and SIMD ---- */
 
-    if (!strcmp(kind, "r") || !strcmp(kind, "rs"))
-        put_reg(p, sf, kind[1], v);
-    else if (!strcmp(kind, "x") || !strcmp(kind, "xs"))
-        put_reg(p, true, kind[1], v);
-    else if (!strcmp(kind, "w") || !strcmp(kind, "ws"))
-        put_reg(p, false, kind[1], v);
-    else if (!strcmp(kind, "rz"))
-        put_reg(p, arg(p, "size") == 3, false, v);
-    else if (!strcmp(kind, "ropc"))
-        put_reg(p, arg(p, "opc") == 2, false, v);
-    else if (!strcmp(kind, "rlit"))
-        put_reg(p, p->word >> 30 & 1, false, v);
-    else
-        return false;
-    return true;
+DIS(fp)
+{
+    return snprintf(out, size, "%c", "sd?h"[v & 3]);
 }
 
-static void put_extended(struct print *p)
+DIS(fbits)
 {
-    int32_t opt = arg(p, "opt");
-
-    put_reg(p, (opt & 3) == 3, false, arg(p, "rm"));
-    put(p, ", %s #%d", extends[opt & 7], arg(p, "shift"));
+    return snprintf(out, size, "#%d", 64 - (int)v);
 }
 
-static void put_value(struct print *p, const char *kind, int32_t v)
+DIS(fpimm) /* VFPExpandImm */
 {
-    if (!strcmp(kind, "pc"))
-        put(p, "%#" PRIx64, p->pc + (uint64_t)(int64_t)v);
-    else if (!strcmp(kind, "page"))
-        put(p, "%#" PRIx64, (p->pc & ~UINT64_C(4095)) + (uint64_t)((int64_t)v * 4096));
-    else if (!strcmp(kind, "hex"))
-        put(p, "%#x", (uint32_t)v);
-    else if (!strcmp(kind, "cond"))
-        put(p, "%s", conds[v & 15]);
-    else if (!strcmp(kind, "addimm"))
-        put(p, "#%d%s", v, arg(p, "sh") ? ", lsl #12" : "");
-    else if (!strcmp(kind, "bitmask"))
-        put_bitmask(p);
-    else if (!strcmp(kind, "lsl16"))
-        put(p, v ? ", lsl #%d" : "%.0d", v * 16);
-    else if (!strcmp(kind, "shift"))
-        put(p, v ? ", %s #%d" : "%.0s%.0d", shifts[arg(p, "shift") & 3], v);
-    else if (!strcmp(kind, "ext"))
-        put_extended(p);
-    else if (!strcmp(kind, "sysreg") || !strcmp(kind, "sysop"))
-        put_sysreg(p, v);
-    else if (!strcmp(kind, "barrier"))
-        put(p, "#%d", v);
-    else if (!strcmp(kind, "pair"))
-        put_pair(p);
-    else if (!strcmp(kind, "idx"))
-        put_address(p, arg(p, "idx"), v);
-    else if (!strcmp(kind, "index"))
-        put_index(p);
-    else if (!strcmp(kind, "scaled"))
-        put(p, "#%" PRId64, (int64_t)v << arg(p, "size"));
-    else
-        put(p, "%d", v);
+    double d = (16 + (v & 15)) / 16.0;
+    int e = (int)(v >> 4 & 7);
+
+    for (e = e & 4 ? e - 7 : e + 1; e > 0; e--)
+        d *= 2;
+    for (; e < 0; e++)
+        d /= 2;
+    return snprintf(out, size, "#%g", v & 0x80 ? -d : d);
 }
 
-static void put_kind(struct print *p, const char *name, const char *kind)
+DIS(v)
 {
-    int32_t v = arg(p, name);
-
-    if (!*kind || (!put_letter(p, kind, v) && !put_register(p, kind, v)))
-        put_value(p, kind, v);
+    return put_text(out, size, v ? ".q" : "");
 }
 
-void a64_print(char *out, size_t size, uint64_t pc, uint32_t word, const char *text,
-               const struct a64_print_arg *args)
+DIS(2v)
 {
-    struct print p = { .out = out, .size = size, .pc = pc, .word = word, .args = args };
+    return put_text(out, size, v ? "2" : "");
+}
 
-    *out = 0;
-    while (*text) {
-        char name[16] = "", kind[16] = "";
-        int len = 0;
+DIS(e)
+{
+    return put_text(out, size, v ? "e" : "");
+}
 
-        if (*text != '{' || sscanf(text, "{%15[^:}]%n", name, &len) != 1) {
-            put(&p, "%c", *text++);
-            continue;
-        }
-        text += len;
-        if (*text == ':' && sscanf(text, ":%15[^}]%n", kind, &len) == 1)
-            text += len;
-        put_kind(&p, name, kind);
-        if (*text == '}')
-            text++;
-    }
+DIS(ldst)
+{
+    return put_text(out, size, v ? "ld" : "st");
+}
+
+DIS(rot)
+{
+    return snprintf(out, size, "#%d", (int)v * 90);
+}
+
+DIS(vld) /* ldr, str by opc */
+{
+    return put_text(out, size, v & 1 ? "ld" : "st");
+}
+
+DIS(vls)
+{
+    return snprintf(out, size, "%c", "sdq?"[v & 3]);
+}
+
+DIS(vsz)
+{
+    return snprintf(out, size, "%c", w >> 23 & 1 ? 'q' : "bhsd"[v & 3]);
 }

@@ -8,6 +8,7 @@
 
 #include "guest/arm/cc.h"
 #include "guest/arm/models.h"
+#include "guest/arm/insn.h"
 #include "guest/arm/tr.h"
 #ifdef RHEA_CAPSTONE
 #include <capstone/capstone.h>
@@ -111,10 +112,8 @@ const struct ir_slot a64_slots[A64_SLOT_COUNT] = {
 
 static const struct field a64_regs[] = {
     FIELD_ARRAY(struct a64_cpu, x, .reg = 0), /* x[31] is SP */
-    FIELD(struct a64_cpu, pc, .reg = 32),
-    FIELD(struct a64_cpu, fpcr, .reg = 67),
-    FIELD(struct a64_cpu, tpidr_el0),
-    { 0 },
+    FIELD(struct a64_cpu, pc, .reg = 32),     FIELD(struct a64_cpu, fpcr, .reg = 67),
+    FIELD(struct a64_cpu, tpidr_el0),         { 0 },
 };
 
 /* ---- life ---- */

@@ -148,5 +148,3 @@ bool tr_flags_dead(struct tr *t, gva_t pc);
 /* Names them dead from here on. */
 void tr_kill_flags(struct tr *t);
 void a64_translate(struct cpu *cpu, struct ir *ir, struct translation *req);
-bool a64_decode(struct tr *t, uint32_t word); /* generated from *.insn */
-void a64_disas(char *out, size_t size, uint64_t pc, uint32_t word);

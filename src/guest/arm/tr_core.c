@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "base/endian.h"
+#include "guest/arm/insn.h"
 #include "guest/arm/tr.h"
 
 enum {
