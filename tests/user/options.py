@@ -3,6 +3,7 @@
 # timeout: 120
 """Options and variables of user mode, the program's first stack, and what is wrong with files."""
 import os
+import sys
 
 from support import BUILD, ENV, TUPLES, build, check, finish, has, program, run, work
 
@@ -99,7 +100,7 @@ def files(guest):
 
 
 check(ENV['LANG'] == 'C', 'environment')
-for g in ('aarch64', 'riscv64'):
+for g in sys.argv[1:] or ('aarch64', 'riscv64'):
     options(g)
     logs(g)
     texts(g)
