@@ -177,3 +177,20 @@ extern const struct helper fp_h_direct; /* v128(n, m, d, i32 fp_desc): zeros abo
 /* For VFIX on single and double (index 0, 1): lanes that are NaN are computed again from n, m[, d].
  * NULL name: there is none. */
 extern const struct helper fp_h_fix[FPO_COUNT][2];
+
+/* help_fp_int.c: conversions. The rounding mode in desc: enum fp_rmode. */
+static inline uint32_t fp_int_desc(enum fp_size s, enum fp_rmode mode, bool is_unsigned,
+                                   bool is_64, unsigned fbits)
+{
+    return s | (uint32_t)mode << 4 | is_unsigned << 8 | is_64 << 9 | fbits << 12;
+}
+extern const struct helper fp_h_to_int;   /* i64(v128, i32 fp_int_desc) */
+extern const struct helper fp_h_from_int; /* v128(i64, i32 fp_int_desc) */
+/* For FIX: lane 0 of the argument, truncated. [single, double][signed, unsigned][32, 64 bits];
+ * unsigned of 32 bits returns i64. */
+extern const struct helper fp_h_fix_int[2][2][2];
+/* For VFIX on i32, i64: lanes that are the minimum are computed again from n, truncated.
+ * [i32, i64][signed, unsigned] */
+extern const struct helper fp_h_fix_ints[2][2];
+extern const struct helper fp_h_cvt; /* v128(v128, i32 to | from << 4 | lanes << 8 | mode << 12) */
+extern const struct helper fp_h_fix_sd, fp_h_fix_ds; /* for VFIX: to d from s, to s from d */
