@@ -173,7 +173,7 @@ static bool zero(struct tr *t, const struct arg_v *a, enum fp_op op, bool below,
     return true;
 }
 
-static bool rint(struct tr *t, const struct arg_v *a, enum fp_op op, enum fp_rmode mode, bool half)
+static bool round_lanes(struct tr *t, const struct arg_v *a, enum fp_op op, enum fp_rmode mode, bool half)
 {
     enum fp_size s;
 
@@ -253,17 +253,17 @@ TWO_S(fcmle0, zero, FPO_CMGE, true)
 TWO_S(fcmlt0, zero, FPO_CMGT, true)
 TWO(fabs, sign, false)
 TWO(fneg, sign, true)
-TWO(frintn, rint, FPO_RINT, FP_RN)
-TWO(frintp, rint, FPO_RINT, FP_RP)
-TWO(frintm, rint, FPO_RINT, FP_RM)
-TWO(frintz, rint, FPO_RINT, FP_RZ)
-TWO(frinta, rint, FPO_RINT, FP_TIEAWAY)
-TWO(frinti, rint, FPO_RINT, fp_mode(t))
-TWO(frintx, rint, FPO_RINTX, fp_mode(t))
-FN(frint32z_v, rint(t, a, FPO_RINT32, FP_RZ, false))
-FN(frint32x_v, rint(t, a, FPO_RINT32, fp_mode(t), false))
-FN(frint64z_v, rint(t, a, FPO_RINT64, FP_RZ, false))
-FN(frint64x_v, rint(t, a, FPO_RINT64, fp_mode(t), false))
+TWO(frintn, round_lanes, FPO_RINT, FP_RN)
+TWO(frintp, round_lanes, FPO_RINT, FP_RP)
+TWO(frintm, round_lanes, FPO_RINT, FP_RM)
+TWO(frintz, round_lanes, FPO_RINT, FP_RZ)
+TWO(frinta, round_lanes, FPO_RINT, FP_TIEAWAY)
+TWO(frinti, round_lanes, FPO_RINT, fp_mode(t))
+TWO(frintx, round_lanes, FPO_RINTX, fp_mode(t))
+FN(frint32z_v, round_lanes(t, a, FPO_RINT32, FP_RZ, false))
+FN(frint32x_v, round_lanes(t, a, FPO_RINT32, fp_mode(t), false))
+FN(frint64z_v, round_lanes(t, a, FPO_RINT64, FP_RZ, false))
+FN(frint64x_v, round_lanes(t, a, FPO_RINT64, fp_mode(t), false))
 TWO_S(fcvtns, to_int, FP_RN)
 TWO_S(fcvtnu, to_int, FP_RN)
 TWO_S(fcvtps, to_int, FP_RP)
