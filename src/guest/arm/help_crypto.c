@@ -80,9 +80,8 @@ static void do_sha1su1(ARGS)
 
     for (unsigned i = 0; i < 4; i++)
         t[i] = d->u32[i] ^ (i < 3 ? n->u32[i + 1] : 0);
-    *ret = (union ir_v128){
-        .u32 = { rol(t[0], 1), rol(t[1], 1), rol(t[2], 1), rol(t[3], 1) ^ rol(t[0], 2) }
-    };
+    *ret = (union ir_v128){ .u32 = { rol(t[0], 1), rol(t[1], 1), rol(t[2], 1),
+                                     rol(t[3], 1) ^ rol(t[0], 2) } };
 }
 HELPER(sha1c)
 HELPER(sha1p)
@@ -194,9 +193,8 @@ static uint64_t sigma1(uint64_t v)
 
 static void do_sha512su0(ARGS)
 {
-    *ret = (union ir_v128){
-        .u64 = { d->u64[0] + sigma0(d->u64[1]), d->u64[1] + sigma0(n->u64[0]) }
-    };
+    *ret =
+        (union ir_v128){ .u64 = { d->u64[0] + sigma0(d->u64[1]), d->u64[1] + sigma0(n->u64[0]) } };
 }
 
 static void do_sha512su1(ARGS)

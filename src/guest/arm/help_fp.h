@@ -179,8 +179,8 @@ extern const struct helper fp_h_direct; /* v128(n, m, d, i32 fp_desc): zeros abo
 extern const struct helper fp_h_fix[FPO_COUNT][2];
 
 /* help_fp_int.c: conversions. The rounding mode in desc: enum fp_rmode. */
-static inline uint32_t fp_int_desc(enum fp_size s, enum fp_rmode mode, bool is_unsigned,
-                                   bool is_64, unsigned fbits)
+static inline uint32_t fp_int_desc(enum fp_size s, enum fp_rmode mode, bool is_unsigned, bool is_64,
+                                   unsigned fbits)
 {
     return s | (uint32_t)mode << 4 | is_unsigned << 8 | is_64 << 9 | fbits << 12;
 }

@@ -47,11 +47,13 @@ TO_INT(D, 1, 32)
 TO_INT(D, 1, 64)
 #define ROW(s, u, bits, type)                                                                      \
     {                                                                                              \
-        "a64_fix_" #s #u #bits, (helper_fn *)do_fix_##s##u##bits, type " v128", HELPER_PURE        \
+        "a64_fix_" #s #u#bits, (helper_fn *)do_fix_##s##u##bits, type " v128", HELPER_PURE         \
     }
 const struct helper fp_h_fix_int[2][2][2] = {
-    { { ROW(S, 0, 32, "i32"), ROW(S, 0, 64, "i64") }, { ROW(S, 1, 32, "i64"), ROW(S, 1, 64, "i64") } },
-    { { ROW(D, 0, 32, "i32"), ROW(D, 0, 64, "i64") }, { ROW(D, 1, 32, "i64"), ROW(D, 1, 64, "i64") } },
+    { { ROW(S, 0, 32, "i32"), ROW(S, 0, 64, "i64") },
+      { ROW(S, 1, 32, "i64"), ROW(S, 1, 64, "i64") } },
+    { { ROW(D, 0, 32, "i32"), ROW(D, 0, 64, "i64") },
+      { ROW(D, 1, 32, "i64"), ROW(D, 1, 64, "i64") } },
 };
 #undef ROW
 
@@ -119,7 +121,8 @@ static void do_cvt(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *n, 
     *ret = r;
     x->fpsr_soft |= e.flags;
 }
-const struct helper fp_h_cvt = { "a64_fcvt", (helper_fn *)do_cvt, "v128 v128 i32", HELPER_NO_RAISE };
+const struct helper fp_h_cvt = { "a64_fcvt", (helper_fn *)do_cvt, "v128 v128 i32",
+                                 HELPER_NO_RAISE };
 
 static void fix_cvt(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *v,
                     const union ir_v128 *n, enum fp_size to, enum fp_size from)

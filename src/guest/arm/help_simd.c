@@ -66,8 +66,8 @@ static __int128 shift(__int128 v, int k, bool rounds)
     return v >> k;
 }
 
-static uint64_t shift_lane(struct a64_cpu *x, enum simd_op op, unsigned size, const union ir_v128 *n,
-                           const union ir_v128 *m, unsigned i)
+static uint64_t shift_lane(struct a64_cpu *x, enum simd_op op, unsigned size,
+                           const union ir_v128 *n, const union ir_v128 *m, unsigned i)
 {
     unsigned bits = 8u << size;
     int k = (int8_t)get(m, size, i);
@@ -114,7 +114,8 @@ static uint64_t count_lane(enum simd_op op, unsigned size, uint64_t v)
 }
 
 /* SQRDMLAH, SQRDMLSH: the sum is rounded and saturated once. */
-static uint64_t double_sum(struct a64_cpu *x, unsigned size, int64_t n, int64_t m, int64_t d, bool sub)
+static uint64_t double_sum(struct a64_cpu *x, unsigned size, int64_t n, int64_t m, int64_t d,
+                           bool sub)
 {
     unsigned bits = 8u << size;
     __int128 p = (__int128)n * m * 2, sum = (__int128)d << bits;
@@ -151,8 +152,9 @@ static uint64_t lane_op(struct a64_cpu *x, enum simd_op op, unsigned size, unsig
 }
 
 /* Structures of three: memory order in n:m:d, `bytes` each, to register `which`; or back. */
-static void group3(union ir_v128 *ret, enum simd_op op, unsigned size, unsigned which, unsigned bytes,
-                   const union ir_v128 *n, const union ir_v128 *m, const union ir_v128 *d)
+static void group3(union ir_v128 *ret, enum simd_op op, unsigned size, unsigned which,
+                   unsigned bytes, const union ir_v128 *n, const union ir_v128 *m,
+                   const union ir_v128 *d)
 {
     const union ir_v128 *const v[3] = { n, m, d };
     unsigned lanes = bytes >> size, all = 16u >> size;
@@ -197,8 +199,8 @@ const struct helper simd_h = { "a64_simd", (helper_fn *)do_simd, "v128 v128 v128
 
 /* ---- floating point in odd shapes ---- */
 
-static void do_fhm(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *n, const union ir_v128 *m,
-                   const union ir_v128 *d, uint64_t flags)
+static void do_fhm(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *n,
+                   const union ir_v128 *m, const union ir_v128 *d, uint64_t flags)
 {
     struct a64_cpu *x = a64_of(cpu);
     struct fp_env e = { x->fpcr, 0 };
@@ -206,9 +208,8 @@ static void do_fhm(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *n, 
     union ir_v128 r = { .u64 = { 0, 0 } };
 
     for (unsigned i = 0; i < lanes; i++)
-        r.u32[i] = (uint32_t)fp_muladdh(&e, d->u32[i],
-                                        n->u16[first + i] ^ (flags & FHM_NEG ? 0x8000u : 0),
-                                        m->u16[first + i]);
+        r.u32[i] = (uint32_t)fp_muladdh(
+            &e, d->u32[i], n->u16[first + i] ^ (flags & FHM_NEG ? 0x8000u : 0), m->u16[first + i]);
     *ret = r;
     x->fpsr_soft |= e.flags;
 }
@@ -232,7 +233,8 @@ static void do_fcmla(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *n
 
     for (unsigned i = 0; i < lanes; i += 2) {
         uint64_t re = fget(m, s, i), im = fget(m, s, i + 1);
-        uint64_t k = fget(n, s, i + (rot & 1)), a, b; /* times a to the real, b to the imaginary part */
+        uint64_t k = fget(n, s, i + (rot & 1)), a,
+                 b; /* times a to the real, b to the imaginary part */
 
         a = rot & 1 ? im : re;
         b = rot & 1 ? re : im;

@@ -143,7 +143,8 @@ static ir_val rotate(struct tr *t, ir_val v, unsigned right)
 {
     if (!right)
         return v;
-    return vec_or(t, vec_1(t, IR_VSHRI, IR_I64, v, right), vec_1(t, IR_VSHLI, IR_I64, v, 64 - right));
+    return vec_or(t, vec_1(t, IR_VSHRI, IR_I64, v, right),
+                  vec_1(t, IR_VSHLI, IR_I64, v, 64 - right));
 }
 
 bool tr_rax1(struct tr *t, const struct arg_v *a)

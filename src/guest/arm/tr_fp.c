@@ -205,7 +205,8 @@ bool tr_fmov_to_top(struct tr *t, const struct arg_fint *a)
 {
     if (!tr_fp_check(t))
         return true;
-    tr_set_reg(t, true, (unsigned)a->rd, vec_1(t, IR_VEXTRACT, IR_I64, tr_v(t, (unsigned)a->rn), 1));
+    tr_set_reg(t, true, (unsigned)a->rd,
+               vec_1(t, IR_VEXTRACT, IR_I64, tr_v(t, (unsigned)a->rn), 1));
     return true;
 }
 

@@ -118,8 +118,9 @@ ir_val fp_to_lanes(struct tr *t, enum fp_size s, unsigned lanes, ir_val n, enum 
         return vec_1(t, IR_VFROMI, 0, n, 0);
     }
     if (!host_to_int(t, s, mode, is_unsigned, fbits) || (s == FP_D && is_unsigned))
-        return tr_call(t, &fp_h_direct, n, ir_vconst(t->b, fbits), n,
-                       tr_c32(t, (int32_t)fp_desc(is_unsigned ? FPO_TO_U : FPO_TO_S, s, lanes, mode)));
+        return tr_call(
+            t, &fp_h_direct, n, ir_vconst(t->b, fbits), n,
+            tr_c32(t, (int32_t)fp_desc(is_unsigned ? FPO_TO_U : FPO_TO_S, s, lanes, mode)));
     n = prepare(t, s, lanes, n, mode, fbits);
     if (s == FP_D)
         return to_lanes_d(t, n);
@@ -175,9 +176,9 @@ ir_val fp_from_lanes(struct tr *t, enum fp_size s, unsigned lanes, ir_val n, boo
     ir_val v;
 
     if (s == FP_H)
-        return tr_call(t, &fp_h_direct, n, n, n,
-                       tr_c32(t, (int32_t)fp_desc(is_unsigned ? FPO_FROM_U : FPO_FROM_S, s, lanes,
-                                                  fbits)));
+        return tr_call(
+            t, &fp_h_direct, n, n, n,
+            tr_c32(t, (int32_t)fp_desc(is_unsigned ? FPO_FROM_U : FPO_FROM_S, s, lanes, fbits)));
     if (lanes == 1)
         return fp_from_int(t, s, ir_vtoi(t->b, s == FP_D ? IR_I64 : IR_I32, n), is_unsigned, fbits);
     if (s == FP_D)
@@ -213,7 +214,8 @@ static ir_val cvt_wide(struct tr *t, enum fp_size to, unsigned lanes, ir_val n) 
 ir_val fp_cvt(struct tr *t, enum fp_size to, enum fp_size from, unsigned lanes, ir_val n, bool odd)
 {
     uint32_t special = A64_MODE_DN | A64_MODE_AHP;
-    uint32_t desc = to | (uint32_t)from << 4 | lanes << 8 | (uint32_t)(odd ? FP_ODD : fp_mode(t)) << 12;
+    uint32_t desc =
+        to | (uint32_t)from << 4 | lanes << 8 | (uint32_t)(odd ? FP_ODD : fp_mode(t)) << 12;
 
     if (to == FP_H)
         special |= A64_MODE_FPSR;
@@ -268,8 +270,9 @@ static bool to_int(struct tr *t, const struct arg_fint *a, enum fp_rmode mode, b
         return false;
     if (!tr_fp_check(t))
         return true;
-    tr_set_reg(t, a->sf, (unsigned)a->rd,
-               fp_to_int(t, tr_type(a->sf), s, vec_get(t, a->rn, fp_bits(s)), mode, is_unsigned, 0));
+    tr_set_reg(
+        t, a->sf, (unsigned)a->rd,
+        fp_to_int(t, tr_type(a->sf), s, vec_get(t, a->rn, fp_bits(s)), mode, is_unsigned, 0));
     return true;
 }
 
@@ -324,8 +327,8 @@ static bool fixed(struct tr *t, const struct arg_ffix *a, bool to, bool is_unsig
         return true;
     if (to)
         tr_set_reg(t, a->sf, (unsigned)a->rd,
-                   fp_to_int(t, tr_type(a->sf), s, vec_get(t, a->rn, fp_bits(s)), FP_RZ, is_unsigned,
-                             fbits));
+                   fp_to_int(t, tr_type(a->sf), s, vec_get(t, a->rn, fp_bits(s)), FP_RZ,
+                             is_unsigned, fbits));
     else
         tr_set_v(t, (unsigned)a->rd,
                  fp_from_int(t, s, tr_reg(t, a->sf, (unsigned)a->rn), is_unsigned, fbits));
@@ -364,7 +367,8 @@ static uint64_t do_js(struct cpu *cpu, const union ir_v128 *n)
     x->fpsr_soft |= e.flags;
     return r | (uint64_t)exact << 32;
 }
-static const struct helper h_js = { "a64_fjcvtzs", (helper_fn *)do_js, "i64 v128", HELPER_NO_RAISE };
+static const struct helper h_js = { "a64_fjcvtzs", (helper_fn *)do_js, "i64 v128",
+                                    HELPER_NO_RAISE };
 
 bool tr_fjcvtzs(struct tr *t, const struct arg_fint *a)
 {

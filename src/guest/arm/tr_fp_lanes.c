@@ -36,8 +36,7 @@ ir_val vec_zext(struct tr *t, ir_val v, unsigned bits)
     case 128: return v;
     case 64: return vec_1(t, IR_VZEXTLO, IR_F64, v, 0);
     case 32: return vec_1(t, IR_VZEXTLO, IR_F32, v, 0);
-    default:
-        return vec_and(t, vec_1(t, IR_VZEXTLO, IR_F32, v, 0), ir_vconst(t->b, BIT(bits) - 1));
+    default: return vec_and(t, vec_1(t, IR_VZEXTLO, IR_F32, v, 0), ir_vconst(t->b, BIT(bits) - 1));
     }
 }
 
@@ -72,8 +71,8 @@ static ir_val fconst(struct tr *t, enum fp_size s, uint64_t v)
     return vec_const(t, flane(s), v);
 }
 
-static ir_val direct(struct tr *t, enum fp_op op, enum fp_size s, unsigned lanes, ir_val n, ir_val m,
-                     ir_val d, unsigned how)
+static ir_val direct(struct tr *t, enum fp_op op, enum fp_size s, unsigned lanes, ir_val n,
+                     ir_val m, ir_val d, unsigned how)
 {
     return tr_call(t, &fp_h_direct, n, m ? m : n, d ? d : n,
                    tr_c32(t, (int32_t)fp_desc(op, s, lanes, how)));
@@ -155,8 +154,7 @@ static ir_val host_op(struct tr *t, enum fp_op op, enum fp_size s, unsigned lane
     case FPO_NMA: return mark_tiny(t, s, ir_vfmadd(t->b, lane, n, m, d, 3));
     case FPO_NMS: return mark_tiny(t, s, ir_vfmadd(t->b, lane, n, m, d, 2));
     case FPO_NMUL: return mark_tiny(t, s, vec_xor(t, vec_2(t, IR_VFMUL, lane, n, m), sign));
-    case FPO_ABD:
-        return vec_and(t, vec_2(t, IR_VFSUB, lane, n, m), fconst(t, s, ~fp_sign_bit(s)));
+    case FPO_ABD: return vec_and(t, vec_2(t, IR_VFSUB, lane, n, m), fconst(t, s, ~fp_sign_bit(s)));
     case FPO_SQRT: return vec_2(t, IR_VFSQRT, lane, n, n);
     default: return min_max(t, op, s, lanes, n, m);
     }

@@ -35,9 +35,9 @@ static inline unsigned lane_bits(enum ir_type lane)
 /* ---- tr_simd_int.c ---- */
 /* FPSR.QC is set where v is not zero. */
 void vec_saturated(struct tr *t, ir_val v);
-vec_fn vec_add, vec_sub, vec_mul, vec_mla, vec_mls, vec_umin, vec_umax, vec_smin, vec_smax, vec_sabd,
-    vec_uabd, vec_sqadd, vec_uqadd, vec_sqsub, vec_uqsub, vec_sqdmulh, vec_sqrdmulh, vec_sqrdmlah,
-    vec_sqrdmlsh, vec_sdot, vec_udot;
+vec_fn vec_add, vec_sub, vec_mul, vec_mla, vec_mls, vec_umin, vec_umax, vec_smin, vec_smax,
+    vec_sabd, vec_uabd, vec_sqadd, vec_uqadd, vec_sqsub, vec_uqsub, vec_sqdmulh, vec_sqrdmulh,
+    vec_sqrdmlah, vec_sqrdmlsh, vec_sdot, vec_udot;
 /* Even and odd lanes of n:m; q: 128 bits each, else 64. */
 void vec_pairs(struct tr *t, enum ir_type lane, bool q, ir_val n, ir_val m, ir_val *ret_even,
                ir_val *ret_odd);
@@ -55,14 +55,29 @@ void vec_set_narrow(struct tr *t, int rd, ir_val v, bool high);
 
 /* ---- help_simd.c ---- */
 enum simd_op {
-    SO_SRSHL, SO_URSHL,
-    SO_SQSHL, SO_UQSHL, SO_SQRSHL, SO_UQRSHL, SO_SQSHLU, /* by m's lanes */
-    SO_SUQADD, SO_USQADD, /* d += n */
-    SO_PMUL, SO_CLS, SO_CLZ, SO_RBIT, SO_URECPE, SO_URSQRTE,
-    SO_SQRDMLAH, SO_SQRDMLSH,
+    SO_SRSHL,
+    SO_URSHL,
+    SO_SQSHL,
+    SO_UQSHL,
+    SO_SQRSHL,
+    SO_UQRSHL,
+    SO_SQSHLU, /* by m's lanes */
+    SO_SUQADD,
+    SO_USQADD, /* d += n */
+    SO_PMUL,
+    SO_CLS,
+    SO_CLZ,
+    SO_RBIT,
+    SO_URECPE,
+    SO_URSQRTE,
+    SO_SQRDMLAH,
+    SO_SQRDMLSH,
     SO_PMULL8, /* low eight bytes to halves */
-    SO_SQXTN, SO_SQXTUN, SO_UQXTN, /* size: the narrow one's */
-    SO_LD3, SO_ST3, /* lanes of n:m:d regrouped; which of the three: desc bits 31..20 */
+    SO_SQXTN,
+    SO_SQXTUN,
+    SO_UQXTN, /* size: the narrow one's */
+    SO_LD3,
+    SO_ST3, /* lanes of n:m:d regrouped; which of the three: desc bits 31..20 */
     SO_COUNT
 };
 static inline uint32_t simd_desc(enum simd_op op, unsigned size, unsigned which)

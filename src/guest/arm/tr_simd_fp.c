@@ -173,7 +173,8 @@ static bool zero(struct tr *t, const struct arg_v *a, enum fp_op op, bool below,
     return true;
 }
 
-static bool round_lanes(struct tr *t, const struct arg_v *a, enum fp_op op, enum fp_rmode mode, bool half)
+static bool round_lanes(struct tr *t, const struct arg_v *a, enum fp_op op, enum fp_rmode mode,
+                        bool half)
 {
     enum fp_size s;
 
@@ -195,10 +196,10 @@ static bool to_int(struct tr *t, const struct arg_v *a, enum fp_rmode mode, bool
         return false;
     if (!tr_fp_check(t))
         return true;
-    vec_set(t, a->rd,
-            fp_to_lanes(t, s, vec_lanes(a->sc, a->q, s), vec_get(t, a->rn, width(a, s)), mode, a->u,
-                        0),
-            width(a, s));
+    vec_set(
+        t, a->rd,
+        fp_to_lanes(t, s, vec_lanes(a->sc, a->q, s), vec_get(t, a->rn, width(a, s)), mode, a->u, 0),
+        width(a, s));
     return true;
 }
 

@@ -259,9 +259,9 @@ static ir_val double_high(struct tr *t, enum ir_type lane, ir_val n, ir_val m, b
             p0 = vec_2(t, IR_VADD, IR_I64, p0, ir_vconst(t->b, BIT(30)));
             p1 = vec_2(t, IR_VADD, IR_I64, p1, ir_vconst(t->b, BIT(30)));
         }
-        r = vec_or(t, vec_and(t, vec_1(t, IR_VSHRI, IR_I64, p0, 31), ir_vconst(t->b, 0xffffffff)),
-                   vec_and(t, vec_1(t, IR_VSHLI, IR_I64, p1, 1),
-                           ir_vconst(t->b, 0xffffffff00000000)));
+        r = vec_or(
+            t, vec_and(t, vec_1(t, IR_VSHRI, IR_I64, p0, 31), ir_vconst(t->b, 0xffffffff)),
+            vec_and(t, vec_1(t, IR_VSHLI, IR_I64, p1, 1), ir_vconst(t->b, 0xffffffff00000000)));
     }
     max = vec_2(t, IR_VCMPEQ, lane, r, top(t, lane));
     vec_saturated(t, max);

@@ -13,7 +13,8 @@ static bool scale_of(int size, int opc, unsigned *ret)
     return *ret <= 4;
 }
 
-static void access_one(struct tr *t, bool load, unsigned scale, unsigned rt, ir_val addr, int64_t disp)
+static void access_one(struct tr *t, bool load, unsigned scale, unsigned rt, ir_val addr,
+                       int64_t disp)
 {
     if (load)
         tr_set_v(t, rt, tr_load(t, IR_V128, addr, disp, scale));
@@ -58,10 +59,9 @@ bool tr_ldst_v_reg(struct tr *t, const struct arg_vlsr *a)
         return false;
     if (!tr_fp_check(t))
         return true;
-    access_one(t, a->opc & 1, scale, (unsigned)a->rt,
-               tr_base_index(t, (unsigned)a->rn, (unsigned)a->rm, (unsigned)a->opt,
-                             a->s ? scale : 0),
-               0);
+    access_one(
+        t, a->opc & 1, scale, (unsigned)a->rt,
+        tr_base_index(t, (unsigned)a->rn, (unsigned)a->rm, (unsigned)a->opt, a->s ? scale : 0), 0);
     return true;
 }
 
@@ -210,7 +210,9 @@ static void store_multi(struct tr *t, const struct multi *m, ir_val base, unsign
 
 static bool multi(struct tr *t, const struct arg_vst *a)
 {
-    static const uint8_t regs[16] = { [0] = 4, [2] = 4, [4] = 3, [6] = 3, [7] = 1, [8] = 2, [10] = 2 };
+    static const uint8_t regs[16] = {
+        [0] = 4, [2] = 4, [4] = 3, [6] = 3, [7] = 1, [8] = 2, [10] = 2
+    };
     struct multi m = { .regs = regs[a->op], .bytes = a->q ? 16 : 8, .size = (unsigned)a->size };
     ir_val base;
 
@@ -242,7 +244,8 @@ bool tr_ldst_multi_p(struct tr *t, const struct arg_vst *a)
 
 /* ---- one structure: to one lane, or to all ---- */
 
-static void replicate(struct tr *t, const struct arg_vs1 *a, ir_val base, unsigned size, unsigned regs)
+static void replicate(struct tr *t, const struct arg_vs1 *a, ir_val base, unsigned size,
+                      unsigned regs)
 {
     enum ir_type type = size == 3 ? IR_I64 : IR_I32;
     ir_val v[4];
@@ -250,11 +253,12 @@ static void replicate(struct tr *t, const struct arg_vs1 *a, ir_val base, unsign
     for (unsigned i = 0; i < regs; i++)
         v[i] = tr_load(t, type, base, i << size, size);
     for (unsigned i = 0; i < regs; i++)
-        vec_set(t, (a->rt + (int)i) % 32, vec_1(t, IR_VDUPI, vec_int(size), v[i], 0), a->q ? 128 : 64);
+        vec_set(t, (a->rt + (int)i) % 32, vec_1(t, IR_VDUPI, vec_int(size), v[i], 0),
+                a->q ? 128 : 64);
 }
 
-static void one_lane(struct tr *t, const struct arg_vs1 *a, ir_val base, unsigned size, unsigned index,
-                     unsigned regs)
+static void one_lane(struct tr *t, const struct arg_vs1 *a, ir_val base, unsigned size,
+                     unsigned index, unsigned regs)
 {
     enum ir_type type = size == 3 ? IR_I64 : IR_I32;
     ir_val v[4];
@@ -274,7 +278,8 @@ static void one_lane(struct tr *t, const struct arg_vs1 *a, ir_val base, unsigne
 
 static bool one(struct tr *t, const struct arg_vs1 *a)
 {
-    unsigned kind = (unsigned)a->op >> 1, size = kind, regs = (((unsigned)a->op & 1) << 1 | (unsigned)a->r) + 1;
+    unsigned kind = (unsigned)a->op >> 1, size = kind,
+             regs = (((unsigned)a->op & 1) << 1 | (unsigned)a->r) + 1;
     unsigned index = (unsigned)a->q << 3 | (unsigned)a->s << 2 | (unsigned)a->size;
     ir_val base;
 

@@ -10,11 +10,11 @@
 struct shift {
     struct tr *t;
     const struct arg_vsh *a;
-    unsigned size;     /* log2 of the narrower element's bytes */
+    unsigned size; /* log2 of the narrower element's bytes */
     enum ir_type lane;
-    unsigned bits;     /* of the element */
+    unsigned bits;        /* of the element */
     unsigned right, left; /* counts */
-    unsigned width;    /* bits of the result */
+    unsigned width;       /* bits of the result */
 };
 
 typedef bool shift_fn(struct shift *s); /* false: reserved */
@@ -190,8 +190,8 @@ static bool scvtf(struct shift *s)
 
     if (!s->size || !fp_has(s->t, f))
         return false;
-    return finish(s, fp_from_lanes(s->t, f, vec_lanes(s->a->sc, s->a->q, f), source(s), s->a->u,
-                                   s->right));
+    return finish(
+        s, fp_from_lanes(s->t, f, vec_lanes(s->a->sc, s->a->q, f), source(s), s->a->u, s->right));
 }
 
 static bool fcvtz(struct shift *s)
@@ -200,15 +200,15 @@ static bool fcvtz(struct shift *s)
 
     if (!s->size || !fp_has(s->t, f))
         return false;
-    return finish(s, fp_to_lanes(s->t, f, vec_lanes(s->a->sc, s->a->q, f), source(s), FP_RZ, s->a->u,
-                                 s->right));
+    return finish(s, fp_to_lanes(s->t, f, vec_lanes(s->a->sc, s->a->q, f), source(s), FP_RZ,
+                                 s->a->u, s->right));
 }
 
 static bool shift_imm(struct tr *t, const struct arg_vsh *a)
 {
     static shift_fn *const fns[32] = {
-        [0x00] = sshr,   [0x02] = ssra,  [0x04] = srshr, [0x06] = srsra,  [0x08] = sri,
-        [0x0a] = shl,    [0x0c] = sqshlu, [0x0e] = sqshl, [0x10] = shrn,  [0x11] = rshrn,
+        [0x00] = sshr,   [0x02] = ssra,    [0x04] = srshr, [0x06] = srsra, [0x08] = sri,
+        [0x0a] = shl,    [0x0c] = sqshlu,  [0x0e] = sqshl, [0x10] = shrn,  [0x11] = rshrn,
         [0x12] = sqshrn, [0x13] = sqrshrn, [0x14] = sshll, [0x1c] = scvtf, [0x1f] = fcvtz,
     };
     struct shift s = { .t = t, .a = a };
@@ -296,9 +296,9 @@ bool tr_mod_imm(struct tr *t, const struct arg_vmod *a)
 struct elem_row {
     vec_fn *fn; /* on lanes of the size field; or */
     enum fp_op fp;
-    uint8_t kind;  /* enum elem_kind */
-    uint8_t sizes; /* SZ_* */
-    bool scalar;   /* exists as scalar */
+    uint8_t kind;       /* enum elem_kind */
+    uint8_t sizes;      /* SZ_* */
+    bool scalar;        /* exists as scalar */
     enum a64_feat feat; /* 0: base */
 };
 enum elem_kind { E_NONE, E_SAME, E_LONG, E_FP, E_DOT };
@@ -357,7 +357,8 @@ static bool fp_by_element(struct tr *t, const struct arg_vel *a, const struct el
     if (row->fp == FPO_FMA || row->fp == FPO_FMS)
         d = vec_get(t, a->rd, bits);
     vec_set(t, a->rd,
-            fp_lanes(t, row->fp, s, vec_lanes(a->sc, a->q, s), vec_get(t, a->rn, bits), m, d), bits);
+            fp_lanes(t, row->fp, s, vec_lanes(a->sc, a->q, s), vec_get(t, a->rn, bits), m, d),
+            bits);
     return true;
 }
 

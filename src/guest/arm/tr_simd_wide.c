@@ -28,8 +28,8 @@ static ir_val multiply(struct tr *t, enum ir_type lane, ir_val n, ir_val m, bool
     if (lane == IR_I16)
         return vec_2(t, IR_VUNPCKL, IR_I16, vec_2(t, IR_VMUL, IR_I16, n, m),
                      vec_2(t, is_unsigned ? IR_VMULHU : IR_VMULHS, IR_I16, n, m));
-    return vec_2(t, is_unsigned ? IR_VMULWU : IR_VMULWS, IR_I32, vec_1(t, IR_VSHUF32, IR_I32, n, 0x50),
-                 vec_1(t, IR_VSHUF32, IR_I32, m, 0x50));
+    return vec_2(t, is_unsigned ? IR_VMULWU : IR_VMULWS, IR_I32,
+                 vec_1(t, IR_VSHUF32, IR_I32, n, 0x50), vec_1(t, IR_VSHUF32, IR_I32, m, 0x50));
 }
 
 ir_val vec_smull(struct tr *t, enum ir_type lane, ir_val n, ir_val m, ir_val d)
@@ -79,7 +79,8 @@ ir_val vec_sqdmlsl(struct tr *t, enum ir_type lane, ir_val n, ir_val m, ir_val d
     return vec_sqsub(t, wider(lane), d, vec_sqdmull(t, lane, n, m, d), d);
 }
 
-static ir_val abd_wide(struct tr *t, enum ir_type lane, ir_val n, ir_val m, ir_val d, bool is_unsigned)
+static ir_val abd_wide(struct tr *t, enum ir_type lane, ir_val n, ir_val m, ir_val d,
+                       bool is_unsigned)
 {
     ir_val v = is_unsigned ? vec_uabd(t, lane, n, m, d) : vec_sabd(t, lane, n, m, d);
 
@@ -146,8 +147,7 @@ static bool longer(struct tr *t, const struct arg_v *a, vec_fn *fn, unsigned siz
         m = vec_1(t, IR_VBSHR, IR_I8, m, 8);
         n = wide ? n : vec_1(t, IR_VBSHR, IR_I8, n, 8);
     }
-    tr_set_v(t, (unsigned)a->rd,
-             fn(t, vec_int((unsigned)a->size), n, m, tr_v(t, (unsigned)a->rd)));
+    tr_set_v(t, (unsigned)a->rd, fn(t, vec_int((unsigned)a->size), n, m, tr_v(t, (unsigned)a->rd)));
     return true;
 }
 
@@ -258,8 +258,8 @@ bool tr_shll_v(struct tr *t, const struct arg_v *a)
     if (!tr_fp_check(t))
         return true;
     tr_set_v(t, (unsigned)a->rd,
-             vec_1(t, IR_VSHLI, wider(lane), vec_widen(t, lane, tr_v(t, (unsigned)a->rn), a->q, true),
-                   ir_type_bits[lane]));
+             vec_1(t, IR_VSHLI, wider(lane),
+                   vec_widen(t, lane, tr_v(t, (unsigned)a->rn), a->q, true), ir_type_bits[lane]));
     return true;
 }
 
