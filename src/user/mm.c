@@ -409,26 +409,20 @@ static int64_t protect_piece(struct mm *mm, gva_t start, gva_t end, uint8_t prot
 {
     const struct mm_region *old = mm_map_at(&mm->map, start);
     uint8_t was = old->prot;
-    bool code = old->code;
+    bool code = old->code, no_code = code && was & ~prot & PROT_EXEC;
     int64_t r = 0;
     if (was == prot)
         return 0;
     WITH_LOCK (&mm->inner)
         mm_map_protect(&mm->map, start, end, prot);
-    bool loses_exec = was & ~prot & PROT_EXEC, gains_write = prot & ~was & PROT_WRITE;
-    if (code && (loses_exec || gains_write))
+    if (no_code)
         mm_drop_code(mm, start, end - start);
-    if (mm_host_prot(was) == mm_host_prot(prot))
-        return 0;
     WITH_LOCK (&mm->inner) {
-        if (mprotect(mm_host(mm, start), end - start, mm_host_prot(prot))) {
-            r = -errno;
+        bool closed = no_code && mm_unwatch(mm, start, end);
+        if (closed || mm_host_prot(was) != mm_host_prot(prot))
+            r = mm_protect_host(mm, start, end, prot, code && !no_code);
+        if (r)
             mm_map_protect(&mm->map, start, end, was);
-        } else if (prot & PROT_WRITE) {
-            mm_rewatch(mm, start, end);
-        } else {
-            mm_unwatch(mm, start, end);
-        }
     }
     return r;
 }

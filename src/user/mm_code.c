@@ -6,6 +6,7 @@
  */
 #include "user/mm_priv.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -45,7 +46,7 @@ static void insert(struct mm_watches *w, gva_t page, uint64_t turn)
         free(w->slot);
         *w = bigger;
     }
-    w->slot[slot_of(w, page)] = (struct mm_watch){ page, turn };
+    w->slot[slot_of(w, page)] = (struct mm_watch){ page, turn, false };
     w->count++;
 }
 
@@ -60,11 +61,6 @@ static void erase(struct mm_watches *w, struct mm_watch *s)
         w->slot[i].page = 0;
         w->slot[slot_of(w, move.page)] = move;
     }
-}
-
-static void count_changed(struct mm *mm)
-{
-    atomic_store_explicit(&mm->watched, mm->watches.count, memory_order_release);
 }
 
 /* Calls fn for each watched page of the range; fn may erase it. */
@@ -91,34 +87,61 @@ static void each_watched(struct mm *mm, gva_t start, gva_t end,
     }
 }
 
+static void set_closed(struct mm *mm, struct mm_watch *s, bool closed)
+{
+    if (s->closed != closed)
+        atomic_fetch_add_explicit(&mm->closed, closed ? 1 : (size_t)-1, memory_order_release);
+    s->closed = closed;
+}
+
 static void forget(struct mm *mm, struct mm_watch *s)
 {
+    set_closed(mm, s, false);
     erase(&mm->watches, s);
 }
 
-static void close_page(struct mm *mm, struct mm_watch *s)
+static void mark_open(struct mm *mm, struct mm_watch *s)
 {
-    (void)mprotect(mm_host(mm, s->page), USER_PAGE, PROT_READ);
+    set_closed(mm, s, false);
 }
 
 /* Gives the guest's protection back. */
 static void open_page(struct mm *mm, struct mm_watch *s)
 {
-    const struct mm_region *r = mm_map_at(&mm->map, s->page);
+    const struct mm_region *r = s->closed ? mm_map_at(&mm->map, s->page) : NULL;
     if (r)
         (void)mprotect(mm_host(mm, s->page), USER_PAGE, mm_host_prot(r->prot));
-    erase(&mm->watches, s);
+    forget(mm, s);
 }
 
-void mm_unwatch(struct mm *mm, gva_t start, gva_t end)
+bool mm_unwatch(struct mm *mm, gva_t start, gva_t end)
 {
+    size_t closed = atomic_load(&mm->closed);
     each_watched(mm, start, end, forget);
-    count_changed(mm);
+    return atomic_load(&mm->closed) != closed;
 }
 
-void mm_rewatch(struct mm *mm, gva_t start, gva_t end)
+int mm_protect_host(struct mm *mm, gva_t start, gva_t end, uint8_t prot, bool code)
 {
-    each_watched(mm, start, end, close_page);
+    int host = mm_host_prot(prot);
+    gva_t from = start;
+    if (!(prot & PROT_WRITE) || !code) {
+        if (mprotect(mm_host(mm, start), end - start, host))
+            return -errno;
+        each_watched(mm, start, end, mark_open);
+        return 0;
+    }
+    for (gva_t page = start; page <= end; page += USER_PAGE) {
+        struct mm_watch *s = page < end ? find(&mm->watches, page) : NULL;
+        if (page < end && !s)
+            continue;
+        if (page > from && mprotect(mm_host(mm, from), page - from, host))
+            return -errno;
+        from = page + USER_PAGE;
+        if (s)
+            set_closed(mm, s, true);
+    }
+    return 0;
 }
 
 void mm_drop_code(struct mm *mm, gva_t start, uint64_t len)
@@ -139,7 +162,6 @@ void mm_release(struct mm *mm, gva_t start, uint64_t len)
     mm_drop_code(mm, start, len);
     WITH_LOCK (&mm->inner) {
         each_watched(mm, start, start + len, open_page);
-        count_changed(mm);
     }
 }
 
@@ -160,19 +182,17 @@ void mm_watch_code(void *proc, gva_t page)
     page = ALIGN_DOWN(page, USER_PAGE);
     WITH_LOCK (&mm->inner) {
         const struct mm_region *r = mm_map_at(&mm->map, page);
+        bool writable = r && r->prot & PROT_WRITE;
         if (r && !r->code)
             mm_map_set_code(&mm->map, r->start, r->end, true);
-        r = mm_map_at(&mm->map, page);
-        if (r && r->prot & PROT_WRITE) {
-            struct mm_watch *s = find(&mm->watches, page);
-            mm->turn++;
-            if (s) {
-                s->turn = mm->turn;
-            } else {
-                insert(&mm->watches, page, mm->turn);
-                (void)mprotect(mm_host(mm, page), USER_PAGE, PROT_READ);
-                count_changed(mm);
-            }
+        if (r && !find(&mm->watches, page))
+            insert(&mm->watches, page, 0);
+        struct mm_watch *s = find(&mm->watches, page);
+        if (s)
+            s->turn = ++mm->turn;
+        if (s && writable && !s->closed) {
+            (void)mprotect(mm_host(mm, page), USER_PAGE, PROT_READ);
+            set_closed(mm, s, true);
         }
     }
 }
@@ -186,7 +206,7 @@ static bool lift(struct mm *mm, struct user_thread *t, gva_t page, bool *ret_cur
         const struct mm_region *r = mm_map_at(&mm->map, page);
         writable = r && r->prot & PROT_WRITE;
         struct mm_watch *s = find(&mm->watches, page);
-        watched = s != NULL;
+        watched = s && s->closed;
         turn = s ? s->turn : 0;
     }
     if (!writable || !watched)
@@ -198,7 +218,6 @@ static bool lift(struct mm *mm, struct user_thread *t, gva_t page, bool *ret_cur
         /* translated again meanwhile? Then the next try faults again. */
         if (s && s->turn == turn)
             open_page(mm, s);
-        count_changed(mm);
     }
     return true;
 }
@@ -219,7 +238,7 @@ void mm_prepare_write(struct user_proc *p, gva_t addr, uint64_t len)
 {
     struct mm *mm = p->mm;
     bool current;
-    if (!len || !atomic_load_explicit(&mm->watched, memory_order_acquire))
+    if (!len || !atomic_load_explicit(&mm->closed, memory_order_acquire))
         return;
     if (!mm_in_range(mm, addr, len))
         return;

@@ -18,9 +18,10 @@
 #include "user/mm_map.h"
 #include "user/process.h"
 
-struct mm_watch { /* a page that the host write-protects for its translations; page 0: free slot */
+struct mm_watch { /* a page with translations; page 0: free slot */
     gva_t page;
-    uint64_t turn;
+    uint64_t turn; /* of its latest translation */
+    bool closed;   /* the guest may write there, the host not */
 };
 
 struct mm_watches { /* open addressing, power-of-two size */
@@ -51,9 +52,9 @@ struct mm {
     struct mm_map map;
     /* guarded by inner */
     struct mm_watches watches;
-    uint64_t turn; /* counts calls of mm_watch_code that found a writable page */
-    /* any thread: how many pages are watched */
-    _Atomic size_t watched;
+    uint64_t turn; /* counts calls of mm_watch_code */
+    /* any thread: how many pages are closed */
+    _Atomic size_t closed;
 };
 
 static inline void *mm_host(const struct mm *mm, gva_t a)
@@ -89,10 +90,12 @@ int64_t mm_unmap(struct mm *mm, gva_t start, uint64_t len);
 
 /* mm_code.c. Under change. Translations of the range are gone when this returns. */
 void mm_drop_code(struct mm *mm, gva_t start, uint64_t len);
-/* Under inner. Forgets watched pages in the range without touching the host's protection. */
-void mm_unwatch(struct mm *mm, gva_t start, gva_t end);
-/* Under inner. Write-protects the watched pages in the range again. */
-void mm_rewatch(struct mm *mm, gva_t start, gva_t end);
+/* Under inner. Forgets watched pages in the range without touching the host's protection. True when
+ * one was closed. */
+bool mm_unwatch(struct mm *mm, gva_t start, gva_t end);
+/* Under inner. The host's protection of a range of one guest protection; watched pages (code: there
+ * may be some) stay closed, or are when the guest may write. */
+int mm_protect_host(struct mm *mm, gva_t start, gva_t end, uint8_t prot, bool code);
 /* Under change. No page in the range is watched afterwards, and its translations are gone. */
 void mm_release(struct mm *mm, gva_t start, uint64_t len);
 

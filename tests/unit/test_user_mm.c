@@ -324,13 +324,18 @@ TEST(code_goes_with_its_mapping)
     mm_watch_code(p, a);
     CHECK(!mm_write_fault(&thread, a, &current)); /* a real fault */
     CHECK_EQ(drops, 0);
-    CHECK_EQ(mm_mprotect(p, a, PAGE, RW | PROT_EXEC), 0);
+    CHECK_EQ(mm_mprotect(p, a, 2 * PAGE, RW | PROT_EXEC), 0);
+    CHECK_EQ(drops, 0); /* kept until the page is written */
+    CHECK(!host_writable(p, a) && host_writable(p, a + PAGE));
+    CHECK_EQ(mm_mprotect(p, a, 2 * PAGE, PROT_READ | PROT_EXEC), 0);
+    CHECK(!mm_write_fault(&thread, a, &current));
+    CHECK_EQ(mm_mprotect(p, a, 2 * PAGE, RW | PROT_EXEC), 0);
+    CHECK(mm_write_fault(&thread, a, &current) && host_writable(p, a));
     CHECK_EQ(drops, 1);
-    CHECK(host_writable(p, a));
     mm_watch_code(p, a);
     CHECK_EQ(mm_mprotect(p, a, PAGE, RW), 0);
     CHECK_EQ(drops, 2);
-    CHECK(mm_write_fault(&thread, a, &current) && host_writable(p, a));
+    CHECK(host_writable(p, a));
     CHECK_EQ(mm_mprotect(p, a, PAGE, RW | PROT_EXEC), 0);
     mm_watch_code(p, a);
     drops = 0;
