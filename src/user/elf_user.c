@@ -117,7 +117,7 @@ static struct phdr read_phdr(struct reader *r, const struct elf_user *e)
 
 static bool in_file(const struct phdr *p, uint64_t file_size)
 {
-    return p->off <= file_size && p->file_size <= file_size - p->off;
+    return !p->file_size || (p->off <= file_size && p->file_size <= file_size - p->off);
 }
 
 static bool take_load(struct elf_user *e, const struct phdr *p, unsigned n, uint64_t file_size,
