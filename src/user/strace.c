@@ -268,7 +268,7 @@ static bool print_number(struct line *l, const struct call_arg *arg, uint64_t v)
             fprintf(l->f, "%d", (int)v);
         break;
     case KIND_FLAGS:
-        if (arg->size == SET_OPEN)
+        if (arg->size == SET_OPEN || arg->size == SET_FDFL)
             v = call_open_flags_to_host(l->t->proc->abi, v);
         strace_flags(l->f, arg->size, v);
         break;

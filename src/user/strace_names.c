@@ -490,7 +490,7 @@ static const struct name names_errno[] = {
 };
 
 static const struct name *const sets[SET_COUNT] = {
-    [SET_OPEN] = names_open,     [SET_AT] = names_at,
+    [SET_OPEN] = names_open,         [SET_FDFL] = names_open,     [SET_AT] = names_at,
     [SET_ACCESS] = names_access, [SET_WHENCE] = names_whence,
     [SET_FCNTL] = names_fcntl,   [SET_PROT] = names_prot,
     [SET_MAP] = names_map,       [SET_MADV] = names_madv,

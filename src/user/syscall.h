@@ -25,7 +25,7 @@ enum call_kind {
     KIND_FD,
     KIND_AT, /* directory descriptor or AT_FDCWD */
     KIND_SIG,
-    KIND_FLAGS, /* size: enum call_set; CALL_OPEN is converted between guest and host */
+    KIND_FLAGS, /* size: enum call_set; SET_OPEN and SET_FDFL are converted between guest and host */
     KIND_ENUM,  /* size: enum call_set */
     KIND_FUTEX, /* futex operation */
     KIND_IOCTL,
@@ -63,6 +63,7 @@ enum call_kind {
 
 enum call_set { /* names of constants (strace_names.c) */
                 SET_OPEN,
+    SET_FDFL, /* as SET_OPEN, for calls that open no file */
                 SET_AT,
                 SET_ACCESS,
                 SET_WHENCE,

@@ -319,7 +319,7 @@ int64_t call_pass(struct user_thread *t, const struct call_row *row, const uint6
     for (unsigned i = 0; i < row->nargs; i++) {
         const struct call_arg *arg = &row->arg[i];
 
-        if (arg->kind == KIND_FLAGS && arg->size == SET_OPEN) {
+        if (arg->kind == KIND_FLAGS && arg->size <= SET_FDFL) {
             w.v[i] = call_open_flags_to_host(t->proc->abi, a[i]);
         } else if (arg->kind >= KIND_POINTERS && a[i]) {
             r = convert_pointer(t, arg, &w, i, a);
