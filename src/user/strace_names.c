@@ -490,18 +490,15 @@ static const struct name names_errno[] = {
 };
 
 static const struct name *const sets[SET_COUNT] = {
-    [SET_OPEN] = names_open,         [SET_FDFL] = names_open,     [SET_AT] = names_at,
-    [SET_ACCESS] = names_access, [SET_WHENCE] = names_whence,
-    [SET_FCNTL] = names_fcntl,   [SET_PROT] = names_prot,
-    [SET_MAP] = names_map,       [SET_MADV] = names_madv,
-    [SET_CLONE] = names_clone,   [SET_WAIT] = names_wait,
-    [SET_RLIMIT] = names_rlimit, [SET_SIGHOW] = names_sighow,
-    [SET_CLOCK] = names_clock,   [SET_EPOLL_CTL] = names_epoll_ctl,
-    [SET_AF] = names_af,         [SET_SOCK] = names_sock,
-    [SET_MSG] = names_msg,       [SET_SOL] = names_sol,
-    [SET_PRCTL] = names_prctl,   [SET_RWF] = names_rwf,
-    [SET_SIGNAL] = names_signal, [SET_FUTEX] = names_futex,
-    [SET_POLL] = names_poll,     [SET_ERRNO] = names_errno,
+    [SET_OPEN] = names_open,     [SET_FDFL] = names_open,     [SET_AT] = names_at,
+    [SET_ACCESS] = names_access, [SET_WHENCE] = names_whence, [SET_FCNTL] = names_fcntl,
+    [SET_PROT] = names_prot,     [SET_MAP] = names_map,       [SET_MADV] = names_madv,
+    [SET_CLONE] = names_clone,   [SET_WAIT] = names_wait,     [SET_RLIMIT] = names_rlimit,
+    [SET_SIGHOW] = names_sighow, [SET_CLOCK] = names_clock,   [SET_EPOLL_CTL] = names_epoll_ctl,
+    [SET_AF] = names_af,         [SET_SOCK] = names_sock,     [SET_MSG] = names_msg,
+    [SET_SOL] = names_sol,       [SET_PRCTL] = names_prctl,   [SET_RWF] = names_rwf,
+    [SET_SIGNAL] = names_signal, [SET_FUTEX] = names_futex,   [SET_POLL] = names_poll,
+    [SET_ERRNO] = names_errno,
 };
 
 const char *strace_enum(enum call_set set, uint64_t value)

@@ -58,6 +58,8 @@ int64_t sys_epoll_wait(struct user_thread *t, const struct call_row *row, const 
                             user_syscall_safe(nr, a[0], call_ptr(t, a[1]), (uint64_t)(int64_t)max,
                                               timeout, mask_arg, (uint64_t)SIGSET_SIZE));
     }
+    if (a[1] >= t->proc->abi->va_limit) /* the kernel would look at this first */
+        return -EFAULT;
     own = xnew_array(struct epoll_event, max);
     r = user_syscall_safe(nr, a[0], (uint64_t)(uintptr_t)own, (uint64_t)(int64_t)max, timeout,
                           mask_arg, (uint64_t)SIGSET_SIZE);

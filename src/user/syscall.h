@@ -25,7 +25,8 @@ enum call_kind {
     KIND_FD,
     KIND_AT, /* directory descriptor or AT_FDCWD */
     KIND_SIG,
-    KIND_FLAGS, /* size: enum call_set; SET_OPEN and SET_FDFL are converted between guest and host */
+    KIND_FLAGS, /* size: enum call_set; SET_OPEN and SET_FDFL are converted between guest and host
+                 */
     KIND_ENUM,  /* size: enum call_set */
     KIND_FUTEX, /* futex operation */
     KIND_IOCTL,
@@ -63,7 +64,7 @@ enum call_kind {
 
 enum call_set { /* names of constants (strace_names.c) */
                 SET_OPEN,
-    SET_FDFL, /* as SET_OPEN, for calls that open no file */
+                SET_FDFL, /* as SET_OPEN, for calls that open no file */
                 SET_AT,
                 SET_ACCESS,
                 SET_WHENCE,
@@ -179,13 +180,14 @@ const char *strace_enum(enum call_set set, uint64_t value);
 /* ---- the handlers, by file ---- */
 #define CALL_HANDLERS(X)                                                                           \
     X(sys_open)                                                                                    \
-    X(sys_openat) X(sys_openat2) X(sys_close) X(sys_close_range) X(sys_dup2) X(sys_dup3) X(        \
-        sys_fcntl) X(sys_readlink) X(sys_ioctl) X(sys_epoll_wait) X(sys_ppoll) X(sys_pselect6)     \
-        X(sys_signalfd) X(sys_recvmsg) X(sys_sendmsg) X(sys_recvmmsg) X(sys_sendmmsg)              \
-            X(sys_socketcall) X(sys_semctl) X(sys_msgrcv) X(sys_ipc) X(sys_shmat) X(sys_shmdt) X(  \
-                sys_brk) X(sys_mmap) X(sys_mmap2) X(sys_old_mmap) X(sys_munmap) X(sys_mprotect)    \
-                X(sys_mremap) X(sys_madvise) X(sys_mlockall) X(sys_exit) X(sys_exit_group)         \
-                    X(sys_clone) X(sys_clone3) X(sys_fork) X(sys_execve) X(sys_set_tid_address) X( \
+    X(sys_openat)                                                                                  \
+    X(sys_openat2) X(sys_close) X(sys_close_range) X(sys_dup2) X(sys_dup3) X(sys_fcntl) X(         \
+        sys_readlink) X(sys_ioctl) X(sys_epoll_wait) X(sys_ppoll) X(sys_pselect6) X(sys_signalfd)  \
+        X(sys_recvmsg) X(sys_sendmsg) X(sys_recvmmsg) X(sys_sendmmsg) X(sys_socketcall) X(         \
+            sys_semctl) X(sys_msgrcv) X(sys_ipc) X(sys_shmat) X(sys_shmdt) X(sys_brk) X(sys_mmap)  \
+            X(sys_mmap2) X(sys_old_mmap) X(sys_munmap) X(sys_mprotect) X(sys_mremap)               \
+                X(sys_madvise) X(sys_mlockall) X(sys_exit) X(sys_exit_group) X(sys_clone)          \
+                    X(sys_clone3) X(sys_fork) X(sys_execve) X(sys_set_tid_address) X(              \
                         sys_set_robust_list) X(sys_get_robust_list) X(sys_prctl) X(sys_arch_prctl) \
                         X(sys_unshare) X(sys_getrlimit) X(sys_setrlimit) X(sys_prlimit64)          \
                             X(sys_rt_sigaction) X(sys_rt_sigprocmask) X(sys_rt_sigpending)         \

@@ -30,7 +30,9 @@ void faults(void)
     char buf[64];
     int fd = open("/dev/zero", O_RDWR), p[2], sv[2];
 
-    guard = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    guard = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(guard, 1, 4096);
+    mprotect(guard, 4096, PROT_READ);
     munmap((char *)guard + 4096, 4096);
     if (pipe(p) < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, sv) < 0)
         return;
