@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The static program goes without the disassembler, whose tables would double its size and cost time
- * at each start: -d in_asm and out_asm print bytes there.
+ * The static program goes without the disassembler, whose tables would double its size and cost
+ * time at each start: -d in_asm and out_asm print bytes there.
  */
 #ifdef RHEA_CAPSTONE
 #include <capstone/capstone.h>
