@@ -4,6 +4,7 @@
  * and a copy of its own for a forked child.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -314,16 +315,64 @@ void engine_flush_blocks(struct engine *e)
     engine_unlock(e);
 }
 
-/* ---- fork ---- */
+/* ---- fork ----
+ * Code memory is shared with the child, and the parent goes on to change it: the child gets a copy
+ * that is made before. */
 
-/* The child's code memory is still the parent's: a copy takes its place. */
+static bool write_all(int fd, const uint8_t *p, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, p, len);
+
+        if (n <= 0)
+            return false;
+        p += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static size_t fork_keeps(const struct cache *c)
+{
+    return c->code.used - c->code_start <= COPY_MAX ? c->code.used : c->code_start;
+}
+
+/* Out of the way of the guest's numbers, which its other threads may make use of right now. */
+static int high_fd(int fd)
+{
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 1000);
+
+    if (high < 0)
+        return fd;
+    close(fd);
+    return high;
+}
+
+/* Errors show in the child: its parent is well. */
+void engine_cache_fork_prepare(struct engine *e)
+{
+    struct cache *c = e->cache;
+    int fd;
+
+    c->fork_fd = -1;
+    if (!c->host)
+        return;
+    fd = high_fd(memfd_create("rhea-code", MFD_CLOEXEC));
+    if (fd >= 0 && write_all(fd, c->code.rw, fork_keeps(c)) &&
+        ftruncate(fd, (off_t)c->code.size) == 0)
+        c->fork_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+}
+
+static bool remap(const struct cache *c, void *at, int prot)
+{
+    return mmap(at, c->code.size, prot, MAP_SHARED | MAP_FIXED, c->fork_fd, 0) != MAP_FAILED;
+}
+
 bool engine_cache_fork_child(struct engine *e)
 {
     struct cache *c = e->cache;
-    struct host_code_buf old = c->code, tmp = { 0 };
-    bool copy = old.used - c->code_start <= COPY_MAX;
-    size_t keep = copy ? old.used : c->code_start;
-    struct error err;
 
     init_locks(c);
     e->lock_depth = 0;
@@ -333,13 +382,11 @@ bool engine_cache_fork_child(struct engine *e)
     atomic_store(&c->exclusive, false);
     if (!c->host)
         return true;
-    if (!map_code(&tmp, old.size, &err))
+    if (c->fork_fd < 0 || !remap(c, c->code.rw, PROT_READ | PROT_WRITE) ||
+        !remap(c, c->code.rx, PROT_READ | PROT_EXEC))
         return false;
-    memcpy(tmp.rw, old.rw, keep);
-    if (mremap(tmp.rw, old.size, old.size, MREMAP_MAYMOVE | MREMAP_FIXED, old.rw) == MAP_FAILED ||
-        mremap(tmp.rx, old.size, old.size, MREMAP_MAYMOVE | MREMAP_FIXED, old.rx) == MAP_FAILED)
-        return false;
-    if (!copy)
+    close(c->fork_fd);
+    if (fork_keeps(c) != c->code.used)
         engine_flush_blocks(e);
     return true;
 }

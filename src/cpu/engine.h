@@ -126,6 +126,7 @@ struct cache {
     uint64_t flushes; /* times the cache was emptied */
     const struct helper *helper_of[HELPER_MAX];
     bool parallel;
+    int fork_fd; /* between fork's prepare and its end: the child's code memory, or -1 */
 
     pthread_mutex_t exclusive_lock; /* taken before lock */
     pthread_cond_t exclusive_idle, exclusive_done;
@@ -250,7 +251,8 @@ void engine_exclusive_begin(struct engine *e);
 void engine_exclusive_end(struct engine *e);
 void engine_enter(struct engine *e); /* waits for exclusive sections of others */
 void engine_exit(struct engine *e);
-void engine_flush_blocks(struct engine *e); /* user mode: within an exclusive section */
+void engine_flush_blocks(struct engine *e);       /* user mode: within an exclusive section */
+void engine_cache_fork_prepare(struct engine *e); /* under its lock */
 bool engine_cache_fork_child(struct engine *e);
 
 /* blocks.c: the cache's lock is held, but for find, by_code and code_written */

@@ -255,12 +255,17 @@ void cpu_fork_prepare(struct cpu *cpu)
     while (atomic_load(&c->exclusive))
         pthread_cond_wait(&c->exclusive_done, &c->exclusive_lock);
     engine_lock(cpu->engine);
+    engine_cache_fork_prepare(cpu->engine);
 }
 
 void cpu_fork_parent(struct cpu *cpu)
 {
+    struct cache *c = cpu->engine->cache;
+
+    if (c->fork_fd >= 0)
+        close(c->fork_fd);
     engine_unlock(cpu->engine);
-    pthread_mutex_unlock(&cpu->engine->cache->exclusive_lock);
+    pthread_mutex_unlock(&c->exclusive_lock);
 }
 
 void cpu_fork_child(struct cpu *cpu)
