@@ -463,20 +463,29 @@ void take_with(struct cg *c, unsigned r, unsigned v)
         load_to(c, r, v);
 }
 
+void arg_done(struct cg *c, unsigned v)
+{
+    const struct val *x = &c->val[v];
+
+    if (x->last > c->i || x->loc == LOC_NONE)
+        return;
+    if (x->loc == LOC_REG) {
+        c->locked &= ~(1u << x->reg);
+        c->released |= 1u << x->reg;
+    }
+    release(c, v);
+}
+
 void args_done(struct cg *c)
 {
     const struct ir_insn *n = insn_of(c, c->i);
 
     for (unsigned k = 0; k < n->nargs; k++) {
-        struct val *x = &c->val[n->arg[k]];
+        unsigned v = n->arg[k];
 
-        if (x->last > c->i || x->loc == LOC_NONE)
-            continue;
-        if (x->loc == LOC_REG) {
-            c->locked &= ~(1u << x->reg);
-            c->released |= 1u << x->reg;
-        }
-        release(c, n->arg[k]);
+        arg_done(c, v);
+        for (unsigned a = 0; c->val[v].folded && a < 2; a++)
+            arg_done(c, insn_of(c, v)->arg[a]);
     }
 }
 

@@ -82,6 +82,7 @@ struct val {
     uint8_t deferred; /* PUT: overwritten before anything can see it but a fault */
     /* accesses of guest memory off one base value (see mem.c) */
     uint8_t span_write;       /* access: it or one after it in its chain is a store */
+    uint8_t folded; /* an address that its only user, a memory instruction, computes itself */
     uint16_t access;          /* scan: next access off this value; access: the next in its chain */
     uint16_t share;           /* value: the pseudo value that holds its page's addend, or 0 */
     int32_t span_lo, span_hi; /* access: bytes that it and those after it touch */
@@ -269,6 +270,7 @@ void take(struct cg *c, unsigned r);
 void take_with(struct cg *c, unsigned r, unsigned v); /* the same, with a copy of v in it */
 /* Gives back operands that die here, so that the result may take their register. */
 void args_done(struct cg *c);
+void arg_done(struct cg *c, unsigned v);
 /* A pseudo value of base in register r until insn `last`; it is dropped when r is needed. 0: none
  * to be had. */
 unsigned share_new(struct cg *c, unsigned r, unsigned base, unsigned last);

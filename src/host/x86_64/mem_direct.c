@@ -22,9 +22,16 @@ static bool checks_alignment(const struct ir_insn *n)
 /* The memory at a + imm; its registers are locked. */
 static struct rm operand(struct cg *c, const struct ir_insn *n)
 {
-    unsigned a = n->arg[0];
+    unsigned a = n->arg[0], base;
     int64_t at;
 
+    if (c->val[a].folded) {
+        const struct ir_insn *sum = insn_of(c, a);
+
+        base = use_reg(c, sum->arg[0]);
+        return with_base(c, rm_sib(base, use_reg(c, sum->arg[1]), sum->op == IR_LEA ? sum->sub : 0,
+                                   (int32_t)(n->imm + (sum->op == IR_LEA ? sum->imm : 0))));
+    }
     if (is_const(c, a) && !checks_alignment(n)) {
         at = (int64_t)((uint64_t)insn_of(c, a)->imm + (uint64_t)n->imm);
         if (fits32(at))

@@ -20,6 +20,13 @@ static bool is_pure_call(const struct ir_insn *n)
     return n->op == IR_CALL && ((const struct helper *)(intptr_t)n->imm)->flags & HELPER_PURE;
 }
 
+/* Ops whose first operand is best made where their result goes. */
+static bool hands_on(unsigned op)
+{
+    return op == IR_ZEXT || op == IR_SEXT || op == IR_FIX || op == IR_VFIX || op == IR_VFCANON ||
+           op == IR_VZEXTLO;
+}
+
 /* The result may be made in its PUT's register when nobody looks at the slot or its old value's
  * register until then. (Old values still alive in the register are moved when it is written.) */
 static void check_hint(struct scan *s, unsigned i, const struct ir_insn *n)
@@ -33,7 +40,7 @@ static void check_hint(struct scan *s, unsigned i, const struct ir_insn *n)
     slot = (unsigned)insn_of(c, put)->imm;
     if (c->slot_next[slot] != put || s->next_fault < put)
         x->hint = NOREG;
-    if (x->hint != NOREG && (n->op == IR_ZEXT || n->op == IR_SEXT) && !c->val[n->arg[0]].last) {
+    if (x->hint != NOREG && hands_on(n->op) && !c->val[n->arg[0]].last) {
         c->val[n->arg[0]].hint = x->hint;
         c->val[n->arg[0]].next = (uint16_t)put;
     }
@@ -94,6 +101,19 @@ static void scan_label(struct cg *c, unsigned i)
     l->closed = insn_of(c, k)->op == IR_BR || ir_op_info[insn_of(c, k)->op].flags & IR_FLAG_END;
 }
 
+/* In direct mode a sum that only this access uses is computed by its address. */
+static bool folds(const struct cg *c, const struct ir_insn *n, unsigned k)
+{
+    const struct ir_insn *a = insn_of(c, n->arg[k]);
+
+    if (!c->env.direct || k || n->op < IR_LD || n->op > IR_AT_CAS || n->op == IR_XLATE ||
+        n->sub & IR_MEM_ALIGN || IR_USES(a->aux) != 1 || a->type != IR_I64)
+        return false;
+    if (a->op != IR_LEA && a->op != IR_ADD)
+        return false;
+    return !is_const(c, a->arg[0]) && !is_const(c, a->arg[1]) && fits32(a->imm + n->imm);
+}
+
 void scan(struct cg *c)
 {
     struct scan s = {
@@ -119,8 +139,17 @@ void scan(struct cg *c)
         else if (n->op == IR_GET)
             c->slot_next[n->imm] = i,
             c->uses_vec |= c->pin[n->imm] >= XMM0 && c->pin[n->imm] != NOREG;
-        for (unsigned k = 0; k < n->nargs; k++)
+        for (unsigned k = 0; k < n->nargs; k++) {
+            if (folds(c, n, k)) {
+                const struct ir_insn *a = insn_of(c, n->arg[k]);
+
+                c->val[n->arg[k]].folded = 1;
+                c->val[a->arg[0]].last = MAX(c->val[a->arg[0]].last, i);
+                c->val[a->arg[1]].last = MAX(c->val[a->arg[1]].last, i);
+                continue;
+            }
             c->val[n->arg[k]].last = MAX(c->val[n->arg[k]].last, i);
+        }
         if (flags & IR_FLAG_FAULT || (c->env.direct && (n->op == IR_LDH || n->op == IR_STH)))
             s.next_fault = i;
         if (n->op == IR_LD || n->op == IR_ST)
