@@ -142,7 +142,7 @@ struct engine_mode {
 
 struct cpu_tail { /* lies behind the guest's structure, reached by emitted code */
     uint64_t saved[16];
-    uint8_t scratch[1024] __attribute__((aligned(16)));
+    uint8_t scratch[HOST_SCRATCH_SIZE] __attribute__((aligned(16)));
     struct host_ret_entry rstack[HOST_RSTACK_SIZE];
     uint32_t rstack_top;
     helper_fn *helpers[HELPER_MAX]; /* filled by any vCPU's thread under the cache's lock */

@@ -25,14 +25,16 @@ struct host_env {
     uint32_t off_vec_live;     /* u8: 1 while pinned vector slots are in host registers */
     uint32_t off_saved; /* u64[16]: where slow paths save host integer registers for fault lookup */
     uint32_t off_helpers; /* helper_fn pointers; [0..HOST_FN_COUNT) are the fixed ones below */
-    uint32_t off_scratch; /* 16-byte aligned, at least 256 bytes: spills and vector arguments */
+    uint32_t
+        off_scratch;     /* 16-byte aligned, HOST_SCRATCH_SIZE bytes: spills and vector arguments */
     uint32_t off_rstack; /* struct host_ret_entry [HOST_RSTACK_SIZE], u32 index at off_rstack_top */
     uint32_t off_rstack_top;
     unsigned tlb_bits; /* log2 of entries per table */
     unsigned jump_cache_bits;
     unsigned page_bits; /* guest page: 12 */
-    /* user mode: guest addresses are host addresses (plus guest_base, which emitted code adds by the
-     * GS segment base when with_base); no soft TLB. Each memory instruction is in the fault table. */
+    /* user mode: guest addresses are host addresses (plus guest_base, which emitted code adds by
+     * the GS segment base when with_base); no soft TLB. Each memory instruction is in the fault
+     * table. */
     bool direct, with_base;
     const struct ir_slot *slots;
     unsigned slot_count;
@@ -71,7 +73,7 @@ struct host_ret_entry {
     uint32_t tag;
     uint32_t code;
 };
-enum { HOST_RSTACK_SIZE = 16 };
+enum { HOST_RSTACK_SIZE = 16, HOST_SCRATCH_SIZE = 4096 + 256 };
 static inline uint32_t host_jump_hash(uint64_t pc, unsigned bits)
 {
     return (uint32_t)(pc ^ pc >> bits) & ((1u << bits) - 1);
@@ -141,8 +143,9 @@ struct host {
      * in *ret_pc. */
     bool (*restore)(void *state, const struct host_region *r, uint32_t ra_off, void *cpu,
                     gva_t *ret_pc);
-    /* The same for a memory instruction that faulted at offset pc_off of emitted code (direct mode):
-     * pinned slots come from regs too, and the FP image. False: no memory instruction is there. */
+    /* The same for a memory instruction that faulted at offset pc_off of emitted code (direct
+     * mode): pinned slots come from regs too, and the FP image. False: no memory instruction is
+     * there. */
     bool (*restore_insn)(void *state, const struct host_region *r, uint32_t pc_off, void *cpu,
                          const struct host_regs *regs, gva_t *ret_pc);
     /* More than one thread will run emitted code: atomics and fences in code compiled from now on

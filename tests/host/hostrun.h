@@ -20,7 +20,7 @@ struct hr_cpu {
     uint8_t vec_live;
     struct irgen_state s __attribute__((aligned(16)));
     uint8_t rest[IRGEN_STATE_SIZE];
-    uint8_t scratch[1024] __attribute__((aligned(16)));
+    uint8_t scratch[HOST_SCRATCH_SIZE] __attribute__((aligned(16)));
     uint64_t saved[16];
     struct host_ret_entry rstack[HOST_RSTACK_SIZE];
     uint32_t rstack_top;

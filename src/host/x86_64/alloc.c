@@ -21,6 +21,7 @@ void alloc_label(struct cg *c)
     c->pend_count = 0;
     c->homed_count = 0;
     c->locked = c->released = 0;
+    c->calls = false;
     as_flags_lost(&c->as);
 }
 
@@ -105,14 +106,9 @@ static int spill_new(struct cg *c)
     return SPILL_COUNT - 1;
 }
 
-static struct rm spill_mem(int place)
-{
-    return rm_mem(RSP, place * 16);
-}
-
 static struct rm val_mem(const struct cg *c, const struct val *x)
 {
-    return x->loc == LOC_SLOT ? slot_mem(c, x->home) : spill_mem(x->spill);
+    return x->loc == LOC_SLOT ? slot_mem(c, x->home) : spill_mem(c, x->spill);
 }
 
 /* register-to-register of either file, whole register */
@@ -238,9 +234,9 @@ static void to_memory(struct cg *c, unsigned v)
         return;
     x->spill = (int16_t)spill_new(c);
     if (r >= 16)
-        store_vec(c, spill_mem(x->spill), r);
+        store_vec(c, spill_mem(c, x->spill), r);
     else
-        as_store(&c->as, 3, spill_mem(x->spill), r);
+        as_store(&c->as, 3, spill_mem(c, x->spill), r);
 }
 
 static void evict(struct cg *c, unsigned r)
@@ -405,7 +401,7 @@ void load_to(struct cg *c, unsigned d, unsigned v)
         break;
     case LOC_REG: move(c, d, x->reg); break;
     case LOC_SPILL: /* whole register: zbits stay true */
-        load_mem(c, d, d >= 16 ? IR_V128 : IR_I64, spill_mem(x->spill));
+        load_mem(c, d, d >= 16 ? IR_V128 : IR_I64, spill_mem(c, x->spill));
         break;
     default:
         assert(x->loc == LOC_SLOT);

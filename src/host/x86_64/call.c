@@ -28,7 +28,7 @@ static struct rm vector_place(struct cg *c, unsigned v, unsigned k)
     if (x->loc == LOC_SLOT)
         return slot_mem(c, x->home);
     if (x->loc == LOC_SPILL)
-        return rm_mem(RSP, x->spill * 16);
+        return spill_mem(c, x->spill);
     if (x->loc == LOC_CONST)
         return const_vec(c, (uint64_t)insn_of(c, v)->imm, (uint64_t)insn_of(c, v)->imm);
     as_op(&c->as, OP_0F | 0x29, x->reg, at); /* movaps */

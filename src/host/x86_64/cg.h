@@ -3,7 +3,8 @@
  * What the parts of the x86-64 backend share: the state of one code buffer and of the region that
  * is being compiled, the register allocator's interface, cold code, and the op table.
  *
- * Registers in emitted code: rbp = cpu + 128, rsp = stack (16-aligned, spill places at its bottom),
+ * Registers in emitted code: rbp = cpu + 128, rsp = stack (16-aligned; in direct mode the stack of
+ * predicted returns: see exits.c),
  * rbx r12-r15 r8-r11 and xmm4-15 pinned slots, rax rcx rdx rsi rdi and xmm0-3 temporaries.
  * Pinned xmm are valid only while the byte at env.off_vec_live is 1.
  */
@@ -15,10 +16,12 @@
 
 enum {
     CPU_BIAS = 128,
-    SPILL_COUNT = 256, /* places of 16 bytes at rsp */
+    ARG_BYTES = 256,   /* of the scratch area: a vector result and arguments */
+    SPILL_COUNT = 256, /* places of 16 bytes behind them */
     SPILL_BYTES = SPILL_COUNT * 16,
     CONST_COUNT = 256,
-    FRAME_BYTES = SPILL_BYTES + 8, /* and two words for MXCSR */
+    FRAME_BYTES = 40, /* the last entry of the return stack, two words for MXCSR */
+    RSTACK_BYTES = 32768,
     PEND_MAX = 24,
     HOME_MAX = 64,
     SHARE_MAX = 16,   /* pseudo values behind those of the IR: addends of pages */
@@ -81,10 +84,10 @@ struct val {
     uint8_t hint;     /* pinned register it may be made in, or NOREG */
     uint8_t deferred; /* PUT: overwritten before anything can see it but a fault */
     /* accesses of guest memory off one base value (see mem.c) */
-    uint8_t span_write;       /* access: it or one after it in its chain is a store */
-    uint8_t folded; /* an address that its only user, a memory instruction, computes itself */
-    uint16_t access;          /* scan: next access off this value; access: the next in its chain */
-    uint16_t share;           /* value: the pseudo value that holds its page's addend, or 0 */
+    uint8_t span_write; /* access: it or one after it in its chain is a store */
+    uint8_t folded;     /* an address that its only user, a memory instruction, computes itself */
+    uint16_t access;    /* scan: next access off this value; access: the next in its chain */
+    uint16_t share;     /* value: the pseudo value that holds its page's addend, or 0 */
     int32_t span_lo, span_hi; /* access: bytes that it and those after it touch */
 };
 
@@ -106,6 +109,8 @@ enum cold_kind {
     COLD_POLL,
     COLD_IND,
     COLD_VEC_LIVE,
+    COLD_RETURN, /* not the predicted one */
+    COLD_STACK,  /* the return stack is full */
 };
 
 /* Out-of-line code, emitted behind the region. */
@@ -139,7 +144,7 @@ struct fixup {
 
 struct stubs {
     uint32_t enter, leave, leave_exit, leave_poll, leave_ind, call, pure, load, store, loadv,
-        storev, xlate, vec_live, probe_read, probe_write, fix;
+        storev, xlate, vec_live, probe_read, probe_write, fix, probe_jump;
     uint32_t consts; /* CONST_COUNT vectors of 16 bytes */
 };
 
@@ -167,6 +172,8 @@ struct cg {
     uint32_t exit_base;
     unsigned i; /* insn in work */
     gva_t pc;   /* latest INSN */
+    bool calls; /* the next exit is a call, which will return to ret_pc */
+    gva_t ret_pc;
     bool spill_full;
     bool uses_vec;
     uint8_t *start;
@@ -312,6 +319,22 @@ unsigned emit_compare(struct cg *c, unsigned cond, unsigned a,
                       unsigned b); /* host condition code */
 
 /* ---- compile.c ---- */
+/* Words of the saved area that no register needs: rsp at enter, and how low it may go. */
+static inline struct rm stack_top(const struct cg *c)
+{
+    return cpu_mem(c->env.off_saved + 8 * RSP);
+}
+
+static inline struct rm stack_limit(const struct cg *c)
+{
+    return cpu_mem(c->env.off_saved + 8 * RBP);
+}
+
+static inline struct rm spill_mem(const struct cg *c, int place)
+{
+    return cpu_mem(c->env.off_scratch + ARG_BYTES + 16 * (uint32_t)place);
+}
+
 struct cold *cold_new(struct cg *c, enum cold_kind kind);
 void label_ref(struct cg *c, uint8_t *rel32, unsigned label);
 

@@ -3,6 +3,11 @@
  * Control flow within a region and out of it. A direct exit to the same page is a jump that link()
  * patches; its cold stub leaves with the exit's number. Other exits probe the jump cache inline.
  * All slots are in memory or pinned here: nothing is pending at an exit.
+ *
+ * In direct mode a guest call is a host call: on the stack are the guest's return pc and the host's
+ * return address, behind which is an exit to that pc. A guest return is a host ret when the pc
+ * matches; else the stack starts anew, at its top. Leaving emitted code, which every change of mode
+ * or mapping takes, empties it; blocks that die unlink the exits to them.
  */
 #include "host/x86_64/cg.h"
 #include "host/x86_64/ops.h"
@@ -30,16 +35,115 @@ static void emit_poll(struct cg *c, unsigned reg, gva_t pc)
     k->imm = (int64_t)pc;
 }
 
-/* t holds the entry whose pc matched: compares the tag and jumps to its code. */
-static void jump_entry(struct cg *c, unsigned t, unsigned u, int32_t disp, struct cold *k)
+/* A direct exit whose rel32 is aligned: it may be patched while other threads run it. jump: its
+ * opcode, of two bytes from 0x100 on. */
+static void exit_linked(struct cg *c, unsigned jump, gva_t pc, unsigned flags)
+{
+    struct host_exit *e = &c->ret->exits[c->ret->exit_count];
+    struct cold *k = cold_new(c, COLD_EXIT);
+
+    as_nops(&c->as, (unsigned)((jump < 0x100 ? 3 : 2) - (uintptr_t)c->as.p) & 3);
+    if (jump >= 0x100)
+        as_u8(&c->as, 0x0f);
+    as_u8(&c->as, jump & 0xff);
+    k->from[0] = c->as.p;
+    as_u32(&c->as, 0);
+    k->imm = c->ret->exit_count++;
+    e->patch = (uint32_t)(k->from[0] - c->buf->rw);
+    e->pc = pc;
+    e->flags = (uint8_t)flags;
+}
+
+/* Pushes the entry's pc; the call pushes the code. */
+static void call_begin(struct cg *c)
+{
+    struct cold *k = cold_new(c, COLD_STACK);
+
+    as_alu(&c->as, ALU_CMP, 3, RSP, stack_limit(c));
+    k->from[0] = as_jcc(&c->as, CC_B);
+    k->back = c->as.p;
+    if (fits32((int64_t)c->ret_pc)) {
+        as_push_imm(&c->as, (int32_t)c->ret_pc);
+        return;
+    }
+    as_lea(&c->as, true, RSP, rm_mem(RSP, -8));
+    as_store_imm(&c->as, 2, rm_mem(RSP, 0), (int64_t)(c->ret_pc & UINT32_MAX));
+    as_store_imm(&c->as, 2, rm_mem(RSP, 4), (int64_t)(c->ret_pc >> 32));
+}
+
+/* Where the predicted return comes to. */
+static void call_end(struct cg *c)
+{
+    as_lea(&c->as, true, RSP, rm_mem(RSP, 8));
+    exit_linked(c, 0xe9, c->ret_pc, 0);
+    c->calls = false;
+}
+
+/* A jump on condition cc, or NOREG. */
+static void jump_linked(struct cg *c, unsigned cc, const struct ir_insn *n)
+{
+    if (c->calls)
+        call_begin(c);
+    exit_linked(c, c->calls ? 0xe8 : cc == NOREG ? 0xe9 : 0x180 | cc, (gva_t)n->imm, n->sub);
+    if (c->calls)
+        call_end(c);
+}
+
+/* t = the entry of the jump cache for pc, compared with pc */
+static void jump_index(struct cg *c, unsigned pc, unsigned t)
+{
+    unsigned bits = c->env.jump_cache_bits;
+
+    as_mov(&c->as, true, t, pc);
+    as_shift_imm(&c->as, SH_SHR, 3, t, bits);
+    as_alu(&c->as, ALU_XOR, 2, t, rm_reg(pc));
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1));
+    as_shift_imm(&c->as, SH_SHL, 2, t, 4);
+    as_alu(&c->as, ALU_ADD, 3, t, cpu_mem(c->env.off_jump_cache));
+    as_alu(&c->as, ALU_CMP, 3, pc, rm_mem(t, 0));
+}
+
+/* u = the code of entry t */
+static void jump_code(struct cg *c, unsigned t, unsigned u, int32_t disp)
+{
+    as_load(&c->as, false, u, rm_mem(t, disp + (int32_t)offsetof(struct host_jump_entry, code)));
+    as_lea_rip(&c->as, t, c->buf->rw);
+    as_alu(&c->as, ALU_ADD, 3, u, rm_reg(t));
+}
+
+static void tag_compare(struct cg *c, unsigned t, unsigned u, int32_t disp)
 {
     as_load(&c->as, false, u, cpu_mem(c->env.off_jump_tag));
     as_alu(&c->as, ALU_CMP, 2, u, rm_mem(t, disp + (int32_t)offsetof(struct host_jump_entry, tag)));
+}
+
+/* t holds the entry whose pc matched: compares the tag and jumps to its code. */
+static void jump_entry(struct cg *c, unsigned t, unsigned u, int32_t disp, struct cold *k)
+{
+    tag_compare(c, t, u, disp);
     k->from[1] = as_jcc(&c->as, CC_NE);
-    as_load(&c->as, false, u, rm_mem(t, disp + (int32_t)offsetof(struct host_jump_entry, code)));
-    as_lea_rip(&c->as, t, c->buf->rw);
-    as_alu(&c->as, ALU_ADD, 3, t, rm_reg(u));
-    as_op(&c->as, 0xff, 4, rm_reg(t));
+    jump_code(c, t, u, disp);
+    if (c->calls)
+        call_begin(c);
+    as_op(&c->as, 0xff, c->calls ? 2 : 4, rm_reg(u));
+    if (c->calls)
+        call_end(c);
+}
+
+void jump_probe(struct cg *c, unsigned pc, unsigned t, unsigned u)
+{
+    uint8_t *miss[2];
+
+    jump_index(c, pc, t);
+    miss[0] = as_jcc(&c->as, CC_NE);
+    tag_compare(c, t, u, 0);
+    miss[1] = as_jcc(&c->as, CC_NE);
+    jump_code(c, t, u, 0);
+    as_lea(&c->as, true, RSP, rm_mem(RSP, 8));
+    as_op(&c->as, 0xff, 4, rm_reg(u));
+    as_patch(miss[0], c->as.p);
+    as_patch(miss[1], c->as.p);
+    as_u8(&c->as, 0xc3);
 }
 
 /* The jump cache entry of a constant pc. */
@@ -62,21 +166,6 @@ static void probe_const(struct cg *c, gva_t pc)
     jump_entry(c, RAX, RCX, disp, k);
 }
 
-/* A jump (on condition cc, or NOREG) to be patched while other threads may run it: its rel32 is
- * aligned. */
-static void jump_linked(struct cg *c, unsigned cc, const struct ir_insn *n)
-{
-    struct host_exit *e = &c->ret->exits[c->ret->exit_count];
-    struct cold *k = cold_new(c, COLD_EXIT);
-
-    as_nops(&c->as, (unsigned)((cc == NOREG ? 3 : 2) - (uintptr_t)c->as.p) & 3);
-    k->from[0] = cc == NOREG ? as_jmp(&c->as) : as_jcc(&c->as, cc);
-    k->imm = c->ret->exit_count++;
-    e->patch = (uint32_t)(k->from[0] - c->buf->rw);
-    e->pc = (gva_t)n->imm;
-    e->flags = n->sub;
-}
-
 static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
 {
     if (n->sub & IR_EXIT_POLL)
@@ -89,20 +178,23 @@ static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
 
 static void emit_exit_ind(struct cg *c, const struct ir_insn *n)
 {
-    unsigned a = use_reg(c, n->arg[0]);
-    unsigned t = scratch(c, false), u = scratch(c, false), bits = c->env.jump_cache_bits;
+    unsigned a = use_reg(c, n->arg[0]), t, u;
     struct cold *k;
 
+    if (c->env.direct && n->sub == IR_IND_RET) { /* needs no poll: its call is behind it */
+        as_alu(&c->as, ALU_CMP, 3, a, rm_mem(RSP, 8));
+        k = cold_new(c, COLD_RETURN);
+        k->reg = (uint8_t)a;
+        k->from[0] = as_jcc(&c->as, CC_NE);
+        as_u8(&c->as, 0xc3);
+        return;
+    }
+    t = scratch(c, false);
+    u = scratch(c, false);
     emit_poll(c, a, 0);
     k = cold_new(c, COLD_IND);
     k->reg = (uint8_t)a;
-    as_mov(&c->as, true, t, a);
-    as_shift_imm(&c->as, SH_SHR, 3, t, bits);
-    as_alu(&c->as, ALU_XOR, 2, t, rm_reg(a));
-    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1));
-    as_shift_imm(&c->as, SH_SHL, 2, t, 4);
-    as_alu(&c->as, ALU_ADD, 3, t, cpu_mem(c->env.off_jump_cache));
-    as_alu(&c->as, ALU_CMP, 3, a, rm_mem(t, 0));
+    jump_index(c, a, t);
     k->from[0] = as_jcc(&c->as, CC_NE);
     jump_entry(c, t, u, 0, k);
 }
@@ -153,6 +245,18 @@ void cold_exit(struct cg *c, struct cold *k)
     case COLD_IND:
         store_pc(c, k->reg, (gva_t)k->imm);
         leave(c, c->stub.leave_ind);
+        break;
+    case COLD_RETURN: /* longjmp and the like, or a deep recursion comes back */
+        as_load(&c->as, true, RSP, stack_top(c));
+        if (k->reg != RAX)
+            as_mov(&c->as, true, RAX, k->reg);
+        as_call_to(&c->as, stub_at(c, c->stub.probe_jump));
+        store_pc(c, RAX, 0);
+        leave(c, c->stub.leave_ind);
+        break;
+    case COLD_STACK:
+        as_load(&c->as, true, RSP, stack_top(c));
+        as_jmp_to(&c->as, k->back);
         break;
     default: /* COLD_VEC_LIVE */
         as_call_to(&c->as, stub_at(c, c->stub.vec_live));
@@ -211,6 +315,7 @@ static void emit_brcond(struct cg *c, const struct ir_insn *n)
     struct label *l = &c->label[n->imm];
     unsigned cc = emit_compare(c, n->sub, n->arg[0], n->arg[1]), next = next_insn(c, c->i);
 
+    c->calls = false;
     if (l->at != UINT32_MAX) {
         as_jcc_to(&c->as, cc, c->start + l->at);
     } else if (l->exit && is_plain_exit(c, insn_of(c, l->exit))) {
@@ -226,8 +331,14 @@ static void emit_brcond(struct cg *c, const struct ir_insn *n)
     alloc_label(c);
 }
 
-/* A shadow return stack is not kept yet: EXIT_IND's probe serves returns, whose host jump the
- * processor predicts by history. */
+/* The exit behind it is the call. In system mode EXIT_IND's probe serves returns, whose host jump
+ * the processor predicts by history. */
+static void emit_retaddr(struct cg *c, const struct ir_insn *n)
+{
+    c->calls = c->env.direct;
+    c->ret_pc = (gva_t)n->imm;
+}
+
 static void emit_nothing(struct cg *c, const struct ir_insn *n)
 {
     (void)c;
@@ -263,5 +374,5 @@ const struct host_op ops_flow[IR_OP_COUNT] = {
     [IR_EXIT_JMP] = { emit_exit_jmp, "-" },
     [IR_EXIT_IND] = { emit_exit_ind, "-,r" },
     [IR_EXIT_LOOP] = { emit_exit_loop, "-" },
-    [IR_RETADDR] = { emit_nothing, "-" },
+    [IR_RETADDR] = { emit_retaddr, "-" },
 };

@@ -36,6 +36,9 @@ emit_fn vec_emit_1, vec_emit_2, vec_emit_2i;
 /* ops_simd.c */
 emit_fn simd_shift_imm, simd_mul;
 
+/* exits.c: for the stub that returns when the jump cache does not have pc; changes t and u */
+void jump_probe(struct cg *c, unsigned pc, unsigned t, unsigned u);
+
 /* call.c; by_helper: the interpreter's own function, for what this processor has no instruction for
  */
 emit_fn emit_call, emit_by_helper;

@@ -30,7 +30,7 @@ static struct rm place(const struct cg *c, unsigned v)
 {
     const struct val *x = &c->val[v];
 
-    return x->loc == LOC_SLOT ? slot_mem(c, x->home) : rm_mem(RSP, x->spill * 16);
+    return x->loc == LOC_SLOT ? slot_mem(c, x->home) : spill_mem(c, x->spill);
 }
 
 /* ---- shifts ---- */

@@ -49,7 +49,7 @@ static struct cold *fix_cold(struct cg *c, const struct ir_insn *n, enum cold_ki
                                 : x->loc == LOC_REG    ? rm_reg(x->reg)
                                 : x->loc == LOC_CONST  ? const_vec(c, imm, imm)
                                 : x->loc == LOC_SLOT   ? slot_mem(c, x->home)
-                                                       : rm_mem(RSP, x->spill * 16);
+                                                       : spill_mem(c, x->spill);
     }
     return k;
 }
@@ -147,11 +147,9 @@ static void emit_canon(struct cg *c, const struct ir_insn *n)
 
 /* ---- cold code ---- */
 
-/* Pushes the address of a place; words: how many were pushed before. */
-static void push_place(struct cg *c, struct rm x, unsigned words)
+/* Pushes the address of a place. */
+static void push_place(struct cg *c, struct rm x)
 {
-    int32_t disp = x.disp + (x.base == RSP ? (int32_t)words * 8 : 0);
-
     if (x.base == RIP) {
         as_push(&c->as, RAX);
         as_lea(&c->as, true, RAX, x);
@@ -159,8 +157,8 @@ static void push_place(struct cg *c, struct rm x, unsigned words)
         return;
     }
     as_push(&c->as, x.base);
-    if (disp)
-        as_alu_imm(&c->as, ALU_ADD, 3, rm_mem(RSP, 0), disp);
+    if (x.disp)
+        as_alu_imm(&c->as, ALU_ADD, 3, rm_mem(RSP, 0), x.disp);
 }
 
 static void cold_helper(struct cg *c, struct cold *k)
@@ -177,9 +175,9 @@ static void cold_helper(struct cg *c, struct cold *k)
         k->place[a] = at;
     }
     for (unsigned a = k->places; a--; words++)
-        push_place(c, k->place[a], words);
+        push_place(c, k->place[a]);
     if (vec) {
-        push_place(c, cpu_mem(c->env.off_scratch), words);
+        push_place(c, cpu_mem(c->env.off_scratch));
         words++;
     } else if (!words) { /* a place for the result */
         as_push(&c->as, RAX);

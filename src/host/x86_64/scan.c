@@ -158,7 +158,7 @@ void scan(struct cg *c)
             s.first_call = i;
         if (flags & (IR_FLAG_BB | IR_FLAG_END) || (n->op == IR_CALL && !is_pure_call(n)))
             s.boundary = i;
-        exits += n->op == IR_EXIT_JMP || n->op == IR_BRCOND;
+        exits += n->op == IR_EXIT_JMP || n->op == IR_BRCOND || n->op == IR_RETADDR;
         if (n->op == IR_LABEL)
             scan_label(c, i);
         else if (n->op == IR_BR || n->op == IR_BRCOND)

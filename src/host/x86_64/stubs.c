@@ -10,8 +10,8 @@
 
 enum {
     SAVED_COUNT = 6,
-    HOST_MXCSR = SPILL_BYTES,
-    SCRATCH_MXCSR = SPILL_BYTES + 4,
+    HOST_MXCSR = 16,
+    SCRATCH_MXCSR = 20,
     MXCSR_FLAGS = 0x3f,
     MXCSR_MASKS = 0x1f80,
     CALLER_SAVED = 0xf << R8
@@ -70,6 +70,20 @@ static uint8_t *test_vec_live(struct cg *c, unsigned cc)
     return as_jcc(&c->as, cc);
 }
 
+/* An empty stack of predicted returns: its last entry is of a pc that is none. */
+static void start_returns(struct cg *c)
+{
+    struct as *as = &c->as;
+
+    as_store(as, 3, stack_top(c), RSP);
+    as_lea(as, true, RAX, rm_mem(RSP, -RSTACK_BYTES));
+    as_store(as, 3, stack_limit(c), RAX);
+    as_lea_rip(as, RAX, as->p); /* the code address is not used */
+    as_store(as, 3, rm_mem(RSP, 0), RAX);
+    as_mov_imm(as, RAX, (int64_t)UINT64_C(0x8001fffffffffff1));
+    as_store(as, 3, rm_mem(RSP, 8), RAX);
+}
+
 static void emit_enter(struct cg *c)
 {
     struct as *as = &c->as;
@@ -79,6 +93,8 @@ static void emit_enter(struct cg *c)
         as_push(as, callee_saved[k]);
     as_alu_imm(as, ALU_SUB, 3, rm_reg(RSP), FRAME_BYTES);
     as_lea(as, true, RBP, rm_mem(RDI, CPU_BIAS));
+    if (c->env.direct)
+        start_returns(c);
     as_op(as, OP_0F | 0xae, 3, rm_mem(RSP, HOST_MXCSR)); /* stmxcsr */
     as_load(as, false, RAX, cpu_mem(c->env.off_fpcsr));
     as_movzx(as, 1, RAX, rm_reg(RAX));
@@ -98,6 +114,8 @@ static void emit_leave(struct cg *c)
     c->stub.leave_exit = here(c);
     as_mov_imm(as, RAX, HOST_LEFT_EXIT);
     c->stub.leave = (uint32_t)(as->p - c->buf->rw);
+    if (c->env.direct)
+        as_load(as, true, RSP, stack_top(c));
     pins(c, INTS, true);
     skip = test_vec_live(c, CC_E);
     pins(c, VECS, true);
@@ -330,6 +348,15 @@ static uint32_t emit_fix(struct cg *c)
     return at;
 }
 
+/* rax: the pc of an indirect jump. Jumps there if the jump cache knows it, else returns. */
+static uint32_t emit_probe_jump(struct cg *c)
+{
+    uint32_t at = here(c);
+
+    jump_probe(c, RAX, RCX, RDX);
+    return at;
+}
+
 void stubs_emit(struct cg *c)
 {
     emit_enter(c);
@@ -345,8 +372,10 @@ void stubs_emit(struct cg *c)
     c->stub.fix = emit_fix(c);
     c->stub.consts = here(c);
     c->as.p += CONST_COUNT * 16;
-    if (c->env.direct)
+    if (c->env.direct) {
+        c->stub.probe_jump = emit_probe_jump(c);
         return;
+    }
     c->stub.probe_read = emit_probe(c, offsetof(struct host_tlb_entry, read_tag));
     c->stub.probe_write = emit_probe(c, offsetof(struct host_tlb_entry, write_tag));
 }
