@@ -356,10 +356,11 @@ static int64_t start(struct exec *x, const char *path)
 {
     struct user_proc *p = x->t->proc;
     int64_t r = -ENOEXEC;
-    /* other guests' programs and those that change the user are binfmt_misc's first */
-    if (!x->abi || x->abi != p->abi || x->set_id)
+    /* other guests' programs, those that change the user, and all where we do not find ourselves
+     * are binfmt_misc's first */
+    if (!x->abi || x->abi != p->abi || x->set_id || p->self_fd < 0)
         r = host_exec(x->t, x->dirfd, path, x->argv, x->envp, x->flags);
-    if (r == -ENOEXEC && x->abi)
+    if (r == -ENOEXEC && x->abi && p->self_fd >= 0)
         r = run_ourselves(x, path);
     return r;
 }

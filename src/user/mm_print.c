@@ -104,6 +104,17 @@ static unsigned print_parts(struct mm *mm, FILE *f, const struct line *l, struct
     return n;
 }
 
+/* Without /proc of the host: what we know ourselves. */
+static void print_plain(struct mm *mm, FILE *f)
+{
+    struct line l = { .perms = "---p", .dev = "00:00", .inode = "0" };
+    WITH_LOCK (&mm->change)
+        for (size_t i = 0; i < mm->map.count; i++) {
+            const struct mm_region *r = &mm->map.r[i];
+            print_line(mm, f, &l, r->start, r->end, r->prot);
+        }
+}
+
 void mm_print_maps(struct user_proc *p, FILE *f, bool smaps)
 {
     struct mm *mm = p->mm;
@@ -111,8 +122,10 @@ void mm_print_maps(struct user_proc *p, FILE *f, bool smaps)
     static const char upper[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     char text[4608];
     bool ours = false;
-    if (!host)
+    if (!host) {
+        print_plain(mm, f);
         return;
+    }
     WITH_LOCK (&mm->change) {
         struct pending pending = { 0 };
         struct line l;

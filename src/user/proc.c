@@ -4,10 +4,12 @@
  */
 #include "user/process.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -97,7 +99,7 @@ static void choose_base(struct user_proc *p, const struct elf_user *e)
         p->cpu_user.base = p->opt->guest_base;
         return;
     }
-    if (e->type != 2 /* ET_EXEC */ || mm_range_is_free(0, e->first, e->end))
+    if (e->type != ET_EXEC || mm_range_is_free(0, e->first, e->end))
         return;
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
         if (mm_range_is_free(places[i], e->first, e->end)) {
@@ -106,10 +108,30 @@ static void choose_base(struct user_proc *p, const struct elf_user *e)
         }
 }
 
+/* A chroot may have no /proc: then by the name we were started with, if that is a program of the
+ * host. */
+static int open_by_name(void)
+{
+    const char *name = (const char *)getauxval(AT_EXECFN);
+    int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+    char head[ELF_USER_HEADER_MAX];
+    struct elf_user elf;
+    struct error err;
+    ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
+    if (n > 0 && elf_user_header(head, (size_t)n, UINT64_MAX, &elf, &err) &&
+        elf.machine == EM_X86_64)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 /* Ours, kept out of the guest's way, for programs that it starts; also after a chroot. */
 static int open_self(void)
 {
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), high;
+    if (fd < 0)
+        fd = open_by_name();
     if (fd < 0)
         return -1;
     high = fcntl(fd, F_DUPFD_CLOEXEC, SELF_FD_LOW);
@@ -124,10 +146,15 @@ static char *real_path(int fd, const char *path)
     char link[32], name[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, name, sizeof name - 1);
-    if (n <= 0 || name[0] != '/')
+    if (n > 0 && name[0] == '/') {
+        name[n] = 0;
+        return xstrdup(name);
+    }
+    while (!strncmp(path, "./", 2))
+        path += 2;
+    if (path[0] == '/' || !getcwd(name, sizeof name))
         return xstrdup(path);
-    name[n] = 0;
-    return xstrdup(name);
+    return xasprintf("%s/%s", name, path);
 }
 
 static void name_process(const struct user_start *s)
