@@ -432,6 +432,9 @@ void signal_fault_left(struct user_thread *t)
     struct signal_state *st = t->signals;
     siginfo_t i = st->fault_info;
 
+    if (i.si_signo == SIGSEGV && i.si_code == SI_KERNEL && t->proc->abi->guest->tagged_fault &&
+        t->proc->abi->guest->tagged_fault(t->cpu))
+        return;
     if (i.si_signo == SIGSEGV || i.si_signo == SIGBUS) {
         if (i.si_code != SI_KERNEL)
             i.si_addr = (void *)(uintptr_t)st->fault.address;

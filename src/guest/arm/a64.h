@@ -173,10 +173,6 @@ void a64_fpcr_write(struct cpu *cpu, uint32_t value);
 /* AT_HWCAP and AT_HWCAP2 of Linux that match the model. */
 uint64_t a64_hwcap(const struct cpu *cpu);
 uint64_t a64_hwcap2(const struct cpu *cpu);
-/* User mode: a data access of an instruction faulted at far. True when the top byte was to blame:
- * the state is set so that running the instruction again masks it. From the SIGSEGV handler, with
- * the state of the instruction restored, or before cpu_signal_restart(). */
-bool a64_tag_fault(struct cpu *cpu, gva_t far);
 /* Records the exception and leaves (helpers only). */
 _Noreturn void a64_raise(struct a64_cpu *x, enum a64_exception exception, uint32_t iss);
 /* The model's ID registers, MIDR_EL1, CTR_EL0 and the like as EL0 sees them under Linux; key is

@@ -181,14 +181,16 @@ static void misaligned(struct cpu *cpu, gva_t va, enum cpu_access access)
     x->far = va;
 }
 
-bool a64_tag_fault(struct cpu *cpu, gva_t far)
+/* The top byte of addresses is ignored (TCR_EL1.TBI0, as Linux has it). Few programs use that: the first
+ * fault of an address with a tag makes all code after it mask addresses. */
+static bool tagged_fault(struct cpu *cpu)
 {
     struct a64_cpu *x = a64_of(cpu);
+    bool tagged = false;
 
-    if (x->tags)
-        return false;
-    /* A host fault of a non-canonical address does not say which; bit 55 and the tag tell. */
-    if (far >> 56 == 0 && far != 0)
+    for (unsigned n = 0; n < 32; n++)
+        tagged |= x->x[n] >> 56 && !(x->x[n] >> 48 & 0xff);
+    if (x->tags || !tagged)
         return false;
     x->tags = 1;
     cpu_mode_changed(cpu);
@@ -332,6 +334,7 @@ const struct guest guest_aarch64 = {
     .init = init,
     .user_init = user_init,
     .fetch_fault = fetch_fault,
+    .tagged_fault = tagged_fault,
     .reset = reset,
     .translate = a64_translate,
     .walk = walk,
