@@ -52,8 +52,8 @@ struct guest {
     void (*user_init)(struct cpu *cpu);
     /* user mode: code at va may not be fetched: record the exception */
     void (*fetch_fault)(struct cpu *cpu, gva_t va);
-    /* user mode: an access to an address that the host cannot form faulted; state exact. True: the guest
-     * ignores some bits of addresses, and the instruction is to run again. May be NULL. */
+    /* user mode: an access to an address that the host cannot form faulted; state exact. True: the
+     * guest ignores some bits of addresses, and the instruction is to run again. May be NULL. */
     bool (*tagged_fault)(struct cpu *cpu);
     void (*reset)(struct cpu *cpu);
     void (*translate)(struct cpu *cpu, struct ir *ir, struct translation *t);

@@ -105,7 +105,7 @@ enum a64_slot {
     A64_SLOT_EXCL_ADDR,
     A64_SLOT_EXCL_LO,
     A64_SLOT_EXCL_HI,
-    A64_SLOT_DIT,  /* PSTATE.DIT and SSBS, at their places */
+    A64_SLOT_DIT, /* PSTATE.DIT and SSBS, at their places */
     A64_SLOT_SSBS,
     A64_SLOT_TMP,  /* i64: within one instruction, across IR blocks */
     A64_SLOT_TMPV, /* v128: the same */

@@ -181,8 +181,8 @@ static void misaligned(struct cpu *cpu, gva_t va, enum cpu_access access)
     x->far = va;
 }
 
-/* The top byte of addresses is ignored (TCR_EL1.TBI0, as Linux has it). Few programs use that: the first
- * fault of an address with a tag makes all code after it mask addresses. */
+/* The top byte of addresses is ignored (TCR_EL1.TBI0, as Linux has it). Few programs use that: the
+ * first fault of an address with a tag makes all code after it mask addresses. */
 static bool tagged_fault(struct cpu *cpu)
 {
     struct a64_cpu *x = a64_of(cpu);

@@ -57,7 +57,8 @@ static uint64_t mix(uint64_t v)
 }
 
 static const uint8_t tweak_from[16] = { 4, 5, 6, 7, 11, 2, 3, 8, 12, 13, 14, 15, 0, 1, 10, 9 };
-static const uint16_t tweak_rotated = 1 << 2 | 1 << 4 | 1 << 7 | 1 << 11 | 1 << 12 | 1 << 14 | 1 << 15;
+static const uint16_t tweak_rotated =
+    1 << 2 | 1 << 4 | 1 << 7 | 1 << 11 | 1 << 12 | 1 << 14 | 1 << 15;
 
 static uint64_t tweak_next(uint64_t v)
 {
@@ -91,10 +92,10 @@ enum { QARMA_ROUNDS = 5 };
 
 uint64_t a64_qarma5(uint64_t data, uint64_t modifier, const uint64_t key[2])
 {
-    static const uint64_t rc[QARMA_ROUNDS] = {
-        0, UINT64_C(0x13198a2e03707344), UINT64_C(0xa4093822299f31d0), UINT64_C(0x082efa98ec4e6c89),
-        UINT64_C(0x452821e638d01377)
-    };
+    static const uint64_t rc[QARMA_ROUNDS] = { 0, UINT64_C(0x13198a2e03707344),
+                                               UINT64_C(0xa4093822299f31d0),
+                                               UINT64_C(0x082efa98ec4e6c89),
+                                               UINT64_C(0x452821e638d01377) };
     const uint64_t alpha = UINT64_C(0xc0ac29b7c97c50dd);
     uint64_t k0 = key[1], k1 = key[0], tweak = modifier, v = data ^ k0;
     uint64_t w1 = (k0 >> 1 | k0 << 63) ^ k0 >> 63;
@@ -169,7 +170,8 @@ uint64_t a64_pac_strip(struct a64_cpu *x, uint64_t ptr)
 
 uint64_t a64_pac_add(struct a64_cpu *x, uint64_t ptr, uint64_t modifier, uint64_t key)
 {
-    uint64_t original = a64_pac_strip(x, ptr), code = code_of(x, original, modifier, x->pac_key[key]);
+    uint64_t original = a64_pac_strip(x, ptr),
+             code = code_of(x, original, modifier, x->pac_key[key]);
 
     if ((ptr & PAC_MASK) != 0 && (ptr & PAC_MASK) != PAC_MASK) /* no canonical address: spoil it */
         code ^= BIT(PAC_TOP - 1);
@@ -178,7 +180,8 @@ uint64_t a64_pac_add(struct a64_cpu *x, uint64_t ptr, uint64_t modifier, uint64_
 
 uint64_t a64_pac_auth(struct a64_cpu *x, uint64_t ptr, uint64_t modifier, uint64_t key)
 {
-    uint64_t original = a64_pac_strip(x, ptr), code = code_of(x, original, modifier, x->pac_key[key]);
+    uint64_t original = a64_pac_strip(x, ptr),
+             code = code_of(x, original, modifier, x->pac_key[key]);
 
     if (!((code ^ ptr) & PAC_MASK))
         return original;
