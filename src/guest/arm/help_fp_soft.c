@@ -99,7 +99,8 @@ static uint64_t round_base(struct fp_env *e, enum fp_size s, const struct fp_num
     drop = (exp < min_exp(s) ? min_exp(s) : exp) - (int)f - v->exp; /* bits below the last place */
     if (drop <= 0) {
         mant = (uint64_t)(m << -drop);
-        rest = half = 0;
+        rest = 0;
+        half = 1; /* nothing to round */
     } else {
         if (drop > 126) {
             m = shift_right_sticky(m, (unsigned)drop - 126);

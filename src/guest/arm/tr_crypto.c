@@ -15,7 +15,7 @@ static bool round_key(struct tr *t, const struct arg_v *a, enum ir_op op)
     if (!tr_fp_check(t))
         return true;
     v = vec_xor(t, tr_v(t, (unsigned)a->rd), tr_v(t, (unsigned)a->rn));
-    tr_set_v(t, (unsigned)a->rd, vec_2(t, op, IR_I64, v, vec_zero(t)));
+    tr_set_v(t, (unsigned)a->rd, vec_2(t, op, 0, v, vec_zero(t)));
     return true;
 }
 
@@ -55,8 +55,8 @@ bool tr_aesmc(struct tr *t, const struct arg_v *a)
         return true;
     v = paired(t, a->rn, IR_VAESENCL);
     if (!v) /* undo the steps that aesenc does before MixColumns */
-        v = vec_2(t, IR_VAESDECL, IR_I64, tr_v(t, (unsigned)a->rn), vec_zero(t));
-    tr_set_v(t, (unsigned)a->rd, vec_2(t, IR_VAESENC, IR_I64, v, vec_zero(t)));
+        v = vec_2(t, IR_VAESDECL, 0, tr_v(t, (unsigned)a->rn), vec_zero(t));
+    tr_set_v(t, (unsigned)a->rd, vec_2(t, IR_VAESENC, 0, v, vec_zero(t)));
     return true;
 }
 
@@ -68,9 +68,9 @@ bool tr_aesimc(struct tr *t, const struct arg_v *a)
         return true;
     v = paired(t, a->rn, IR_VAESDECL);
     if (v)
-        v = vec_2(t, IR_VAESDEC, IR_I64, v, vec_zero(t));
+        v = vec_2(t, IR_VAESDEC, 0, v, vec_zero(t));
     else
-        v = vec_1(t, IR_VAESIMC, IR_I64, tr_v(t, (unsigned)a->rn), 0);
+        v = vec_1(t, IR_VAESIMC, 0, tr_v(t, (unsigned)a->rn), 0);
     tr_set_v(t, (unsigned)a->rd, v);
     return true;
 }

@@ -192,7 +192,7 @@ bool tr_pmull_v(struct tr *t, const struct arg_v *a)
     n = tr_v(t, (unsigned)a->rn);
     m = tr_v(t, (unsigned)a->rm);
     if (a->size == 3) {
-        tr_set_v(t, (unsigned)a->rd, ir_vop2(t->b, IR_VCLMUL, IR_I64, n, m, a->q ? 0x11 : 0));
+        tr_set_v(t, (unsigned)a->rd, ir_vop2(t->b, IR_VCLMUL, 0, n, m, a->q ? 0x11 : 0));
         return true;
     }
     if (a->q) {
