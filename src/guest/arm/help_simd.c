@@ -196,6 +196,8 @@ static void do_simd(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *n,
 }
 const struct helper simd_h = { "a64_simd", (helper_fn *)do_simd, "v128 v128 v128 v128 i32",
                                HELPER_PURE };
+const struct helper simd_h_qc = { "a64_simd_qc", (helper_fn *)do_simd, "v128 v128 v128 v128 i32",
+                                  HELPER_NO_RAISE };
 
 /* ---- floating point in odd shapes ---- */
 

@@ -55,29 +55,30 @@ void vec_set_narrow(struct tr *t, int rd, ir_val v, bool high);
 
 /* ---- help_simd.c ---- */
 enum simd_op {
-    SO_SRSHL,
+    SO_SRSHL, /* by m's lanes */
     SO_URSHL,
-    SO_SQSHL,
-    SO_UQSHL,
-    SO_SQRSHL,
-    SO_UQRSHL,
-    SO_SQSHLU, /* by m's lanes */
-    SO_SUQADD,
-    SO_USQADD, /* d += n */
     SO_PMUL,
     SO_CLS,
     SO_CLZ,
     SO_RBIT,
     SO_URECPE,
     SO_URSQRTE,
+    SO_PMULL8, /* low eight bytes to halves */
+    SO_LD3,    /* lanes of n:m:d regrouped; desc: which of the three from bit 20, bytes from 12 */
+    SO_ST3,
+    /* from here on: may saturate */
+    SO_SQSHL, /* by m's lanes */
+    SO_UQSHL,
+    SO_SQRSHL,
+    SO_UQRSHL,
+    SO_SQSHLU,
+    SO_SUQADD, /* d + n */
+    SO_USQADD,
     SO_SQRDMLAH,
     SO_SQRDMLSH,
-    SO_PMULL8, /* low eight bytes to halves */
-    SO_SQXTN,
+    SO_SQXTN, /* size: the narrow one's */
     SO_SQXTUN,
-    SO_UQXTN, /* size: the narrow one's */
-    SO_LD3,
-    SO_ST3, /* lanes of n:m:d regrouped; which of the three: desc bits 31..20 */
+    SO_UQXTN,
     SO_COUNT
 };
 static inline uint32_t simd_desc(enum simd_op op, unsigned size, unsigned which)
@@ -85,10 +86,12 @@ static inline uint32_t simd_desc(enum simd_op op, unsigned size, unsigned which)
     return op | size << 8 | which << 20;
 }
 extern const struct helper simd_h; /* v128(n, m, d, i32 simd_desc): all lanes of 128 bits */
+extern const struct helper simd_h_qc; /* the same, for those that may set FPSR.QC */
 static inline ir_val vec_help(struct tr *t, enum simd_op op, unsigned size, ir_val n, ir_val m,
                               ir_val d)
 {
-    return tr_call(t, &simd_h, n, m, d, tr_c32(t, (int32_t)simd_desc(op, size, 0)));
+    return tr_call(t, op >= SO_SQSHL && op <= SO_UQXTN ? &simd_h_qc : &simd_h, n, m, d,
+                   tr_c32(t, (int32_t)simd_desc(op, size, 0)));
 }
 enum { FHM_NEG = 1, FHM_HIGH = 2, FHM_64 = 4 };
 extern const struct helper fp_h_fhm;   /* v128(n, m, d, i32 flags): FMLAL, FMLSL */
