@@ -85,7 +85,7 @@ static inline uint32_t simd_desc(enum simd_op op, unsigned size, unsigned which)
 {
     return op | size << 8 | which << 20;
 }
-extern const struct helper simd_h; /* v128(n, m, d, i32 simd_desc): all lanes of 128 bits */
+extern const struct helper simd_h;    /* v128(n, m, d, i32 simd_desc): all lanes of 128 bits */
 extern const struct helper simd_h_qc; /* the same, for those that may set FPSR.QC */
 static inline ir_val vec_help(struct tr *t, enum simd_op op, unsigned size, ir_val n, ir_val m,
                               ir_val d)
