@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -146,7 +147,7 @@ static void cache_free(struct cache *c)
     pthread_mutex_destroy(&c->exclusive_lock);
     pthread_cond_destroy(&c->exclusive_idle);
     pthread_cond_destroy(&c->exclusive_done);
-    free(c);
+    munmap(c, sizeof(*c));
 }
 
 static void init_locks(struct cache *c)
@@ -160,8 +161,10 @@ static void init_locks(struct cache *c)
 struct cache *engine_cache_new(const struct guest *guest, const struct cpu_config *config,
                                const struct host *host, uint32_t tail, struct error *err)
 {
-    struct cache *c = xnew(struct cache);
+    struct cache *c = reserve(sizeof(*c));
 
+    if (!c)
+        abort();
     c->guest = guest;
     c->host = host;
     c->mem = config->mem;

@@ -76,7 +76,7 @@ struct host_ret_entry {
 enum { HOST_RSTACK_SIZE = 16, HOST_SCRATCH_SIZE = 4096 + 256 };
 static inline uint32_t host_jump_hash(uint64_t pc, unsigned bits)
 {
-    return (uint32_t)(pc ^ pc >> bits) & ((1u << bits) - 1);
+    return (uint32_t)((pc ^ pc >> bits) >> 2) & ((1u << bits) - 1);
 }
 
 /* Code memory: one mapping to write, one to execute of the same pages; never W and X in one. */

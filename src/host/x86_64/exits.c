@@ -97,8 +97,8 @@ static void jump_index(struct cg *c, unsigned pc, unsigned t)
     as_mov(&c->as, true, t, pc);
     as_shift_imm(&c->as, SH_SHR, 3, t, bits);
     as_alu(&c->as, ALU_XOR, 2, t, rm_reg(pc));
-    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1));
-    as_shift_imm(&c->as, SH_SHL, 2, t, 4);
+    as_shift_imm(&c->as, SH_SHL, 2, t, 2); /* an entry has 16 bytes */
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1) << 4);
     as_alu(&c->as, ALU_ADD, 3, t, cpu_mem(c->env.off_jump_cache));
     as_alu(&c->as, ALU_CMP, 3, pc, rm_mem(t, 0));
 }
@@ -132,8 +132,10 @@ static void jump_entry(struct cg *c, unsigned t, unsigned u, int32_t disp, struc
 
 void jump_probe(struct cg *c, unsigned pc, unsigned t, unsigned u)
 {
-    uint8_t *miss[2];
+    uint8_t *miss[3];
 
+    as_alu_imm(&c->as, ALU_CMP, 2, cpu_mem(c->env.off_exit_request), 0); /* returns have no poll */
+    miss[2] = as_jcc(&c->as, CC_NE);
     jump_index(c, pc, t);
     miss[0] = as_jcc(&c->as, CC_NE);
     tag_compare(c, t, u, 0);
@@ -143,6 +145,7 @@ void jump_probe(struct cg *c, unsigned pc, unsigned t, unsigned u)
     as_op(&c->as, 0xff, 4, rm_reg(u));
     as_patch(miss[0], c->as.p);
     as_patch(miss[1], c->as.p);
+    as_patch(miss[2], c->as.p);
     as_u8(&c->as, 0xc3);
 }
 
