@@ -5,7 +5,7 @@
 #include "user/user.h"
 
 extern const struct user_abi user_abi_aarch64, user_abi_x86_64, user_abi_i386;
-extern const struct user_abi user_abi_riscv64 __attribute__((weak)); /* until its guest is there */
+extern const struct user_abi user_abi_riscv64;
 
 const struct user_abi *const user_abis[] = {
     &user_abi_aarch64, &user_abi_x86_64, &user_abi_i386, &user_abi_riscv64, NULL,

@@ -60,8 +60,7 @@ void rv_models_help(FILE *f)
         fprintf(f, "  %-12s %s\n", exts[n].name, exts[n].doc);
 }
 
-static bool unknown(const char *what, const char *name, const char *const *names,
-                    struct error *err)
+static bool unknown(const char *what, const char *name, const char *const *names, struct error *err)
 {
     const char *near = nearest_name(name, names);
 

@@ -151,8 +151,8 @@ bool tr_rev8(struct tr *t, const struct arg_u *a)
 /* 64-bit half `half` of the product, shifted right by `down` bits. */
 static bool carryless(struct tr *t, const struct arg_r *a, unsigned half, unsigned up)
 {
-    ir_val x = ir_op1(t->b, IR_VFROMI, rv_x(t, a->rs1));
-    ir_val y = ir_op1(t->b, IR_VFROMI, rv_x(t, a->rs2));
+    ir_val x = ir_vop1(t->b, IR_VFROMI, 0, rv_x(t, a->rs1), 0);
+    ir_val y = ir_vop1(t->b, IR_VFROMI, 0, rv_x(t, a->rs2), 0);
     ir_val p = ir_vop2(t->b, IR_VCLMUL, IR_I64, x, y, 0);
     ir_val r = ir_vop1(t->b, IR_VEXTRACT, IR_I64, p, half);
 

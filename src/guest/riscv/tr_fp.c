@@ -37,7 +37,7 @@ ir_val rv_f(struct tr *t, unsigned n, int sz)
     if (sz == 3 || t->boxed >> n & 1)
         return v;
     bits = ir_fix(t->b, IR_LTU, ir_vtoi(t->b, IR_I64, v), (int64_t)BOX_S, &h_unbox, v, IR_NO_VAL);
-    return ir_op1(t->b, IR_VFROMI, bits);
+    return ir_vop1(t->b, IR_VFROMI, 0, bits, 0);
 }
 
 ir_val rv_f_bits(struct tr *t, unsigned n)
@@ -56,7 +56,7 @@ void rv_set_f(struct tr *t, unsigned n, int sz, ir_val v)
 
 void rv_set_f_bits(struct tr *t, unsigned n, int sz, ir_val bits)
 {
-    rv_set_f(t, n, sz, ir_op1(t->b, IR_VFROMI, bits));
+    rv_set_f(t, n, sz, ir_vop1(t->b, IR_VFROMI, 0, bits, 0));
 }
 
 ir_val rv_canonical(struct tr *t, int sz, ir_val v)
@@ -66,7 +66,7 @@ ir_val rv_canonical(struct tr *t, int sz, ir_val v)
 
 ir_val rv_ones(struct tr *t)
 {
-    return ir_emit(t->b, IR_VCONST, IR_V128, 0, -1, 0, 0, 0, 0, 0);
+    return ir_vconst(t->b, (uint64_t)-1);
 }
 
 ir_val rv_soft_call(struct tr *t, int64_t desc, ir_val a, ir_val b, ir_val c)
@@ -201,7 +201,7 @@ static ir_val sign_mask(struct tr *t, int sz)
 {
     int64_t mask = sz == 3 ? INT64_MIN : INT64_C(0x80000000);
 
-    return ir_emit(t->b, IR_VCONST, IR_V128, 0, mask, 0, 0, 0, 0, 0);
+    return ir_vconst(t->b, (uint64_t)mask);
 }
 
 bool tr_fsgnj(struct tr *t, const struct arg_fp2 *a)
@@ -277,7 +277,7 @@ bool tr_fminmax(struct tr *t, const struct arg_fp2 *a)
     ir_val nan = ir_vop2(t->b, IR_VFCMP, rv_lane(a->sz), x, y, UNORDERED);
 
     /* all ones, a NaN, when one is; for singles lane 1 of x comes along, all ones, too */
-    v = ir_vop2(t->b, IR_VOR, 0, ir_op1(t->b, IR_VFROMI, v), nan, 0);
+    v = ir_vop2(t->b, IR_VOR, 0, ir_vop1(t->b, IR_VFROMI, 0, v, 0), nan, 0);
     v = ir_vfix(t->b, rv_lane(a->sz), a->sz == 3 ? &h_fix_min_d : &h_fix_min_s, v, x, y, IR_NO_VAL);
     rv_set_f(t, a->rd, a->sz, v);
     return true;
