@@ -73,7 +73,7 @@ struct host_ret_entry {
     uint32_t tag;
     uint32_t code;
 };
-enum { HOST_RSTACK_SIZE = 16, HOST_SCRATCH_SIZE = 4096 + 256 };
+enum { HOST_RSTACK_SIZE = 16, HOST_SCRATCH_SIZE = 4096 + 320 };
 static inline uint32_t host_jump_hash(uint64_t pc, unsigned bits)
 {
     return (uint32_t)((pc ^ pc >> bits) >> 2) & ((1u << bits) - 1);

@@ -48,20 +48,45 @@ static ir_val fold_vtoi(struct fold *f, struct ir_insn *in)
     return fold_op1(f, has > (enum ir_type)in->type ? IR_TRUNC : IR_ZEXT, in->type, 0, d->arg[0]);
 }
 
-/* Of what has zeros above lane 0 already. */
+/* Are all bits of v from n up zero? Scalar ops hand their first operand's on. */
+static bool zero_above(const struct fold *f, ir_val v, unsigned n)
+{
+    for (unsigned depth = 0; depth < 16; depth++) {
+        const struct ir_insn *d = fold_def(f, v);
+        unsigned lane = ir_type_bits[d->sub & ~IR_SCALAR & 0xff];
+
+        switch (d->op) {
+        case IR_VCONST: return !d->imm;
+        case IR_VZEXTLO: return lane <= n;
+        case IR_VFROMI: return ir_type_bits[fold_type(f, d->arg[0])] <= n;
+        case IR_LD:
+        case IR_LDH: return 8u << (d->sub & IR_MEM_SIZE) <= n;
+        case IR_VFCVTHF: return d->imm & 1 && n >= 32;
+        case IR_VFCVTFH: return n >= (d->imm & 1 ? 16 : 64);
+        case IR_VFCVTIF:
+        case IR_VFCVTUF:
+            if (lane > n)
+                return false;
+            break;
+        case IR_VFCVTFF:
+            if (!(d->sub & IR_SCALAR) || 96 - lane > n) /* of the other type */
+                return false;
+            break;
+        default:
+            if (d->op < IR_VFADD || d->op > IR_VFIX || !(d->sub & IR_SCALAR) || lane > n ||
+                d->op == IR_VFCOM || d->op == IR_VFCVTFI)
+                return false;
+        }
+        v = d->arg[0];
+    }
+    return false;
+}
+
 static ir_val fold_zextlo(struct fold *f, struct ir_insn *in)
 {
-    const struct ir_insn *d = fold_def(f, in->arg[0]);
-    unsigned n = ir_type_bits[in->sub & ~IR_SCALAR & 0xff], has;
+    unsigned n = ir_type_bits[in->sub & ~IR_SCALAR & 0xff];
 
-    switch (d->op) {
-    case IR_VZEXTLO: has = ir_type_bits[d->sub & ~IR_SCALAR & 0xff]; break;
-    case IR_VFROMI: has = ir_type_bits[fold_type(f, d->arg[0])]; break;
-    case IR_LD:
-    case IR_LDH: has = 8u << (d->sub & IR_MEM_SIZE); break;
-    default: return IR_NO_VAL;
-    }
-    return has <= n ? in->arg[0] : IR_NO_VAL;
+    return zero_above(f, in->arg[0], n) ? in->arg[0] : IR_NO_VAL;
 }
 
 ir_val fold_vec(struct fold *f, struct ir_insn *in)

@@ -135,7 +135,7 @@ static void run_vfix(struct interp *r, const struct ir_insn *in, union ir_v128 *
     for (unsigned k = 0; k < in->nargs; k++)
         w[k] = (uintptr_t)interp_arg(r, in, k);
     fn(r->cpu, (uintptr_t)&result, w[0], w[1], w[2], w[3]);
-    *d = result;
+    memcpy(d, &result, in->sub & IR_SCALAR ? ir_type_bits[in->sub & ~IR_SCALAR & 0xff] / 8 : 16);
 }
 
 static void leave(struct interp *r, enum ir_exit_kind kind)

@@ -16,7 +16,9 @@
 
 enum {
     CPU_BIAS = 128,
-    ARG_BYTES = 256,   /* of the scratch area: a vector result and arguments */
+    FIX_CONSTS =
+        256, /* of the scratch area: all xmm, or a vector result and arguments; then these */
+    ARG_BYTES = 320,
     SPILL_COUNT = 256, /* places of 16 bytes behind them */
     SPILL_BYTES = SPILL_COUNT * 16,
     CONST_COUNT = 256,
@@ -144,7 +146,7 @@ struct fixup {
 
 struct stubs {
     uint32_t enter, leave, leave_exit, leave_poll, leave_ind, call, pure, load, store, loadv,
-        storev, xlate, vec_live, probe_read, probe_write, fix, probe_jump;
+        storev, xlate, vec_live, probe_read, probe_write, fix_int[3], fix_vec[5], probe_jump;
     uint32_t consts; /* CONST_COUNT vectors of 16 bytes */
 };
 

@@ -6,8 +6,10 @@
  *
  * In direct mode a guest call is a host call: on the stack are the guest's return pc and the host's
  * return address, behind which is an exit to that pc. A guest return is a host ret when the pc
- * matches; else the stack starts anew, at its top. Leaving emitted code, which every change of mode
- * or mapping takes, empties it; blocks that die unlink the exits to them.
+ * matches; else the stack starts anew, at its top. Calls and matching returns need no poll:
+ * whatever goes on for ever in them alone fills the stack, and that is a poll. Leaving emitted
+ * code, which every change of mode or mapping takes, empties it; blocks that die unlink the exits
+ * to them.
  */
 #include "host/x86_64/cg.h"
 #include "host/x86_64/ops.h"
@@ -54,14 +56,16 @@ static void exit_linked(struct cg *c, unsigned jump, gva_t pc, unsigned flags)
     e->flags = (uint8_t)flags;
 }
 
-/* Pushes the entry's pc; the call pushes the code. */
-static void call_begin(struct cg *c)
+/* Pushes the entry's pc; the call pushes the code. It goes to reg, or pc if that is NOREG. */
+static void call_begin(struct cg *c, unsigned reg, gva_t pc)
 {
     struct cold *k = cold_new(c, COLD_STACK);
 
     as_alu(&c->as, ALU_CMP, 3, RSP, stack_limit(c));
     k->from[0] = as_jcc(&c->as, CC_B);
     k->back = c->as.p;
+    k->reg = (uint8_t)reg;
+    k->imm = (int64_t)pc;
     if (fits32((int64_t)c->ret_pc)) {
         as_push_imm(&c->as, (int32_t)c->ret_pc);
         return;
@@ -83,7 +87,7 @@ static void call_end(struct cg *c)
 static void jump_linked(struct cg *c, unsigned cc, const struct ir_insn *n)
 {
     if (c->calls)
-        call_begin(c);
+        call_begin(c, NOREG, (gva_t)n->imm);
     exit_linked(c, c->calls ? 0xe8 : cc == NOREG ? 0xe9 : 0x180 | cc, (gva_t)n->imm, n->sub);
     if (c->calls)
         call_end(c);
@@ -97,8 +101,8 @@ static void jump_index(struct cg *c, unsigned pc, unsigned t)
     as_mov(&c->as, true, t, pc);
     as_shift_imm(&c->as, SH_SHR, 3, t, bits);
     as_alu(&c->as, ALU_XOR, 2, t, rm_reg(pc));
-    as_shift_imm(&c->as, SH_SHL, 2, t, 2); /* an entry has 16 bytes */
-    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1) << 4);
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1));
+    as_shift_imm(&c->as, SH_SHL, 2, t, 4);
     as_alu(&c->as, ALU_ADD, 3, t, cpu_mem(c->env.off_jump_cache));
     as_alu(&c->as, ALU_CMP, 3, pc, rm_mem(t, 0));
 }
@@ -124,7 +128,7 @@ static void jump_entry(struct cg *c, unsigned t, unsigned u, int32_t disp, struc
     k->from[1] = as_jcc(&c->as, CC_NE);
     jump_code(c, t, u, disp);
     if (c->calls)
-        call_begin(c);
+        call_begin(c, k->reg, (gva_t)k->imm);
     as_op(&c->as, 0xff, c->calls ? 2 : 4, rm_reg(u));
     if (c->calls)
         call_end(c);
@@ -134,7 +138,7 @@ void jump_probe(struct cg *c, unsigned pc, unsigned t, unsigned u)
 {
     uint8_t *miss[3];
 
-    as_alu_imm(&c->as, ALU_CMP, 2, cpu_mem(c->env.off_exit_request), 0); /* returns have no poll */
+    as_alu_imm(&c->as, ALU_CMP, 2, cpu_mem(c->env.off_exit_request), 0);
     miss[2] = as_jcc(&c->as, CC_NE);
     jump_index(c, pc, t);
     miss[0] = as_jcc(&c->as, CC_NE);
@@ -171,7 +175,7 @@ static void probe_const(struct cg *c, gva_t pc)
 
 static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
 {
-    if (n->sub & IR_EXIT_POLL)
+    if (n->sub & IR_EXIT_POLL && !c->calls)
         emit_poll(c, NOREG, (gva_t)n->imm);
     if (linkable(c, n))
         jump_linked(c, NOREG, n);
@@ -259,7 +263,10 @@ void cold_exit(struct cg *c, struct cold *k)
         break;
     case COLD_STACK:
         as_load(&c->as, true, RSP, stack_top(c));
-        as_jmp_to(&c->as, k->back);
+        as_alu_imm(&c->as, ALU_CMP, 2, cpu_mem(c->env.off_exit_request), 0);
+        as_jcc_to(&c->as, CC_E, k->back);
+        store_pc(c, k->reg, (gva_t)k->imm);
+        leave(c, c->stub.leave_poll);
         break;
     default: /* COLD_VEC_LIVE */
         as_call_to(&c->as, stub_at(c, c->stub.vec_live));

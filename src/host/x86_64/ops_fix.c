@@ -3,6 +3,7 @@
  * For guests whose NaN and conversion rules differ from this processor's: results that are looked
  * at, and repaired by cold code; fused multiply-add, unsigned and half-precision conversions.
  */
+#include "base/endian.h"
 #include "host/x86_64/ops.h"
 
 #define P66 (OP_0F | OP_66)
@@ -40,6 +41,7 @@ static struct cold *fix_cold(struct cg *c, const struct ir_insn *n, enum cold_ki
     const struct helper *h = (const struct helper *)(intptr_t)n->imm;
 
     k->reg = (uint8_t)d;
+    k->flags = n->sub;
     k->imm = (int64_t)(c->env.helper_index(c->env.opaque, h) * sizeof(helper_fn *));
     for (unsigned a = first; a < n->nargs; a++) {
         const struct val *x = &c->val[n->arg[a]];
@@ -147,54 +149,39 @@ static void emit_canon(struct cg *c, const struct ir_insn *n)
 
 /* ---- cold code ---- */
 
-/* Pushes the address of a place. */
-static void push_place(struct cg *c, struct rm x)
+/* Where the stub finds argument a; constants are put there. */
+static int32_t place(struct cg *c, struct rm x, unsigned a)
 {
-    if (x.base == RIP) {
-        as_push(&c->as, RAX);
-        as_lea(&c->as, true, RAX, x);
-        as_op(&c->as, 0x87 | OP_W, RAX, rm_mem(RSP, 0)); /* xchg */
-        return;
-    }
-    as_push(&c->as, x.base);
-    if (x.disp)
-        as_alu_imm(&c->as, ALU_ADD, 3, rm_mem(RSP, 0), x.disp);
+    struct rm at = cpu_mem(c->env.off_scratch + FIX_CONSTS + 16 * a);
+    const uint8_t *from = c->buf->rw + x.disp;
+
+    if (rm_is_reg(x))
+        return cpu_mem(c->env.off_scratch + 16 * (x.reg - XMM0)).disp;
+    if (x.base != RIP)
+        return x.disp;
+    for (unsigned k = 0; k < 4; k++, at.disp += 4)
+        as_store_imm(&c->as, 2, at, (int64_t)ld_le32(from + 4 * k));
+    return at.disp - 16;
 }
 
 static void cold_helper(struct cg *c, struct cold *k)
 {
+    unsigned lane = k->flags & IR_SCALAR ? ir_type_bits[k->flags & ~IR_SCALAR & 0xff] / 8 : 0;
     bool vec = k->kind == COLD_VFIX;
-    unsigned words = 0;
+    int32_t at[4];
 
-    for (unsigned a = 0; a < k->places; a++) {
-        struct rm at = cpu_mem(c->env.off_scratch + 16 * (a + 1));
-
-        if (!rm_is_reg(k->place[a]))
-            continue;
-        as_op(&c->as, OP_0F | 0x29, k->place[a].reg, at);
-        k->place[a] = at;
-    }
-    for (unsigned a = k->places; a--; words++)
-        push_place(c, k->place[a]);
-    if (vec) {
-        push_place(c, cpu_mem(c->env.off_scratch));
-        words++;
-    } else if (!words) { /* a place for the result */
-        as_push(&c->as, RAX);
-        words++;
-    }
+    for (unsigned a = 0; a < k->places; a++)
+        at[a] = place(c, k->place[a], a);
+    as_push_imm(&c->as, vec ? place(c, rm_reg(k->reg), 0) + (int32_t)lane : 0);
+    for (unsigned a = k->places; a--;)
+        as_push_imm(&c->as, at[a]);
     as_push_imm(&c->as, (int32_t)k->imm);
-    as_call_to(&c->as, stub_at(c, c->stub.fix));
-    if (vec) {
-        as_op(&c->as, MOVAPS, k->reg, cpu_mem(c->env.off_scratch));
-    } else {
-        as_pop(&c->as, k->reg);
-        words--;
-        if (k->narrow)
-            as_mov(&c->as, false, k->reg, k->reg);
-    }
-    if (words)
-        as_lea(&c->as, true, RSP, rm_mem(RSP, (int32_t)words * 8));
+    as_call_to(&c->as, stub_at(c, vec ? c->stub.fix_vec[k->places] : c->stub.fix_int[k->places]));
+    if (vec)
+        return;
+    as_pop(&c->as, k->reg);
+    if (k->narrow)
+        as_mov(&c->as, false, k->reg, k->reg);
 }
 
 static void push_64(struct cg *c, uint64_t v)

@@ -312,39 +312,78 @@ static void emit_vec_live(struct cg *c)
     as_u8(&c->as, 0xc3);
 }
 
-/* Stack: return address, table offset of a pure helper, its vectors' addresses. The result comes in
- * place of the first address, a vector in the scratch area. Keeps every register. */
-static uint32_t emit_fix(struct cg *c)
+static void all_vecs(struct cg *c, bool store)
 {
+    for (unsigned k = 0; k < 16; k++)
+        as_op(&c->as, OP_0F | (store ? 0x29 : 0x28), XMM0 + k,
+              cpu_mem(c->env.off_scratch + 16 * k));
+}
+
+/* Lane 0 of the size in rdx's low bits, or all, of the vector at rsp goes to rbp + rdx. */
+static void store_result(struct cg *c)
+{
+    static const unsigned code[3] = { OP_0F | OP_F3 | 0x11, OP_0F | 0x13, OP_0F | 0x29 };
+    struct as *as = &c->as;
+    uint8_t *done[2];
+
+    as_op(as, OP_0F | 0x28, XMM0, rm_mem(RSP, 0));
+    for (unsigned k = 0; k < 3; k++) { /* movss, movlps, movaps */
+        int32_t size = k < 2 ? 4 << k : 0;
+        uint8_t *other = NULL;
+
+        if (size) {
+            as_test_imm(as, 0, rm_reg(RDX), size);
+            other = as_jcc(as, CC_E);
+        }
+        as_op(as, code[k], XMM0, rm_sib(RBP, RDX, 0, -size));
+        if (size) {
+            done[k] = as_jmp(as);
+            as_patch(other, as->p);
+        }
+    }
+    as_patch(done[0], as->p);
+    as_patch(done[1], as->p);
+}
+
+/* Stack: return address, table offset of a pure helper, places of its n vectors, a word for the
+ * integer result or the place of the vector. Places count from rbp; those of registers are in the
+ * scratch area. Keeps every register but the result's; the integer is left on the stack. */
+static uint32_t emit_fix(struct cg *c, unsigned n, bool vec)
+{
+    static const uint8_t arg[5] = { RSI, RDX, RCX, R8, R9 };
+    enum { SAVED_RSP = 16, FRAME = 32 };
+    int32_t result = 16 + 8 * (int32_t)n;
     struct as *as = &c->as;
     uint32_t at = here(c);
-    enum { FRAME = 64 + 16 };
-    uint8_t *aligned;
 
     temps(c, true);
-    pins(c, CALLER_SAVED | VECS, true);
-    as_mov(as, true, RAX, RSP); /* C wants rsp in 16s, and any number of words was pushed */
+    pins(c, CALLER_SAVED, true);
+    all_vecs(c, true);
+    as_mov(as, true, RAX, RSP);
     as_lea(as, true, RSP, rm_mem(RSP, -FRAME));
-    as_test_imm(as, 0, rm_reg(RAX), 8);
-    aligned = as_jcc(as, CC_E);
-    as_lea(as, true, RSP, rm_mem(RSP, -8));
-    as_patch(aligned, as->p);
-    as_store(as, 3, rm_mem(RSP, 64), RAX);
-    vec_temps(c, true);
+    as_alu_imm(as, ALU_AND, 3, rm_reg(RSP), -16);
+    as_store(as, 3, rm_mem(RSP, SAVED_RSP), RAX);
+    for (unsigned k = 0; k < n; k++) {
+        as_load(as, true, arg[k + vec], rm_mem(RAX, 16 + 8 * (int32_t)k));
+        as_alu(as, ALU_ADD, 3, arg[k + vec], rm_reg(RBP));
+    }
+    if (vec)
+        as_mov(as, true, RSI, RSP);
     as_load(as, true, R10, rm_mem(RAX, 8));
-    as_load(as, true, RSI, rm_mem(RAX, 16));
-    as_load(as, true, RDX, rm_mem(RAX, 24));
-    as_load(as, true, RCX, rm_mem(RAX, 32));
-    as_load(as, true, R8, rm_mem(RAX, 40));
-    as_load(as, true, R9, rm_mem(RAX, 48));
     as_lea(as, true, RDI, rm_mem(RBP, -CPU_BIAS));
     as_op(as, 0xff, 2, rm_sib(RBP, R10, 0, (int32_t)c->env.off_helpers - CPU_BIAS));
-    vec_temps(c, false);
-    as_load(as, true, RSP, rm_mem(RSP, 64));
-    as_store(as, 3, rm_mem(RSP, 16), RAX);
-    pins(c, CALLER_SAVED | VECS, false);
+    as_load(as, true, RCX, rm_mem(RSP, SAVED_RSP));
+    if (vec) {
+        as_load(as, true, RDX, rm_mem(RCX, result));
+        store_result(c);
+    } else {
+        as_store(as, 3, rm_mem(RCX, result), RAX);
+    }
+    as_mov(as, true, RSP, RCX);
+    all_vecs(c, false);
+    pins(c, CALLER_SAVED, false);
     temps(c, false);
-    ret(c, 8);
+    ret(c, 8 * (n + 1 + vec));
     return at;
 }
 
@@ -369,7 +408,10 @@ void stubs_emit(struct cg *c)
     c->stub.storev = emit_slow(c, &(struct slow){ HOST_FN_STOREV, 2, false });
     c->stub.xlate = emit_slow(c, &(struct slow){ HOST_FN_XLATE, 2, true });
     emit_vec_live(c);
-    c->stub.fix = emit_fix(c);
+    for (unsigned n = 0; n < 3; n++)
+        c->stub.fix_int[n] = emit_fix(c, n, false);
+    for (unsigned n = 1; n < 5; n++)
+        c->stub.fix_vec[n] = emit_fix(c, n, true);
     c->stub.consts = here(c);
     c->as.p += CONST_COUNT * 16;
     if (c->env.direct) {
