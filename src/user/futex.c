@@ -204,6 +204,14 @@ static bool read_long(struct user_thread *t, gva_t at, uint64_t *ret)
     return user_read(t->proc, ret, at, t->proc->abi->long_size) == 0;
 }
 
+/* The futex word of a list entry: the offset is signed, addresses wrap. */
+static gva_t word_of(const struct user_thread *t, uint64_t entry, uint64_t offset)
+{
+    gva_t at = (entry & ~UINT64_C(1)) + offset;
+
+    return t->proc->abi->long_size == 4 ? (uint32_t)at : at;
+}
+
 void user_robust_exit(struct user_thread *t)
 {
     enum { LIMIT = 2048 };
@@ -218,14 +226,14 @@ void user_robust_exit(struct user_thread *t)
     if (!read_long(t, head, &entry) || !read_long(t, head + n, &offset) ||
         !read_long(t, head + 2 * n, &pending))
         return;
-    for (unsigned i = 0; i < LIMIT && (entry & ~1ull) != head; i++, entry = next) {
-        bool more = read_long(t, entry & ~1ull, &next);
+    for (unsigned i = 0; i < LIMIT && (entry & ~UINT64_C(1)) != head; i++, entry = next) {
+        bool more = read_long(t, entry & ~UINT64_C(1), &next);
 
-        if ((entry & ~1ull) != (pending & ~1ull))
-            owner_died(t, (entry & ~1ull) + offset, entry & 1, false);
+        if ((entry & ~UINT64_C(1)) != (pending & ~UINT64_C(1)))
+            owner_died(t, word_of(t, entry, offset), entry & 1, false);
         if (!more)
             break;
     }
-    if (pending & ~1ull)
-        owner_died(t, (pending & ~1ull) + offset, pending & 1, true);
+    if (pending & ~UINT64_C(1))
+        owner_died(t, word_of(t, pending, offset), pending & 1, true);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Processes as a program sees them: fork, vfork, posix_spawn, clone with shared memory, exec storms.
+ * Processes as a program sees them: fork, vfork, posix_spawn, clone with shared memory, exec
+ * storms.
  */
 #include "guest_test.h"
 #include <fcntl.h>
@@ -143,8 +144,8 @@ static void clones(void)
     CHECK_EQ(by_clone, 11);
     CHECK_EQ(wait_for(pid), 5 << 8);
     pid = clone(slow_main, stack + sizeof(stack),
-                CLONE_VM | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, (void *)12l, &ptid, NULL,
-                &ctid);
+                CLONE_VM | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, (void *)12l, &ptid,
+                NULL, &ctid);
     CHECK(pid > 0);
     CHECK_EQ(ptid, pid);
     CHECK_EQ(by_clone, 11); /* the parent goes on */
@@ -271,11 +272,16 @@ static void under_timer(void)
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
-        { "forks", forks },     { "vforks", vforks },
-        { "spawns", spawns },   { "spawn_signals", spawn_signals },
-        { "pipes", pipes },     { "clones", clones },
-        { "pidfds", pidfds },   { "fork_in_threads", fork_in_threads },
-        { "spawn_in_threads", spawn_in_threads }, { "under_timer", under_timer },
+        { "forks", forks },
+        { "vforks", vforks },
+        { "spawns", spawns },
+        { "spawn_signals", spawn_signals },
+        { "pipes", pipes },
+        { "clones", clones },
+        { "pidfds", pidfds },
+        { "fork_in_threads", fork_in_threads },
+        { "spawn_in_threads", spawn_in_threads },
+        { "under_timer", under_timer },
         { 0 },
     };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * For test programs that run as guests (and natively, as the check of the test): numbered checks, one line per
- * failure, "NAME: ok" per test; a test that hangs is ended by its alarm of the whole program.
+ * For test programs that run as guests (and natively, as the check of the test): numbered checks,
+ * one line per failure, "NAME: ok" per test; a test that hangs is ended by its alarm of the whole
+ * program.
  */
 #pragma once
 

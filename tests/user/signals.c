@@ -140,15 +140,19 @@ static void illegal(void)
         asm volatile("adr %0, 1f\n str %0, [%1]\n1: udf #0" : : "r"(0l), "r"(&label) : "memory");
 #elif defined(__riscv)
         asm volatile("la t0, 1f\n sd t0, 0(%0)\n1: .2byte 0" : : "r"(&label) : "t0", "memory");
+#elif defined(__i386__)
+        asm volatile("movl $1f, (%0)\n1: ud2" : : "r"(&label) : "memory");
 #else
         asm volatile("call 2f\n2: pop %%rax\n add $1f-2b, %%rax\n mov %%rax, (%0)\n1: ud2"
-                     : : "r"(&label) : "rax", "memory");
+                     :
+                     : "r"(&label)
+                     : "rax", "memory");
 #endif
         CHECK(0);
     }
     CHECK_EQ(hits, 1);
     CHECK_EQ(last_sig, SIGILL);
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     CHECK_EQ(last_code, ILL_ILLOPN);
 #else
     CHECK_EQ(last_code, ILL_ILLOPC);
@@ -189,13 +193,16 @@ static void breakpoint(void)
     usual(SIGTRAP);
 }
 
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__i386__)
 static void divide(void)
 {
     set(SIGFPE, jumper, SA_NODEFER);
     hits = 0;
     if (!sigsetjmp(back, 1)) {
-        asm volatile("xor %%ecx, %%ecx\n mov $1, %%eax\n cltd\n idiv %%ecx" : : : "eax", "ecx", "edx");
+        asm volatile("xor %%ecx, %%ecx\n mov $1, %%eax\n cltd\n idiv %%ecx"
+                     :
+                     :
+                     : "eax", "ecx", "edx");
         CHECK(0);
     }
     CHECK_EQ(hits, 1);
@@ -208,7 +215,8 @@ static char *lazy;
 static void mapper(int sig, siginfo_t *info, void *uc)
 {
     hits++;
-    CHECK_EQ(mprotect((void *)((uintptr_t)info->si_addr & ~4095ul), 4096, PROT_READ | PROT_WRITE), 0);
+    CHECK_EQ(mprotect((void *)((uintptr_t)info->si_addr & ~4095ul), 4096, PROT_READ | PROT_WRITE),
+             0);
 }
 
 /* The page is made accessible and the instruction runs again, with the registers it had. */
@@ -540,13 +548,24 @@ static void do_bad_stack(void)
     set(SIGUSR1, handler, 0);
 #if defined(__aarch64__)
     asm volatile("mov x2, %0\n mov x0, %1\n mov x1, #10\n mov sp, x2\n mov x8, #129\n svc #0"
-                 : : "r"(64l), "r"((long)getpid()) : "x0", "x1", "x2", "x8");
+                 :
+                 : "r"(64l), "r"((long)getpid())
+                 : "x0", "x1", "x2", "x8");
 #elif defined(__riscv)
     asm volatile("mv a0, %1\n li a1, 10\n mv sp, %0\n li a7, 129\n ecall"
-                 : : "r"(64l), "r"((long)getpid()) : "a0", "a1", "a7");
+                 :
+                 : "r"(64l), "r"((long)getpid())
+                 : "a0", "a1", "a7");
+#elif defined(__i386__)
+    asm volatile("mov $64, %%esp\n mov $10, %%ecx\n mov $37, %%eax\n int $0x80"
+                 :
+                 : "b"(getpid())
+                 : "ecx", "eax");
 #else
     asm volatile("mov %1, %%rdi\n mov %0, %%rsp\n mov $10, %%esi\n mov $62, %%eax\n syscall"
-                 : : "r"(64l), "r"((long)getpid()) : "rdi", "rsi", "rax");
+                 :
+                 : "r"(64l), "r"((long)getpid())
+                 : "rdi", "rsi", "rax");
 #endif
 }
 static void do_stop(void)
@@ -654,7 +673,8 @@ static void timers(void)
 
 static void posix_timer(void)
 {
-    struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 5,
+    struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
+                           .sigev_signo = SIGRTMIN + 5,
                            .sigev_value.sival_int = 99 };
     struct itimerspec its = { { 0, 2000000 }, { 0, 2000000 } };
     timer_t id;
@@ -682,6 +702,8 @@ static void change_context(int sig, siginfo_t *info, void *ucv)
     uc->uc_mcontext.__gregs[18] = 0x1234;
 #elif defined(__x86_64__)
     uc->uc_mcontext.gregs[REG_R12] = 0x1234;
+#else
+    uc->uc_mcontext.gregs[REG_ESI] = 0x1234;
 #endif
 }
 
@@ -695,13 +717,25 @@ static void context(void)
     set(SIGUSR1, change_context, 0);
 #if defined(__aarch64__)
     asm volatile("mov x20, #0\n mov x0, %1\n mov x1, #10\n mov x8, #129\n svc #0\n mov %0, x20"
-                 : "=r"(result) : "r"(pid) : "x0", "x1", "x8", "x20", "memory");
+                 : "=r"(result)
+                 : "r"(pid)
+                 : "x0", "x1", "x8", "x20", "memory");
 #elif defined(__riscv)
     asm volatile("li s2, 0\n mv a0, %1\n li a1, 10\n li a7, 129\n ecall\n mv %0, s2"
-                 : "=r"(result) : "r"(pid) : "a0", "a1", "a7", "s2", "memory");
+                 : "=r"(result)
+                 : "r"(pid)
+                 : "a0", "a1", "a7", "s2", "memory");
+#elif defined(__i386__)
+    asm volatile("xor %%esi, %%esi\n mov $10, %%ecx\n mov $37, %%eax\n int $0x80\n mov %%esi, %0"
+                 : "=r"(result)
+                 : "b"(pid)
+                 : "eax", "ecx", "esi", "memory");
 #else
-    asm volatile("xor %%r12d, %%r12d\n mov %1, %%rdi\n mov $10, %%esi\n mov $62, %%eax\n syscall\n mov %%r12, %0"
-                 : "=r"(result) : "r"(pid) : "rax", "rcx", "rdi", "rsi", "r11", "r12", "memory");
+    asm volatile("xor %%r12d, %%r12d\n mov %1, %%rdi\n mov $10, %%esi\n mov $62, %%eax\n syscall\n "
+                 "mov %%r12, %0"
+                 : "=r"(result)
+                 : "r"(pid)
+                 : "rax", "rcx", "rdi", "rsi", "r11", "r12", "memory");
 #endif
     CHECK_EQ(result, 0x1234);
     sigprocmask(SIG_BLOCK, NULL, &now);
@@ -747,17 +781,31 @@ static void async_segv(void)
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
-        { "basic", basic },         { "faults", faults },       { "bus", bus },
-        { "illegal", illegal },     { "breakpoint", breakpoint },
-#ifdef __x86_64__
+        { "basic", basic },
+        { "faults", faults },
+        { "bus", bus },
+        { "illegal", illegal },
+        { "breakpoint", breakpoint },
+#if defined(__x86_64__) || defined(__i386__)
         { "divide", divide },
 #endif
-        { "retry", retry },         { "altstack", altstack },   { "queues", queues },
-        { "restart", restart },     { "flags", flags },         { "nested", nested },
-        { "deferred", deferred },   { "suspend", suspend },     { "timed_wait", timed_wait },
-        { "deaths", deaths },       { "stop", stop },           { "timers", timers },
-        { "posix_timer", posix_timer }, { "context", context }, { "inherit", inherit },
-        { "async_segv", async_segv }, { 0 },
+        { "retry", retry },
+        { "altstack", altstack },
+        { "queues", queues },
+        { "restart", restart },
+        { "flags", flags },
+        { "nested", nested },
+        { "deferred", deferred },
+        { "suspend", suspend },
+        { "timed_wait", timed_wait },
+        { "deaths", deaths },
+        { "stop", stop },
+        { "timers", timers },
+        { "posix_timer", posix_timer },
+        { "context", context },
+        { "inherit", inherit },
+        { "async_segv", async_segv },
+        { 0 },
     };
 
     return tests_run(tests, argc, argv);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Threads as a program sees them: locks under contention, atomics (LL/SC), cancellation, ends, signals to threads.
+ * Threads as a program sees them: locks under contention, atomics (LL/SC), cancellation, ends,
+ * signals to threads.
  */
 #include "guest_test.h"
 #include <linux/futex.h>
@@ -106,16 +107,21 @@ static struct node *pop(void)
     do {
         asm volatile("ldaxr %0, [%3]\n cbz %0, 1f\n ldr %1, [%0]\n stlxr %w2, %1, [%3]\n b 2f\n"
                      "1: mov %w2, #0\n2:"
-                     : "=&r"(n), "=&r"(next), "=&r"(fail) : "r"(&top) : "memory");
+                     : "=&r"(n), "=&r"(next), "=&r"(fail)
+                     : "r"(&top)
+                     : "memory");
     } while (fail);
     return n;
 #elif defined(__riscv)
     long fail;
 
     do {
-        asm volatile("lr.d.aqrl %0, (%3)\n beqz %0, 1f\n ld %1, 0(%0)\n sc.d.rl %2, %1, (%3)\n j 2f\n"
-                     "1: li %2, 0\n2:"
-                     : "=&r"(n), "=&r"(next), "=&r"(fail) : "r"(&top) : "memory");
+        asm volatile(
+            "lr.d.aqrl %0, (%3)\n beqz %0, 1f\n ld %1, 0(%0)\n sc.d.rl %2, %1, (%3)\n j 2f\n"
+            "1: li %2, 0\n2:"
+            : "=&r"(n), "=&r"(next), "=&r"(fail)
+            : "r"(&top)
+            : "memory");
     } while (fail);
     return n;
 #else
@@ -136,7 +142,9 @@ static void push(struct node *n)
 
     do {
         asm volatile("ldaxr %0, [%2]\n str %0, [%3]\n stlxr %w1, %3, [%2]"
-                     : "=&r"(old), "=&r"(fail) : "r"(&top), "r"(n) : "memory");
+                     : "=&r"(old), "=&r"(fail)
+                     : "r"(&top), "r"(n)
+                     : "memory");
     } while (fail);
 #elif defined(__riscv)
     struct node *old;
@@ -144,7 +152,9 @@ static void push(struct node *n)
 
     do {
         asm volatile("lr.d.aqrl %0, (%2)\n sd %0, 0(%3)\n sc.d.rl %1, %3, (%2)"
-                     : "=&r"(old), "=&r"(fail) : "r"(&top), "r"(n) : "memory");
+                     : "=&r"(old), "=&r"(fail)
+                     : "r"(&top), "r"(n)
+                     : "memory");
     } while (fail);
 #else
     pthread_mutex_lock(&lock);
@@ -180,8 +190,8 @@ static void exclusive(void)
         n++;
     CHECK_EQ(n, 64);
 #else
-    /* a compare-and-swap in place of the monitor may let A-B-A pass: then nodes are lost or the list loops, which
-     * is told and not failed, as QEMU has the same */
+    /* a compare-and-swap in place of the monitor may let A-B-A pass: then nodes are lost or the
+     * list loops, which is told and not failed, as QEMU has the same */
     on_all(count);
     CHECK_EQ(atomic_sum, THREADS * ROUNDS * 3);
     while (pop())
@@ -526,11 +536,20 @@ static void order(void)
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
-        { "mutex", mutex },     { "condition", condition }, { "barriers", barriers },
-        { "exclusive", exclusive }, { "cancel", cancel },   { "directed", directed },
-        { "many", many },       { "ends", ends },           { "robust_lock", robust_lock },
-        { "inheritance", inheritance }, { "timeouts", timeouts }, { "storage", storage },
-        { "order", order },     { 0 },
+        { "mutex", mutex },
+        { "condition", condition },
+        { "barriers", barriers },
+        { "exclusive", exclusive },
+        { "cancel", cancel },
+        { "directed", directed },
+        { "many", many },
+        { "ends", ends },
+        { "robust_lock", robust_lock },
+        { "inheritance", inheritance },
+        { "timeouts", timeouts },
+        { "storage", storage },
+        { "order", order },
+        { 0 },
     };
 
     return tests_run(tests, argc, argv);
