@@ -101,8 +101,8 @@ static void jump_index(struct cg *c, unsigned pc, unsigned t)
     as_mov(&c->as, true, t, pc);
     as_shift_imm(&c->as, SH_SHR, 3, t, bits);
     as_alu(&c->as, ALU_XOR, 2, t, rm_reg(pc));
-    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1));
-    as_shift_imm(&c->as, SH_SHL, 2, t, 4);
+    as_shift_imm(&c->as, SH_SHL, 2, t, 2); /* an entry has 16 bytes */
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1) << 4);
     as_alu(&c->as, ALU_ADD, 3, t, cpu_mem(c->env.off_jump_cache));
     as_alu(&c->as, ALU_CMP, 3, pc, rm_mem(t, 0));
 }
@@ -138,7 +138,7 @@ void jump_probe(struct cg *c, unsigned pc, unsigned t, unsigned u)
 {
     uint8_t *miss[3];
 
-    as_alu_imm(&c->as, ALU_CMP, 2, cpu_mem(c->env.off_exit_request), 0);
+    as_alu_imm(&c->as, ALU_CMP, 2, cpu_mem(c->env.off_exit_request), 0); /* returns have no poll */
     miss[2] = as_jcc(&c->as, CC_NE);
     jump_index(c, pc, t);
     miss[0] = as_jcc(&c->as, CC_NE);
