@@ -134,11 +134,14 @@ static int open_self(void)
         fd = open_by_name();
     if (fd < 0)
         return -1;
-    high = fcntl(fd, F_DUPFD_CLOEXEC, SELF_FD_LOW);
-    if (high < 0)
-        return fd;
-    close(fd);
-    return high;
+    for (int low = SELF_FD_LOW; low > fd; low /= 4) { /* under the limit of open files */
+        high = fcntl(fd, F_DUPFD_CLOEXEC, low);
+        if (high < 0)
+            continue;
+        close(fd);
+        return high;
+    }
+    return fd;
 }
 
 static char *real_path(int fd, const char *path)
