@@ -19,6 +19,7 @@ enum a64_cc {
     A64_CC_FCOM = 10, /* cc_a = what IR_VFCOM gave: bits 6, 2, 0 */
     A64_CC_KIND = 14, /* mask of the above */
     A64_CC_COND = 16, /* CCMP, CCMN: as said where cc_c is 1, else NZCV = cc_op bits 11..8 */
+    A64_CC_IMM = 32,  /* SUB: the second operand is cc_op's signed bits 31..12, not cc_b */
     A64_CC_ELSE = 8,  /* shift of those */
 };
 

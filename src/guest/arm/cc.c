@@ -42,11 +42,13 @@ uint32_t a64_cc_nzcv(uint32_t op, uint64_t a, uint64_t b, uint64_t c)
     unsigned kind = op & A64_CC_KIND;
 
     if (op & A64_CC_COND && !c)
-        return op >> A64_CC_ELSE << 28;
+        return (op >> A64_CC_ELSE & 15) << 28;
     if (kind == A64_CC_NZCV)
         return (uint32_t)a;
     if (kind == A64_CC_FCOM)
         return flags_fcom(a);
+    if (op & A64_CC_IMM)
+        b = (uint64_t)(int64_t)((int32_t)op >> 12);
     if (!wide) {
         a <<= 32;
         b <<= 32;

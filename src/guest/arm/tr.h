@@ -38,7 +38,8 @@
 #pragma redefine_extname tr_flags_dead a64_tr_flags_dead
 #pragma redefine_extname tr_kill_flags a64_tr_kill_flags
 
-enum { A64_CC_DYNAMIC = 0xffff, A64_SIDES = 16, A64_SIDES_RESERVE = 4 };
+#define A64_CC_DYNAMIC UINT32_MAX
+enum { A64_SIDES = 16, A64_SIDES_RESERVE = 4 };
 
 struct tr {
     struct ir *b;
@@ -47,7 +48,7 @@ struct tr {
     uint32_t mode;
     uint32_t insn;      /* the instruction word */
     gva_t pc;           /* this instruction's */
-    uint16_t cc;        /* what cc_op is known to be here, or A64_CC_DYNAMIC */
+    uint32_t cc;        /* what cc_op is known to be here, or A64_CC_DYNAMIC */
     bool cc_dirty;      /* written since the region's entry, and not named dead */
     bool done;          /* the region has its exit */
     ir_val block_start; /* the IR block begins behind this insn */
@@ -59,7 +60,7 @@ struct tr {
     struct tr_side {
         unsigned label;
         gva_t pc, target;
-        uint16_t cc;
+        uint32_t cc;
         bool cc_dirty;
         uint8_t raise; /* an exception instead of a jump */
         uint8_t reg;   /* A64_EXC_ALIGN: the base register, its address is far */

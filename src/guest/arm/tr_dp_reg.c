@@ -21,7 +21,12 @@ ir_val tr_sub_flags(struct tr *t, bool sf, ir_val a, ir_val b)
 {
     ir_val r = ir_sub(t->b, a, b);
 
-    tr_cc(t, A64_CC_SUB | sf, a, b, IR_NO_VAL);
+    if (ir_is_const(t->b, b) &&
+        ir_const_value(t->b, b) == sext((uint64_t)ir_const_value(t->b, b), 20))
+        tr_cc(t, A64_CC_SUB | A64_CC_IMM | sf | (unsigned)ir_const_value(t->b, b) << 12, a,
+              IR_NO_VAL, IR_NO_VAL);
+    else
+        tr_cc(t, A64_CC_SUB | sf, a, b, IR_NO_VAL);
     return r;
 }
 
@@ -275,7 +280,7 @@ static void compare_if(struct tr *t, bool sf, unsigned cond, unsigned nzcv, bool
     op = t->cc | A64_CC_COND | nzcv << A64_CC_ELSE;
     ir_put(t->b, A64_SLOT_CC_C, asked);
     ir_put(t->b, A64_SLOT_CC_OP, tr_c32(t, (int32_t)op));
-    t->cc = (uint16_t)op;
+    t->cc = op;
 }
 
 static bool compare_reg(struct tr *t, const struct arg_ccr *a, bool add)

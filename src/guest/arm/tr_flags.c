@@ -31,7 +31,7 @@ void tr_cc(struct tr *t, unsigned op, ir_val a, ir_val b, ir_val c)
     put_cc(t, A64_SLOT_CC_B, b);
     put_cc(t, A64_SLOT_CC_C, c);
     ir_put(t->b, A64_SLOT_CC_OP, tr_c32(t, (int32_t)op));
-    t->cc = (uint16_t)op;
+    t->cc = op;
     t->cc_dirty = true;
 }
 
@@ -55,6 +55,14 @@ static enum ir_type type_of(const struct tr *t)
 static ir_val cc_slot(struct tr *t, unsigned slot)
 {
     return ir_get_low(t->b, slot, type_of(t));
+}
+
+/* The second operand. */
+static ir_val cc_second(struct tr *t)
+{
+    if (t->cc & A64_CC_IMM)
+        return ir_const(t->b, type_of(t), (int32_t)t->cc >> 12);
+    return cc_slot(t, A64_SLOT_CC_B);
 }
 
 ir_val tr_nzcv(struct tr *t)
@@ -203,8 +211,8 @@ static bool from_known(struct tr *t, unsigned what, struct compare *ret)
         return false;
     a = cc_slot(t, A64_SLOT_CC_A);
     switch (kind_of(t)) {
-    case A64_CC_ADD: return from_add(t, what, a, cc_slot(t, A64_SLOT_CC_B), ret);
-    case A64_CC_SUB: *ret = from_sub(t, what, a, cc_slot(t, A64_SLOT_CC_B)); return true;
+    case A64_CC_ADD: return from_add(t, what, a, cc_second(t), ret);
+    case A64_CC_SUB: *ret = from_sub(t, what, a, cc_second(t)); return true;
     case A64_CC_LOGIC: *ret = from_logic(t, what, a); return true;
     case A64_CC_ADC: return from_adc(t, what, a, ret);
     default: *ret = from_fcom(t, what, a); return true;
@@ -215,7 +223,7 @@ static bool from_known(struct tr *t, unsigned what, struct compare *ret)
 static struct compare with_else(struct tr *t, unsigned what, struct compare c)
 {
     ir_val asked = ir_get_low(t->b, A64_SLOT_CC_C, IR_I32);
-    bool other = a64_cond_holds(what << 1, (uint32_t)t->cc >> A64_CC_ELSE << 28);
+    bool other = a64_cond_holds(what << 1, (t->cc >> A64_CC_ELSE & 15) << 28);
 
     if (!other)
         return (struct compare){ IR_TST, asked, ir_setcond(t->b, IR_I32, c.cond, c.a, c.b) };
