@@ -183,9 +183,16 @@ bool tr_clrex(struct tr *t, const struct arg_crm *a)
 
 /* ---- ordered ---- */
 
+/* Loads that acquire must be aligned; FEAT_LSE2 relaxes that. */
+static unsigned acquire(const struct tr *t, int32_t size)
+{
+    return (unsigned)size | (tr_has(t, A64_FEAT_LSE2) ? 0u : IR_MEM_ALIGN);
+}
+
 bool tr_ldar(struct tr *t, const struct arg_ex *a)
 {
-    ir_val v = tr_load(t, tr_type(a->size == 3), tr_base(t, (unsigned)a->rn), 0, (unsigned)a->size);
+    ir_val v =
+        tr_load(t, tr_type(a->size == 3), tr_base(t, (unsigned)a->rn), 0, acquire(t, a->size));
 
     tr_set_reg(t, a->size == 3, (unsigned)a->rt, v);
     return true;
@@ -193,13 +200,16 @@ bool tr_ldar(struct tr *t, const struct arg_ex *a)
 
 bool tr_stlr(struct tr *t, const struct arg_ex *a)
 {
+    if (!tr_has(t, A64_FEAT_LSE2))
+        check_aligned(t, a->rn, (unsigned)a->size);
     atomic(t, IR_AT_XCHG, addr_of(t, a->rn), operand(t, (unsigned)a->size, a->rt), IR_NO_VAL);
     return true;
 }
 
 bool tr_ldapr(struct tr *t, const struct arg_atom *a)
 {
-    ir_val v = tr_load(t, tr_type(a->size == 3), tr_base(t, (unsigned)a->rn), 0, (unsigned)a->size);
+    ir_val v =
+        tr_load(t, tr_type(a->size == 3), tr_base(t, (unsigned)a->rn), 0, acquire(t, a->size));
 
     tr_set_reg(t, a->size == 3, (unsigned)a->rt, v);
     return true;
