@@ -5,6 +5,8 @@
  * become canonical behind a test that branches away. Lane 1 of a single's value is all ones, which
  * operations on lane 0 leave there.
  */
+#include <math.h>
+
 #include "guest/riscv/tr_fp.h"
 
 enum { CANONICAL_S = 0x7fc00000 };
@@ -153,7 +155,8 @@ static void do_fix_fma_d(void *cpu, union ir_v128 *ret, const union ir_v128 *v,
 
     *ret = *v;
     ret->u64[0] = CANONICAL_D;
-    x = x * y;
+    if ((isinf(x) && y == 0) || (isinf(y) && x == 0))
+        x = x * y;
     (void)cpu;
 }
 
@@ -164,7 +167,8 @@ static void do_fix_fma_s(void *cpu, union ir_v128 *ret, const union ir_v128 *v,
 
     *ret = *v;
     ret->u32[0] = CANONICAL_S;
-    x = x * y;
+    if ((isinf(x) && y == 0) || (isinf(y) && x == 0))
+        x = x * y;
     (void)cpu;
 }
 
