@@ -7,8 +7,10 @@
 
 A case sets all registers, runs up to LENGTH random instructions of the guest's tables (branches go
 forward over one instruction) and stores the registers. The words come from src/guest/riscv/*.insn.
-Without qemu-riscv64 or the cross compiler it says that it is skipped. Not tried here: jumps, what qemu
-7.2 has not (Zicond, Zicboz, Zicbom), and counters."""
+Without qemu-riscv64 or the cross compiler it says that it is skipped. Not tried here: jumps, counters,
+what qemu 7.2 has not (Zicond, Zicboz, Zicbom), and where it differs: ctzw of a register whose low half is 0
+is 32 (manual, Zbb; qemu: 63), SC of another size than the LR before may succeed or fail (manual, Zalrsc),
+so that a run has LR and SC of one size."""
 import argparse
 import os
 import pathlib
@@ -27,11 +29,12 @@ import insngen  # noqa: E402
 
 CROSS = 'riscv64-linux-gnu-'
 ORACLE = 'qemu-riscv64 -cpu rv64,Zfh=true,zbc=true'
-SKIP = re.compile(r'illegal|ecall|ebreak|jal|c\.j|fence\.i|cbo|czero|c\.addi16sp')
+SKIP = re.compile(r'illegal|ecall|ebreak|jal|c\.j|fence\.i|cbo|czero|c\.addi16sp|ctzw')
 TABLES = [str(ROOT / 'src/guest/riscv' / f) for f in ('rv.insn', 'rvc.insn')]
 SP, GP, TP, S0 = 2, 3, 4, 8     # hold addresses; never written
 KEEP = {SP, GP, TP, S0}
 SCRATCH = 8192
+WIDE = dict(name='nop', fn='nop', width=32, mask=0xffffffff, val=0x13, asm='', args={})    # when -k leaves none
 EDGES = [0, 1, 2, 31, 32, 63, 64, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
          0x100000000, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0xfffffffffffffffe,
          0xffffffff80000000, 0xffffffff7fffffff, 0x5555555555555555]
@@ -135,7 +138,7 @@ def case_words(r, pool, length, first):
     for i in todo:
         out.append((make(r, i), i['width'], i['name']))
         if i['fn'] == 'branch':
-            wide = r.choice([p for p in pool if p['width'] == 32 and p['fn'] != 'branch'])
+            wide = r.choice([p for p in pool if p['width'] == 32 and p['fn'] != 'branch'] or [WIDE])
             out.append((make(r, wide), 32, wide['name']))
     return out
 
@@ -210,7 +213,8 @@ def program(cases, inputs):
 
 def build(a, r, tmp):
     table = insngen.Table(TABLES)
-    pool = [i for i in table.insns if not SKIP.search(i['name']) and i['fn'] != 'illegal' and re.search(a.only, i['name'])]
+    other = f'[ls][rc]\\.{"wd"[a.seed & 1]}$'
+    pool = [i for i in table.insns if not re.match(other, i['name']) and not SKIP.search(i['name']) and i['fn'] != 'illegal' and re.search(a.only, i['name'])]
     cases = [case_words(r, pool, a.length, pool[n % len(pool)]) for n in range(a.cases)]
     data = b''
     for words in cases:
@@ -250,12 +254,10 @@ def compare(a, cases, data, want, got, label, tmp):
         if bad <= a.show:
             given = struct.unpack('<64Q', data[n * SIZE:(n + 1) * SIZE])
             print(f'FAIL {label}: case {n} (seed {a.seed}): {" ; ".join(text_of(words, tmp))}')
-            for k in diff[:6]:
+            for k in diff[:3]:
                 name = 'fcsr' if k == 0 else f'x{k}' if k < 32 else f'f{k - 32}'
                 print(f'    {name}: {y[k]:#x}, qemu has {x[k]:#x} (before: {given[k]:#x})')
-            print('    ' + ' '.join(f'x{k}={given[k]:#x}' for k in sorted({w >> s & 31 for w, d, _ in words if d == 32 for s in (15, 20)}) if k) +
-                  ' ' + ' '.join(f'f{k}={given[32 + k]:#x}' for k in sorted({w >> s & 31 for w, d, m in words if d == 32 and m[0] == 'f' for s in (15, 20, 27)})) +
-                  f' fcsr={given[0]:#x}')
+            print(f'    fcsr={given[0]:#x}')
     if want[len(cases) * SIZE:] != got[len(cases) * SIZE:]:
         bad += 1
         print(f'FAIL {label}: memory differs (seed {a.seed})')
@@ -269,7 +271,7 @@ def main():
     ap.add_argument('-l', '--length', type=int, default=6)
     ap.add_argument('-k', '--only', default='', help='names of instructions, a regular expression')
     ap.add_argument('--run', action='append', help='what to compare with qemu; default: both accelerators')
-    ap.add_argument('--show', type=int, default=5)
+    ap.add_argument('--show', type=int, default=3)
     a = ap.parse_args()
     if not shutil.which('qemu-riscv64') or not shutil.which(CROSS + 'gcc'):
         print('skipped: no qemu-riscv64 or no riscv64-linux-gnu-gcc')

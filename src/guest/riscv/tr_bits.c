@@ -153,7 +153,7 @@ static bool carryless(struct tr *t, const struct arg_r *a, unsigned half, unsign
 {
     ir_val x = ir_vop1(t->b, IR_VFROMI, 0, rv_x(t, a->rs1), 0);
     ir_val y = ir_vop1(t->b, IR_VFROMI, 0, rv_x(t, a->rs2), 0);
-    ir_val p = ir_vop2(t->b, IR_VCLMUL, IR_I64, x, y, 0);
+    ir_val p = ir_vop2(t->b, IR_VCLMUL, 0, x, y, 0);
     ir_val r = ir_vop1(t->b, IR_VEXTRACT, IR_I64, p, half);
 
     if (up) /* clmulr: bits 126..63 */
