@@ -46,33 +46,19 @@ int64_t call_raw(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64
     return ret;
 }
 
-/* The host's 32-bit entry. regs: eax ebx ecx edx esi edi ebp. */
-int64_t call_int80(const uint32_t regs[7]);
-__asm__(".text\n"
-        ".p2align 4\n"
-        ".type call_int80, @function\n"
-        "call_int80:\n"
-        "    push %rbx\n"
-        "    push %rbp\n"
-        "    mov 0(%rdi), %eax\n"
-        "    mov 4(%rdi), %ebx\n"
-        "    mov 8(%rdi), %ecx\n"
-        "    mov 12(%rdi), %edx\n"
-        "    mov 16(%rdi), %esi\n"
-        "    mov 24(%rdi), %ebp\n"
-        "    mov 20(%rdi), %edi\n"
-        "    int $0x80\n"
-        "    pop %rbp\n"
-        "    pop %rbx\n"
-        "    ret\n"
-        ".size call_int80, . - call_int80\n");
-
-static int64_t host_32(int nr, const uint64_t v[6])
+/* i386 guests: the host's 32-bit entry, which takes guest addresses as they are. */
+static int64_t host_32(struct user_thread *t, const struct call_row *row, const uint64_t v[6])
 {
-    uint32_t regs[7] = { nr, v[0], v[1], v[2], v[3], v[4], v[5] };
-    uint32_t r = call_int80(regs);
+    uint32_t regs[7] = { row->nr[USER_CALLS_I386], v[0], v[1], v[2], v[3], v[4], v[5] };
+    bool wait = row->flags & CALL_BLOCK;
+    int64_t r;
 
-    return r >= (uint32_t)-4095 ? (int64_t)(int32_t)r : (int64_t)r;
+    if (t->proc->cpu_user.base)
+        return -ENOSYS;
+    do {
+        r = user_syscall32(regs, wait);
+    } while (r == USER_RESTART && !wait);
+    return call_restart(row, r);
 }
 
 int64_t call_restart(const struct call_row *row, int64_t r)
@@ -88,12 +74,8 @@ int64_t call_host(struct user_thread *t, const struct call_row *row, const uint6
 {
     int64_t r;
 
-    if (unlikely(call_is_32(t))) {
-        if (t->proc->cpu_user.base)
-            return -ENOSYS; /* the compat entry takes guest addresses as they are */
-        r = host_32(row->nr[USER_CALLS_I386], v);
-        return row->flags & CALL_BLOCK ? call_restart(row, r) : r;
-    }
+    if (unlikely(call_is_32(t)))
+        return host_32(t, row, v);
     if (!(row->flags & CALL_BLOCK))
         return call_raw(row->nr[USER_CALLS_X86_64], v[0], v[1], v[2], v[3], v[4], v[5]);
     r = user_syscall_safe(row->nr[USER_CALLS_X86_64], v[0], v[1], v[2], v[3], v[4], v[5]);

@@ -43,7 +43,43 @@ asm(".text\n"
     "    ret\n"
     "    .cfi_endproc\n"
     ".size user_safe_stub, . - user_safe_stub\n");
-_Static_assert(USER_RESTART == -512, "in the stub");
+
+/* The same for the host's 32-bit entry. regs: eax ebx ecx edx esi edi ebp. */
+uint32_t user_safe_stub32(const _Atomic uint32_t *stop, const uint32_t regs[7]);
+extern const char user_safe_begin32[], user_safe_call32[], user_safe_end32[], user_safe_stop32[];
+
+asm(".text\n"
+    ".globl user_safe_stub32, user_safe_begin32, user_safe_call32, user_safe_end32\n"
+    ".globl user_safe_stop32\n"
+    ".hidden user_safe_stub32, user_safe_begin32, user_safe_call32, user_safe_end32\n"
+    ".hidden user_safe_stop32\n"
+    ".type user_safe_stub32, @function\n"
+    "user_safe_stub32:\n"
+    "    push %rbx\n"
+    "    push %rbp\n"
+    "    movq %rdi, %r11\n"
+    "    movq %rsi, %rdi\n"
+    "    movl 0(%rdi), %eax\n"
+    "    movl 4(%rdi), %ebx\n"
+    "    movl 8(%rdi), %ecx\n"
+    "    movl 12(%rdi), %edx\n"
+    "    movl 16(%rdi), %esi\n"
+    "    movl 24(%rdi), %ebp\n"
+    "    movl 20(%rdi), %edi\n"
+    "user_safe_begin32:\n"
+    "    cmpl $0, (%r11)\n"
+    "    jne user_safe_stop32\n"
+    "user_safe_call32:\n"
+    "    int $0x80\n"
+    "user_safe_end32:\n"
+    "    pop %rbp\n"
+    "    pop %rbx\n"
+    "    ret\n"
+    "user_safe_stop32:\n"
+    "    movl $-512, %eax\n" /* USER_RESTART */
+    "    jmp user_safe_end32\n"
+    ".size user_safe_stub32, . - user_safe_stub32\n");
+_Static_assert(USER_RESTART == -512, "in the stubs");
 
 int64_t user_syscall_safe(long nr, ...)
 {
@@ -60,11 +96,36 @@ int64_t user_syscall_safe(long nr, ...)
                           a[4], a[5]);
 }
 
+int64_t user_syscall32(const uint32_t regs[7], bool wait)
+{
+    static const _Atomic uint32_t never;
+    struct user_thread *t = user_self;
+    uint32_t r = user_safe_stub32(wait && t && t->signals ? &t->signals->stop : &never, regs);
+
+    return r >= (uint32_t)-4095 ? (int64_t)(int32_t)r : (int64_t)r;
+}
+
+static void interrupt_32(greg_t *g)
+{
+    enum { RESTART_SYSCALL = 0 };
+    uint64_t pc = (uint64_t)g[REG_RIP];
+
+    if (pc < (uintptr_t)user_safe_begin32 || pc > (uintptr_t)user_safe_call32)
+        return;
+    if (pc == (uintptr_t)user_safe_call32 && g[REG_RAX] == RESTART_SYSCALL) {
+        g[REG_RAX] = -EINTR;
+        g[REG_RIP] = (greg_t)(uintptr_t)user_safe_end32;
+    } else {
+        g[REG_RIP] = (greg_t)(uintptr_t)user_safe_stop32;
+    }
+}
+
 void user_syscall_interrupt(void *ucontext)
 {
     greg_t *g = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
     uint64_t pc = (uint64_t)g[REG_RIP];
 
+    interrupt_32(g);
     if (pc < (uintptr_t)user_safe_begin || pc > (uintptr_t)user_safe_call)
         return;
     if (pc == (uintptr_t)user_safe_call && g[REG_RAX] == SYS_restart_syscall) {

@@ -254,6 +254,9 @@ uint64_t signals_mask(const struct user_thread *t);
 /* A host system call that a signal for the guest interrupts even when it comes just before: returns the
  * kernel's value, or -EINTR / USER_RESTART when a guest signal waits. For every call that can block. */
 int64_t user_syscall_safe(long nr, ...);
+/* The same through the host's 32-bit entry (not wait: signals stay pending until it is done). regs: eax ebx ecx edx
+ * esi edi ebp; addresses below 4 GiB. */
+int64_t user_syscall32(const uint32_t regs[7], bool wait);
 void siginfo_to_guest(const struct user_abi *abi, const siginfo_t *info, void *ret_128);
 void siginfo_from_guest(const struct user_abi *abi, const void *info_128, siginfo_t *ret);
 

@@ -3,6 +3,7 @@
 # timeout: 120
 """System calls: the same program natively and under Rhea prints the same; -strace; speed is not tested."""
 import difflib
+import pathlib
 import re
 import sys
 
@@ -17,6 +18,19 @@ def compile_calls(guest, name):
     subprocess.run([compiler(guest), '-D_GNU_SOURCE', '-O1', '-w', '-static', '-o', out,
                     *sorted((ROOT / 'tests/user/calls').glob('*.c'))], check=True)
     return out
+
+
+def compare_i386():
+    """i386 programs need a 32-bit libc to build, and the host kernel's 32-bit entry."""
+    if not pathlib.Path('/usr/lib32/libc.a').exists():
+        print('no 32-bit libc (libc6-dev-i386, lib32gcc-12-dev): i386 is left out')
+        return
+    exe = work / 'calls-i386'
+    subprocess.run(['gcc', '-m32', '-isystem', '/usr/include/x86_64-linux-gnu', '-D_GNU_SOURCE', '-O1', '-w', '-static',
+                    '-o', exe, *sorted((ROOT / 'tests/user/calls').glob('*.c'))], check=True)
+    native, got = lines_of([exe])[0], lines_of([program('i386'), exe])
+    diff = list(difflib.unified_diff(native, got[0], 'native', 'i386', lineterm='', n=0))
+    check(not diff, 'i386: system calls differ from native', '\n'.join(diff[:40]), got[1])
 
 
 def lines_of(command):
@@ -69,4 +83,6 @@ if __name__ == '__main__':
     check(not [l for l in expected if l.endswith(': NO')], 'the test itself is wrong natively', '\n'.join(expected))
     for g in GUESTS:
         strace(g, compare(g, expected))
+    if len(sys.argv) == 1:
+        compare_i386()
     finish()

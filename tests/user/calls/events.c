@@ -48,7 +48,6 @@ static void polls(int r, int w)
 static void epolls(int r, int w)
 {
     struct epoll_event e = { EPOLLIN | EPOLLET, { .u64 = 0x1122334455667788 } }, got[4];
-    struct timespec ts = { 0, 0 };
     int ep = epoll_create1(EPOLL_CLOEXEC), n;
 
     SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, r, &e));
@@ -61,7 +60,7 @@ static void epolls(int r, int w)
     SHOW(epoll_ctl(ep, EPOLL_CTL_DEL, w, NULL));
     SHOW(epoll_wait(ep, got, 4, 0));
     SHOW(epoll_wait(ep, got, 0, 0));
-    SHOW(syscall(SYS_epoll_pwait2, ep, got, 4, &ts, NULL, 0));
+    SHOW(syscall(SYS_epoll_pwait2, ep, got, 4, (int64_t[2]){ 0 }, NULL, 0));
     SHOW(epoll_ctl(ep, 77, r, &e));
     close(ep);
 }

@@ -7,7 +7,11 @@
 
 #include "calls.h"
 
-static void *const bad[] = { NULL, (void *)8, (void *)0x7000000000, (void *)-4096L, (void *)-1L, NULL, NULL };
+#ifndef SYS_newfstatat /* 32 bits */
+#define SYS_newfstatat SYS_fstatat64
+#endif
+
+static void *const bad[] = { NULL, (void *)8, (void *)(long)0x7000000000, (void *)-4096L, (void *)-1L, NULL, NULL };
 enum { BADS = sizeof(bad) / sizeof(*bad) };
 static void *guard; /* read-only page, then none */
 
@@ -31,7 +35,7 @@ void faults(void)
     int fd = open("/dev/zero", O_RDWR), p[2], sv[2];
 
     guard = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    memset(guard, 1, 4096);
+    memset(guard, 0x7f, 4096);
     mprotect(guard, 4096, PROT_READ);
     munmap((char *)guard + 4096, 4096);
     if (pipe(p) < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, sv) < 0)
