@@ -283,13 +283,21 @@ int64_t sys_riscv_flush_icache(struct user_thread *t, const struct call_row *row
     return a[2] & ~(uint64_t)1 ? -EINVAL : 0;
 }
 
+/* RISCV_HWPROBE_KEY_IMA_EXT_0 */
 static uint64_t hwprobe_ext(const struct rv_cpu *c)
 {
-    enum { FD = 1, C = 2 };
-    uint64_t letters = rv_hwcap(&c->c);
+    static const struct {
+        uint8_t ext, bit;
+    } map[] = {
+        { RV_EXT_C, 1 },       { RV_EXT_Zba, 3 },     { RV_EXT_Zbb, 4 },
+        { RV_EXT_Zbs, 5 },     { RV_EXT_Zbc, 7 },     { RV_EXT_Zicboz, 6 },
+        { RV_EXT_Zfhmin, 28 }, { RV_EXT_Zicond, 35 }, { RV_EXT_Zihintpause, 36 },
+    };
+    uint64_t ret = c->ext & BIT(RV_EXT_F) && c->ext & BIT(RV_EXT_D) ? 1 : 0;
 
-    return (letters & BIT('f' - 'a') && letters & BIT('d' - 'a') ? FD : 0) |
-           (letters & BIT('c' - 'a') ? C : 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(map); i++)
+        ret |= c->ext & BIT(map[i].ext) ? BIT(map[i].bit) : 0;
+    return ret;
 }
 
 /* Linux Documentation/arch/riscv/hwprobe.rst */
@@ -302,34 +310,64 @@ static uint64_t hwprobe_value(const struct rv_cpu *c, int64_t *key)
     case IMPL: return 0;
     case BASE: return 1; /* IMA */
     case IMA_EXT: return hwprobe_ext(c);
-    case PERF: return 3; /* misaligned accesses are fast */
-    case ZICBOZ_SIZE: return 64;
+    case PERF:
+    case MISALIGNED: return 3; /* misaligned accesses are fast */
+    case ZICBOZ_SIZE: return c->ext & BIT(RV_EXT_Zicboz) ? 64 : 0;
     case VA_TOP: return (uint64_t)1 << 47;
-    case TIME_FREQ: return 10000000;
-    case MISALIGNED: return 3;
+    case TIME_FREQ: return 10000000; /* guest/riscv: CSR time */
     default: *key = -1; return 0;
     }
 }
 
+/* RISCV_HWPROBE_WHICH_CPUS: the processors of the set (all, if it is empty) that have the values;
+ * ours are all alike. */
+static int64_t hwprobe_cpus(struct user_thread *t, const uint64_t a[6], bool match)
+{
+    enum { SET_BYTES = 128 };
+    uint8_t set[SET_BYTES] = { 0 };
+    size_t size = MIN(a[2], (uint64_t)SET_BYTES);
+    bool empty = true;
+
+    if (!size || !a[3])
+        return -EINVAL;
+    if (user_read(t->proc, set, a[3], size) < 0)
+        return -EFAULT;
+    for (size_t i = 0; i < size; i++)
+        empty = empty && !set[i];
+    if (!match)
+        memset(set, 0, sizeof(set));
+    else if (empty)
+        (void)call_raw(SYS_sched_getaffinity, 0, sizeof(set), (uintptr_t)set, 0, 0, 0);
+    return user_write(t->proc, a[3], set, size);
+}
+
 int64_t sys_riscv_hwprobe(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
+    enum { WHICH_CPUS = 1 };
     struct {
         int64_t key;
         uint64_t value;
     } pair;
+    bool match = true;
 
     if (t->proc->abi->guest != &guest_riscv64)
         return -ENOSYS;
-    if (a[4] || a[1] > 4096)
-        return -EINVAL; /* RISCV_HWPROBE_WHICH_CPUS is not there */
+    if (a[4] & ~(uint64_t)WHICH_CPUS || a[1] > 4096)
+        return -EINVAL;
     for (uint64_t i = 0; i < a[1]; i++) {
         gva_t at = a[0] + i * sizeof(pair);
+        uint64_t have;
 
         if (user_read(t->proc, &pair, at, sizeof(pair)) < 0)
             return -EFAULT;
-        pair.value = hwprobe_value((const struct rv_cpu *)t->cpu, &pair.key);
+        have = hwprobe_value((const struct rv_cpu *)t->cpu, &pair.key);
+        if (a[4])
+            match =
+                match && (pair.key == 4 ? (have & pair.value) == pair.value : have == pair.value);
+        else
+            pair.value = have;
         if (user_write(t->proc, at, &pair, sizeof(pair)) < 0)
             return -EFAULT;
     }
-    return 0;
+    return a[4] ? hwprobe_cpus(t, a, match) : 0;
 }

@@ -181,28 +181,29 @@ const char *strace_enum(enum call_set set, uint64_t value);
 #define CALL_HANDLERS(X)                                                                           \
     X(sys_open)                                                                                    \
     X(sys_openat)                                                                                  \
-    X(sys_openat2) X(sys_close) X(sys_close_range) X(sys_dup2) X(sys_dup3) X(sys_fcntl) X(         \
-        sys_readlink) X(sys_ioctl) X(sys_epoll_wait) X(sys_ppoll) X(sys_pselect6) X(sys_signalfd)  \
-        X(sys_recvmsg) X(sys_sendmsg) X(sys_recvmmsg) X(sys_sendmmsg) X(sys_socketcall) X(         \
-            sys_semctl) X(sys_msgrcv) X(sys_ipc) X(sys_shmat) X(sys_shmdt) X(sys_brk) X(sys_mmap)  \
-            X(sys_mmap2) X(sys_old_mmap) X(sys_munmap) X(sys_mprotect) X(sys_mremap)               \
-                X(sys_madvise) X(sys_mlockall) X(sys_exit) X(sys_exit_group) X(sys_clone)          \
-                    X(sys_clone3) X(sys_fork) X(sys_execve) X(sys_set_tid_address) X(              \
-                        sys_set_robust_list) X(sys_get_robust_list) X(sys_prctl) X(sys_arch_prctl) \
-                        X(sys_unshare) X(sys_getrlimit) X(sys_setrlimit) X(sys_prlimit64)          \
-                            X(sys_rt_sigaction) X(sys_rt_sigprocmask) X(sys_rt_sigpending)         \
-                                X(sys_rt_sigsuspend) X(sys_rt_sigtimedwait) X(sys_rt_sigqueueinfo) \
-                                    X(sys_rt_tgsigqueueinfo) X(sys_rt_sigreturn)                   \
-                                        X(sys_sigaltstack) X(sys_sigaction) X(sys_signal)          \
-                                            X(sys_sigprocmask) X(sys_sigpending) X(sys_sigsuspend) \
-                                                X(sys_sgetmask) X(sys_ssetmask) X(sys_restart)     \
-                                                    X(sys_futex) X(sys_futex_waitv) X(sys_futex2)  \
-                                                        X(sys_clock_gettime) X(sys_uname)          \
-                                                            X(sys_riscv_hwprobe)                   \
-                                                                X(sys_riscv_flush_icache)          \
-                                                                    X(sys_set_thread_area)         \
-                                                                        X(sys_get_thread_area)     \
-                                                                            X(sys_modify_ldt)
+    X(sys_openat2)                                                                                 \
+    X(sys_close)                                                                                   \
+    X(sys_close_range) X(sys_dup2) X(sys_dup3) X(sys_fcntl) X(sys_readlink) X(sys_ioctl) X(        \
+        sys_epoll_wait) X(sys_ppoll) X(sys_pselect6) X(sys_signalfd) X(sys_recvmsg) X(sys_sendmsg) \
+        X(sys_recvmmsg) X(sys_sendmmsg) X(sys_socketcall) X(sys_semctl) X(sys_msgrcv) X(           \
+            sys_ipc) X(sys_shmat) X(sys_shmdt) X(sys_brk) X(sys_mmap) X(sys_mmap2) X(sys_old_mmap) \
+            X(sys_munmap) X(sys_mprotect) X(sys_mremap) X(sys_madvise) X(sys_mlockall) X(          \
+                sys_exit) X(sys_exit_group) X(sys_clone) X(sys_clone3) X(sys_fork) X(sys_execve)   \
+                X(sys_set_tid_address) X(sys_set_robust_list) X(sys_get_robust_list) X(sys_prctl)  \
+                    X(sys_arch_prctl) X(sys_unshare) X(sys_getrlimit) X(sys_setrlimit)             \
+                        X(sys_prlimit64) X(sys_rt_sigaction) X(sys_rt_sigprocmask)                 \
+                            X(sys_rt_sigpending) X(sys_rt_sigsuspend) X(sys_rt_sigtimedwait)       \
+                                X(sys_rt_sigqueueinfo) X(sys_rt_tgsigqueueinfo)                    \
+                                    X(sys_rt_sigreturn) X(sys_sigaltstack) X(sys_sigaction)        \
+                                        X(sys_signal) X(sys_sigprocmask) X(sys_sigpending)         \
+                                            X(sys_sigsuspend) X(sys_sgetmask) X(sys_ssetmask)      \
+                                                X(sys_restart) X(sys_futex) X(sys_futex_waitv)     \
+                                                    X(sys_futex2) X(sys_clock_gettime)             \
+                                                        X(sys_uname) X(sys_riscv_hwprobe)          \
+                                                            X(sys_riscv_flush_icache)              \
+                                                                X(sys_set_thread_area)             \
+                                                                    X(sys_get_thread_area)         \
+                                                                        X(sys_modify_ldt)
 #define CALL_DECLARE(fn) call_fn fn;
 CALL_HANDLERS(CALL_DECLARE)
 #undef CALL_DECLARE

@@ -10,7 +10,7 @@ import sys
 from support import ROOT, check, compiler, finish, program, run, work
 import subprocess
 
-GUESTS = sys.argv[1:] or ['x86_64', 'aarch64']
+GUESTS = sys.argv[1:] or ['x86_64', 'aarch64', 'riscv64']
 
 
 def compile_calls(guest, name):

@@ -43,5 +43,6 @@ void ipc(void);
 void process(void);
 void clocks(void);
 void faults(void);
+void arch(void);
 
 #endif

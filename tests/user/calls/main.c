@@ -8,7 +8,7 @@ int main(int argc, char **argv)
         void (*run)(void);
     } parts[] = {
         { "files", files }, { "descriptors", descriptors }, { "events", events }, { "sockets", sockets },
-        { "ipc", ipc },     { "process", process },         { "clocks", clocks }, { "faults", faults },
+        { "ipc", ipc },     { "process", process },         { "clocks", clocks }, { "faults", faults }, { "arch", arch },
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);
