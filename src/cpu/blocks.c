@@ -261,7 +261,7 @@ void engine_unlink_spanning(struct engine *e)
 static void forget_jumps(struct engine *e, const struct block *b)
 {
     for (struct engine *v = e->cache->vcpus; v; v = v->next_vcpu) {
-        struct host_jump_entry *j = &v->cpu->jump_cache[host_jump_hash(b->pc, JUMP_BITS)];
+        struct host_jump_entry *j = &v->cpu->jump_cache[engine_jump_index(e->cache, b->pc)];
 
         if (__atomic_load_n(&j->code, __ATOMIC_SEQ_CST) == b->host.code)
             __atomic_store_n(&j->pc, UINT64_MAX, __ATOMIC_SEQ_CST);

@@ -94,6 +94,7 @@ static void set_env(struct cache *c, uint32_t tail)
         .off_rstack_top = tail + (uint32_t)offsetof(struct cpu_tail, rstack_top),
         .tlb_bits = TLB_BITS,
         .jump_cache_bits = JUMP_BITS,
+        .jump_shift = guest->pc_shift,
         .page_bits = 12,
         .direct = c->user != NULL,
         .with_base = c->user && c->user->base,

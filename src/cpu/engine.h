@@ -212,6 +212,11 @@ static inline void engine_unlock(struct engine *e)
         pthread_mutex_unlock(&e->cache->lock);
 }
 
+static inline uint32_t engine_jump_index(const struct cache *c, gva_t pc)
+{
+    return host_jump_hash(pc, JUMP_BITS, c->guest->pc_shift);
+}
+
 /* tlb.c */
 void engine_tlb_init(struct engine *e);
 void engine_tlb_finish(struct engine *e);

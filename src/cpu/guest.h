@@ -37,6 +37,7 @@ struct guest {
     const char *doc;
     size_t cpu_size;
     unsigned page_bits;
+    unsigned pc_shift; /* log2 of what instructions are aligned to: 0 to 2 */
     unsigned
         mmu_user; /* the MMU index of unprivileged code: its jumps are learnt per address space */
     const struct ir_slot *slots;

@@ -138,7 +138,7 @@ static void note_exec(struct engine *e, gva_t linear)
 void engine_jump_insert(struct engine *e, const struct block *b)
 {
     struct cpu *cpu = e->cpu;
-    struct host_jump_entry *j = &cpu->jump_cache[host_jump_hash(b->pc, JUMP_BITS)];
+    struct host_jump_entry *j = &cpu->jump_cache[engine_jump_index(e->cache, b->pc)];
     gva_t linear = cpu->guest->linear_pc(cpu, b->pc, b->aux);
 
     if (!e->cache->user) {

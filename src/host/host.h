@@ -31,6 +31,7 @@ struct host_env {
     uint32_t off_rstack_top;
     unsigned tlb_bits; /* log2 of entries per table */
     unsigned jump_cache_bits;
+    unsigned jump_shift; /* low bits of a pc that are always 0 (0 to 2) */
     unsigned page_bits; /* guest page: 12 */
     /* user mode: guest addresses are host addresses (plus guest_base, which emitted code adds by
      * the GS segment base when with_base); no soft TLB. Each memory instruction is in the fault
@@ -74,9 +75,9 @@ struct host_ret_entry {
     uint32_t code;
 };
 enum { HOST_RSTACK_SIZE = 16, HOST_SCRATCH_SIZE = 4096 + 320 };
-static inline uint32_t host_jump_hash(uint64_t pc, unsigned bits)
+static inline uint32_t host_jump_hash(uint64_t pc, unsigned bits, unsigned shift)
 {
-    return (uint32_t)((pc ^ pc >> bits) >> 2) & ((1u << bits) - 1);
+    return (uint32_t)((pc ^ pc >> bits) >> shift) & ((1u << bits) - 1);
 }
 
 /* Code memory: one mapping to write, one to execute of the same pages; never W and X in one. */

@@ -324,6 +324,7 @@ const struct guest guest_aarch64 = {
     .doc = "Arm A64",
     .cpu_size = sizeof(struct a64_cpu),
     .page_bits = 12,
+    .pc_shift = 2,
     .mmu_user = 1,
     .slots = a64_slots,
     .slot_count = A64_SLOT_COUNT,

@@ -247,6 +247,7 @@ const struct guest guest_riscv64 = {
     .doc = "RISC-V, 64 bits",
     .cpu_size = sizeof(struct rv_cpu),
     .page_bits = 12,
+    .pc_shift = 1,
     .mmu_user = 0,
     .slots = rv_slots,
     .slot_count = RV_SLOT_COUNT,

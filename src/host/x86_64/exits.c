@@ -101,7 +101,7 @@ static void jump_index(struct cg *c, unsigned pc, unsigned t)
     as_mov(&c->as, true, t, pc);
     as_shift_imm(&c->as, SH_SHR, 3, t, bits);
     as_alu(&c->as, ALU_XOR, 2, t, rm_reg(pc));
-    as_shift_imm(&c->as, SH_SHL, 2, t, 2); /* an entry has 16 bytes */
+    as_shift_imm(&c->as, SH_SHL, 2, t, 4 - c->env.jump_shift); /* an entry has 16 bytes */
     as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), (int32_t)((1u << bits) - 1) << 4);
     as_alu(&c->as, ALU_ADD, 3, t, cpu_mem(c->env.off_jump_cache));
     as_alu(&c->as, ALU_CMP, 3, pc, rm_mem(t, 0));
@@ -157,8 +157,8 @@ void jump_probe(struct cg *c, unsigned pc, unsigned t, unsigned u)
 static void probe_const(struct cg *c, gva_t pc)
 {
     struct cold *k = cold_new(c, COLD_IND);
-    int32_t disp =
-        (int32_t)(host_jump_hash(pc, c->env.jump_cache_bits) * sizeof(struct host_jump_entry));
+    int32_t disp = (int32_t)(host_jump_hash(pc, c->env.jump_cache_bits, c->env.jump_shift) *
+                             sizeof(struct host_jump_entry));
 
     k->reg = NOREG;
     k->imm = (int64_t)pc;
