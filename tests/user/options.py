@@ -74,9 +74,10 @@ def texts(guest):
 def files(guest):
     rhea, probe = program(guest), build(guest, 'probe.c', 'probe', '-static')
     dynamic = build(guest, 'probe.c', 'dynamic')
-    pie = build(guest, 'probe.c', 'pie', '-static-pie')
     other = build('riscv64' if guest == 'aarch64' else 'aarch64', 'probe.c', 'probe', '-static')
-    has(run(rhea, pie, 'exit', '5'), 5, what='static PIE')
+    if guest != 'riscv64':  # Debian's cross libc has no rcrt1.o for it
+        pie = build(guest, 'probe.c', 'pie', '-static-pie')
+        has(run(rhea, pie, 'exit', '5'), 5, what='static PIE')
     has(run(rhea, '-L', f'/usr/{TUPLES[guest]}', dynamic, 'exit', '6'), 6, what='dynamic, -L')
     has(run(rhea, dynamic, 'exit', '6', env={'QEMU_LD_PREFIX': f'/usr/{TUPLES[guest]}'}), 6,
         what='dynamic, QEMU_LD_PREFIX')

@@ -10,7 +10,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('RHEA_BUILD', ROOT / 'build'))
 TUPLES = {'aarch64': 'aarch64-linux-gnu', 'riscv64': 'riscv64-linux-gnu', 'x86_64': 'x86_64-linux-gnu'}
-GUESTS = ('aarch64', 'x86_64')
+GUESTS = ('aarch64', 'riscv64', 'x86_64')
 failures = 0
 work = pathlib.Path(tempfile.mkdtemp(prefix='rhea-user-'))
 # what a test expects must not depend on who runs it
