@@ -13,7 +13,7 @@ static bool size_of(const struct tr *t, int ty, enum fp_size *ret)
     return ty != 2 && fp_has(t, *ret);
 }
 
-/* ---- arithmetic ---- */
+/* ---- arithmetic: the result's zeros above come from the first operand ---- */
 
 static bool two(struct tr *t, const struct arg_f2 *a, enum fp_op op)
 {
@@ -24,8 +24,7 @@ static bool two(struct tr *t, const struct arg_f2 *a, enum fp_op op)
     if (!tr_fp_check(t))
         return true;
     vec_set(t, a->rd,
-            fp_lanes(t, op, s, 1, vec_get(t, a->rn, fp_bits(s)), vec_get(t, a->rm, fp_bits(s)),
-                     IR_NO_VAL),
+            fp_lanes(t, op, s, 1, vec_get(t, a->rn, fp_bits(s)), tr_v(t, (unsigned)a->rm), IR_NO_VAL),
             fp_bits(s));
     return true;
 }
@@ -56,8 +55,8 @@ static bool three(struct tr *t, const struct arg_f3 *a, enum fp_op op)
         return true;
     bits = fp_bits(s);
     vec_set(t, a->rd,
-            fp_lanes(t, op, s, 1, vec_get(t, a->rn, bits), vec_get(t, a->rm, bits),
-                     vec_get(t, a->ra, bits)),
+            fp_lanes(t, op, s, 1, vec_get(t, a->rn, bits), tr_v(t, (unsigned)a->rm),
+                     tr_v(t, (unsigned)a->ra)),
             bits);
     return true;
 }
