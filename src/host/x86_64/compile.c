@@ -185,7 +185,7 @@ static void region_begin(struct cg *c)
     }
     for (unsigned k = 0; k < ir->labels; k++)
         c->label[k] = (struct label){ .at = UINT32_MAX };
-    c->skip = 0;
+    c->skip = c->fcom_user = 0;
     c->fixup_count = c->cold_count = 0;
     c->snap_size = c->fault_size = c->fault_ra = 0;
     c->fault_pc = 0;

@@ -145,6 +145,8 @@ unsigned emit_compare(struct cg *c, unsigned cond, unsigned a, unsigned b)
     unsigned cc, type = insn_of(c, a)->type, size = type_size(type), t;
     struct rm x;
 
+    if (c->fcom_user == c->i)
+        return c->fcom_cc;
     if (is_const(c, a) && !is_const(c, b)) {
         t = a, a = b, b = t;
         cond = cond_swapped[cond];

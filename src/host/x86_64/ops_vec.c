@@ -283,14 +283,91 @@ static void emit_vtest(struct cg *c, const struct ir_insn *n)
 
 /* ---- floating point that is not lane by lane ---- */
 
+/* What tests VFCOM's answer v, when nothing else does: an insn that compares v, v & k or (v & k) + j
+ * with a constant. */
+struct fcom_test {
+    unsigned user;
+    unsigned cc;
+    bool swapped;
+};
+
+static bool fcom_cc(unsigned cond, int64_t mask, int64_t add, int64_t with, struct fcom_test *ret)
+{
+    static const struct {
+        uint8_t cond, mask;
+        int8_t add;
+        uint8_t with, cc;
+        bool swapped;
+    } rows[] = {
+        { IR_TST, 0, 0, 1, CC_B, false },     { IR_TST, 0, 0, 0x41, CC_BE, false },
+        { IR_TST, 0, 0, 4, CC_P, false },     { IR_TST, 0, 0, 0x40, CC_E, false },
+        { IR_EQ, 5, 0, 1, CC_A, true },       { IR_EQ, 1, 0, 0, CC_AE, false },
+        { IR_EQ, 0x41, 0, 0, CC_A, false },   { IR_EQ, 0x40, 0, 0, CC_NE, false },
+        { IR_LTU, 0x45, -1, 0x40, CC_AE, true },
+    };
+    bool inverse = cond == IR_TSTN || cond == IR_NE || cond == IR_GEU;
+
+    cond = cond == IR_TSTN ? IR_TST : cond == IR_NE ? IR_EQ : cond == IR_GEU ? IR_LTU : cond;
+    for (unsigned k = 0; k < ARRAY_SIZE(rows); k++)
+        if (rows[k].cond == cond && rows[k].mask == mask && rows[k].add == add &&
+            rows[k].with == with) {
+            ret->cc = rows[k].cc ^ inverse;
+            ret->swapped = rows[k].swapped;
+            return true;
+        }
+    return false;
+}
+
+static bool fcom_test(struct cg *c, unsigned v, struct fcom_test *ret)
+{
+    int64_t mask = 0, add = 0;
+    unsigned dead[2], count = 0;
+
+    for (unsigned i = v + 1; i < c->ir->count && IR_USES(insn_of(c, v)->aux) == 1; i++) {
+        const struct ir_insn *n = insn_of(c, i);
+        bool with_const = n->nargs >= 2 && n->arg[0] == v && is_const(c, n->arg[1]);
+        int64_t k = with_const ? insn_of(c, n->arg[1])->imm : 0;
+
+        if (n->op == IR_NOP || n->op == IR_INSN || n->op == IR_CONST)
+            continue;
+        if (!with_const)
+            return false;
+        if (n->op == IR_BRCOND || n->op == IR_SETCOND || n->op == IR_SELECT) {
+            ret->user = i;
+            if (!fcom_cc(n->sub, mask, add, k, ret))
+                return false;
+            for (unsigned j = 0; j < count; j++)
+                c->val[dead[j]].last = 0; /* not to be computed */
+            return true;
+        }
+        if (n->op == IR_AND && !count)
+            mask = k;
+        else if (n->op == IR_ADD && count == 1)
+            add = k;
+        else
+            return false;
+        dead[count++] = v = i;
+    }
+    return false;
+}
+
 static void emit_fcom(struct cg *c, const struct ir_insn *n)
 {
-    bool f64 = (n->sub & 7) == IR_F64;
-    unsigned a = use_reg(c, n->arg[0]);
-    struct rm x = use_rm(c, n->arg[1]);
+    uint32_t code = ((n->sub & 7) == IR_F64 ? P66 : P) | (n->imm ? 0x2f : 0x2e);
+    struct fcom_test test = { 0 };
+    bool fused = fcom_test(c, c->i, &test);
+    unsigned a = use_reg(c, n->arg[test.swapped]);
+    struct rm x = use_rm(c, n->arg[!test.swapped]);
 
+    if (fused) {
+        as_op_flags(&c->as, code, a, x);
+        c->as.flags.kind = FLAGS_LIVE;
+        c->fcom_user = test.user;
+        c->fcom_cc = test.cc;
+        return;
+    }
     take(c, RAX);
-    as_op_flags(&c->as, (f64 ? P66 : P) | (n->imm ? 0x2f : 0x2e), a, x);
+    as_op_flags(&c->as, code, a, x);
     as_u8(&c->as, 0x9f);                         /* lahf: SF ZF 0 AF 0 PF 1 CF */
     as_op(&c->as, OP_0F | 0xb6, RAX, rm_reg(4)); /* movzx eax, ah */
     as_alu_imm(&c->as, ALU_AND, 2, rm_reg(RAX), 0x45);
@@ -441,7 +518,7 @@ const struct host_op ops_vec[IR_OP_COUNT] = {
                      "x,0,mx",
                      HAS_BASE,
                      { 0, 0, 0, 0, P3A | 0x08, P3A | 0x09, P3A | 0x0a, P3A | 0x0b } },
-    [IR_VFCOM] = { emit_fcom, "a,x,mx" },
+    [IR_VFCOM] = { emit_fcom, "a,mx,mx" },
     [IR_VFCVTFF] = { emit_2u, "x,0,mx", HAS_BASE, FP(0x5a) },
     [IR_VFCVTIF] = { emit_cvtif, "x,0,mr" },
     [IR_VFCVTFI] = { emit_cvtfi, "r,mx" },
