@@ -358,6 +358,8 @@ int64_t mm_mmap(struct user_proc *p, gva_t addr, uint64_t len, int prot, int fla
         return -EPERM;
     if (flags & MAP_ANONYMOUS)
         fd = -1;
+    if ((flags & MAP_TYPE) != MAP_PRIVATE && prot & PROT_WRITE && user_self)
+        cpu_set_parallel(user_self->cpu); /* other processes: atomics must be real */
     WITH_LOCK (&mm->change) {
         struct request rq = { len, prot, flags, fd, offset };
         r = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? map_fixed(mm, addr, &rq)

@@ -251,6 +251,8 @@ int64_t mm_shmat(struct user_proc *p, int id, gva_t addr, int flags)
     int64_t r = 0;
     if (shmctl(id, IPC_STAT, &ds))
         return -errno;
+    if (!(flags & SHM_RDONLY) && user_self)
+        cpu_set_parallel(user_self->cpu); /* other processes: atomics must be real */
     WITH_LOCK (&mm->change)
         r = attach(mm, id, addr, ALIGN_UP((uint64_t)ds.shm_segsz, USER_PAGE), flags);
     return r;
