@@ -9,9 +9,13 @@ bool user_shebang(char *head, size_t len, char **ret_interp, char **ret_arg)
     char *end, *at = head + 2;
     if (len < 3 || len > USER_SHEBANG_MAX || head[0] != '#' || head[1] != '!')
         return false;
+    head[len] = 0;
     end = memchr(head, '\n', len);
-    if (!end && len == USER_SHEBANG_MAX && !memchr(at + strspn(at, " \t"), ' ', len - 2))
-        return false; /* the interpreter's name may be cut */
+    if (!end && len == USER_SHEBANG_MAX) { /* the interpreter's name may be cut */
+        at += strspn(at, " \t");
+        if (!at[strcspn(at, " \t")])
+            return false;
+    }
     if (!end)
         end = head + len;
     *end = 0;

@@ -21,7 +21,7 @@ static void check_loads(const struct elf_user *e, size_t size)
     for (unsigned i = 0; i < e->load_count; i++) {
         const struct elf_user_load *l = &e->load[i];
         assert(l->file_size <= l->mem_size && l->prot < 8);
-        assert(l->file_off <= size && l->file_size <= size - l->file_off);
+        assert(!l->file_size || (l->file_off <= size && l->file_size <= size - l->file_off));
         assert(l->at >= e->first && l->at + l->mem_size <= e->end && l->at < l->at + l->mem_size);
         assert(!l->file_size || (l->at - l->file_off) % 4096 == 0);
     }
