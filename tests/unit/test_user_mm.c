@@ -29,6 +29,10 @@ bool cpu_code_written(struct cpu *cpu, gva_t start, uint64_t len)
     return true;
 }
 
+void cpu_set_parallel(struct cpu *cpu)
+{
+}
+
 static const struct user_abi arm = {
     .name = "aarch64",
     .elf_machine = EM_AARCH64,
