@@ -7,6 +7,7 @@
 #ifndef USER_SYSCALL_H
 #define USER_SYSCALL_H
 
+#include "base/bits.h"
 #include "user/user.h"
 
 struct call_row;
@@ -140,10 +141,12 @@ static inline bool call_is_32(const struct user_thread *t)
 {
     return t->proc->abi->long_size == 4;
 }
-/* Host form of an address in an argument. */
+/* Host form of an address in an argument. Beyond user space it stays what the kernel refuses. */
 static inline uint64_t call_ptr(const struct user_thread *t, gva_t a)
 {
-    return a ? a + t->proc->cpu_user.base : 0;
+    uint64_t base = t->proc->cpu_user.base;
+
+    return unlikely(base) && a && a < t->proc->abi->va_limit ? a + base : a;
 }
 /* An iovec array of the guest in host form: 0 or -errno; free *ret. out: the kernel will write
  * there. */
@@ -178,34 +181,18 @@ void strace_flags(FILE *f, enum call_set set, uint64_t value);
 const char *strace_enum(enum call_set set, uint64_t value);
 
 /* ---- the handlers, by file ---- */
-#define CALL_HANDLERS(X)                                                                           \
-    X(sys_open)                                                                                    \
-    X(sys_openat)                                                                                  \
-    X(sys_openat2)                                                                                 \
-    X(sys_close)                                                                                   \
-    X(sys_close_range) X(sys_dup2) X(sys_dup3) X(sys_fcntl) X(sys_readlink) X(sys_ioctl) X(        \
-        sys_epoll_wait) X(sys_ppoll) X(sys_pselect6) X(sys_signalfd) X(sys_recvmsg) X(sys_sendmsg) \
-        X(sys_recvmmsg) X(sys_sendmmsg) X(sys_socketcall) X(sys_semctl) X(sys_msgrcv) X(           \
-            sys_ipc) X(sys_shmat) X(sys_shmdt) X(sys_brk) X(sys_mmap) X(sys_mmap2) X(sys_old_mmap) \
-            X(sys_munmap) X(sys_mprotect) X(sys_mremap) X(sys_madvise) X(sys_mlockall) X(          \
-                sys_exit) X(sys_exit_group) X(sys_clone) X(sys_clone3) X(sys_fork) X(sys_execve)   \
-                X(sys_set_tid_address) X(sys_set_robust_list) X(sys_get_robust_list) X(sys_prctl)  \
-                    X(sys_arch_prctl) X(sys_unshare) X(sys_getrlimit) X(sys_setrlimit)             \
-                        X(sys_prlimit64) X(sys_rt_sigaction) X(sys_rt_sigprocmask)                 \
-                            X(sys_rt_sigpending) X(sys_rt_sigsuspend) X(sys_rt_sigtimedwait)       \
-                                X(sys_rt_sigqueueinfo) X(sys_rt_tgsigqueueinfo)                    \
-                                    X(sys_rt_sigreturn) X(sys_sigaltstack) X(sys_sigaction)        \
-                                        X(sys_signal) X(sys_sigprocmask) X(sys_sigpending)         \
-                                            X(sys_sigsuspend) X(sys_sgetmask) X(sys_ssetmask)      \
-                                                X(sys_restart) X(sys_futex) X(sys_futex_waitv)     \
-                                                    X(sys_futex2) X(sys_clock_gettime)             \
-                                                        X(sys_uname) X(sys_riscv_hwprobe)          \
-                                                            X(sys_riscv_flush_icache)              \
-                                                                X(sys_set_thread_area)             \
-                                                                    X(sys_get_thread_area)         \
-                                                                        X(sys_modify_ldt)
-#define CALL_DECLARE(fn) call_fn fn;
-CALL_HANDLERS(CALL_DECLARE)
-#undef CALL_DECLARE
+call_fn sys_arch_prctl, sys_brk, sys_clock_gettime, sys_clone, sys_clone3, sys_close,
+    sys_close_range, sys_dup2, sys_dup3, sys_epoll_wait, sys_execve, sys_exit, sys_exit_group,
+    sys_fcntl, sys_fork, sys_futex, sys_futex2, sys_futex_waitv, sys_get_robust_list,
+    sys_get_thread_area, sys_getrlimit, sys_ioctl, sys_ipc, sys_madvise, sys_mlockall, sys_mmap,
+    sys_mmap2, sys_modify_ldt, sys_mprotect, sys_mremap, sys_msgrcv, sys_munmap, sys_old_mmap,
+    sys_open, sys_openat, sys_openat2, sys_ppoll, sys_prctl, sys_prlimit64, sys_pselect6,
+    sys_readlink, sys_recvmmsg, sys_recvmsg, sys_restart, sys_riscv_flush_icache, sys_riscv_hwprobe,
+    sys_rt_sigaction, sys_rt_sigpending, sys_rt_sigprocmask, sys_rt_sigqueueinfo, sys_rt_sigreturn,
+    sys_rt_sigsuspend, sys_rt_sigtimedwait, sys_rt_tgsigqueueinfo, sys_semctl, sys_sendmmsg,
+    sys_sendmsg, sys_set_robust_list, sys_set_thread_area, sys_set_tid_address, sys_setrlimit,
+    sys_sgetmask, sys_shmat, sys_shmdt, sys_sigaction, sys_sigaltstack, sys_signal, sys_signalfd,
+    sys_sigpending, sys_sigprocmask, sys_sigsuspend, sys_socketcall, sys_ssetmask, sys_uname,
+    sys_unshare;
 
 #endif

@@ -48,6 +48,15 @@ def compare(guest, native):
     return exe
 
 
+def with_base(guest, exe, native):
+    """Guest addresses that are not the host's: every pointer is converted."""
+    got, err = lines_of([program(guest), '-B', '0x10000000000', exe])
+    # of two things wrong with that message, ours is found first
+    diff = [l for l in difflib.unified_diff(native, got, 'native', guest, lineterm='', n=0)
+            if l[0] in '+-' and l[1] not in '+-' and 'sendmsg(sv[0], P, 0) 5' not in l]
+    check(not diff, f'{guest} -B: system calls differ from native', '\n'.join(diff[:40]), err)
+
+
 def strace(guest, exe):
     """What -strace prints of some calls; each line matches."""
     def printed(part, *lines):
@@ -82,7 +91,9 @@ if __name__ == '__main__':
     expected = lines_of([compile_calls('x86_64', 'calls-native')])[0]
     check(not [l for l in expected if l.endswith(': NO')], 'the test itself is wrong natively', '\n'.join(expected))
     for g in GUESTS:
-        strace(g, compare(g, expected))
+        program_file = compare(g, expected)
+        strace(g, program_file)
+    with_base(GUESTS[-1], program_file, expected)
     if len(sys.argv) == 1:
         compare_i386()
     finish()

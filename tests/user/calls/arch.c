@@ -15,7 +15,8 @@ static int works(void)
     } p[] = { { 3, 0 }, { 4, 0 }, { 99, 5 } };
     uint64_t set = 0;
 
-    if (syscall(258, p, 3, 0, NULL, 0) || p[0].value != 1 || (p[1].value & 3) != 3 || p[2].key != -1 || p[2].value)
+    if (syscall(258, p, 3, 0, NULL, 0) || p[0].value != 1 || (p[1].value & 3) != 3 ||
+        p[2].key != -1 || p[2].value)
         return 0;
     if (syscall(258, p, 2, 8, &set, 1) || !set || syscall(258, p, 1, 0, NULL, 2) != -1)
         return 0;
@@ -24,8 +25,8 @@ static int works(void)
 #elif defined(__aarch64__)
 static int works(void)
 {
-    return prctl(PR_GET_TAGGED_ADDR_CTRL, 0, 0, 0, 0) == 0 && syscall(258, NULL, 0, 0, NULL, 0) == -1 &&
-           errno == ENOSYS;
+    return prctl(PR_GET_TAGGED_ADDR_CTRL, 0, 0, 0, 0) == 0 &&
+           syscall(258, NULL, 0, 0, NULL, 0) == -1 && errno == ENOSYS;
 }
 #elif defined(__x86_64__)
 static int works(void)
@@ -45,7 +46,8 @@ static int works(void)
         uint32_t entry, base, limit, flags;
     } d = { 12, 1, 1, 1 };
 
-    return syscall(SYS_get_thread_area, &d) == 0 && d.base && d.limit == 0xfffff && (d.flags & 0x51) == 0x51;
+    return syscall(SYS_get_thread_area, &d) == 0 && d.base && d.limit == 0xfffff &&
+           (d.flags & 0x51) == 0x51;
 }
 #endif
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Guest programs that make system calls and print what came back, in a form that does not depend on where
- * and when they run: the output natively and under Rhea must be the same.
+ * Guest programs that make system calls and print what came back, in a form that does not depend on
+ * where and when they run: the output natively and under Rhea must be the same.
  */
 #ifndef CALLS_H
 #define CALLS_H

@@ -19,7 +19,9 @@ void clocks(void)
     struct timeval tv;
     struct itimerval it = { { 0, 0 }, { 100, 0 } }, old;
     struct itimerspec its = { { 0, 0 }, { 0, 3000000 } };
-    struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3, .sigev_value.sival_int = 77 };
+    struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
+                           .sigev_signo = SIGRTMIN + 3,
+                           .sigev_value.sival_int = 77 };
     struct sigaction sa = { .sa_sigaction = on_timer, .sa_flags = SA_SIGINFO };
     struct timex tx = { 0 };
     timer_t t;

@@ -56,7 +56,8 @@ static void epolls(int r, int w)
     SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, w, &e));
     n = SHOW(epoll_wait(ep, got, 4, 100));
     for (int i = 0; i < n; i++)
-        printf("events %x data %llx\n", got[i].events, got[i].data.fd == w ? 1ull : (unsigned long long)got[i].data.u64);
+        printf("events %x data %llx\n", got[i].events,
+               got[i].data.fd == w ? 1ull : (unsigned long long)got[i].data.u64);
     SHOW(epoll_ctl(ep, EPOLL_CTL_DEL, w, NULL));
     SHOW(epoll_wait(ep, got, 4, 0));
     SHOW(epoll_wait(ep, got, 0, 0));
@@ -87,7 +88,8 @@ static void with_signals(void)
     SHOW(raise(SIGUSR1));
     SHOW(poll(&p, 1, 0));
     SHOW(read(p.fd, &si, sizeof(si)));
-    printf("signal %d code %d pid %d\n", si.ssi_signo, si.ssi_code, si.ssi_pid == (uint32_t)getpid());
+    printf("signal %d code %d pid %d\n", si.ssi_signo, si.ssi_code,
+           si.ssi_pid == (uint32_t)getpid());
     raise(SIGUSR1);
     SHOW(ppoll(NULL, 0, NULL, &none));
     printf("caught %d\n", caught);

@@ -11,7 +11,9 @@
 #define SYS_newfstatat SYS_fstatat64
 #endif
 
-static void *const bad[] = { NULL, (void *)8, (void *)(long)0x7000000000, (void *)-4096L, (void *)-1L, NULL, NULL };
+static void *const bad[] = {
+    NULL, (void *)8, (void *)(long)0x7000000000, (void *)-4096L, (void *)-1L, NULL, NULL
+};
 enum { BADS = sizeof(bad) / sizeof(*bad) };
 static void *guard; /* read-only page, then none */
 
@@ -25,7 +27,8 @@ static void *pointer(unsigned i)
     for (unsigned i = 0; i < BADS; i++) {                                                          \
         void *P = pointer(i);                                                                      \
         long r = syscall(SYS_##name, __VA_ARGS__);                                                 \
-        printf("%s(%s) %u: %s\n", #name, #__VA_ARGS__, i, r == -1 ? strerrorname_np(errno) : "ok"); \
+        printf("%s(%s) %u: %s\n", #name, #__VA_ARGS__, i,                                          \
+               r == -1 ? strerrorname_np(errno) : "ok");                                           \
         (void)P;                                                                                   \
     }
 

@@ -11,9 +11,9 @@
 
 static void show_stat(const char *what, const struct stat *s)
 {
-    printf("%s: mode %o links %lu size %ld blksize %ld blocks %ld mtime %ld.%09ld uid %d\n", what, s->st_mode,
-           (unsigned long)s->st_nlink, (long)s->st_size, (long)s->st_blksize, (long)s->st_blocks,
-           (long)s->st_mtim.tv_sec, s->st_mtim.tv_nsec, s->st_uid == getuid());
+    printf("%s: mode %o links %lu size %ld blksize %ld blocks %ld mtime %ld.%09ld uid %d\n", what,
+           s->st_mode, (unsigned long)s->st_nlink, (long)s->st_size, (long)s->st_blksize,
+           (long)s->st_blocks, (long)s->st_mtim.tv_sec, s->st_mtim.tv_nsec, s->st_uid == getuid());
 }
 
 static void names(void)

@@ -7,8 +7,11 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } parts[] = {
-        { "files", files }, { "descriptors", descriptors }, { "events", events }, { "sockets", sockets },
-        { "ipc", ipc },     { "process", process },         { "clocks", clocks }, { "faults", faults }, { "arch", arch },
+        { "files", files },   { "descriptors", descriptors },
+        { "events", events }, { "sockets", sockets },
+        { "ipc", ipc },       { "process", process },
+        { "clocks", clocks }, { "faults", faults },
+        { "arch", arch },
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -29,7 +29,8 @@ static void children(void)
         _exit(1);
     }
     SHOW(waitid(P_PID, pid, &si, WEXITED));
-    printf("signo %d code %d status %d pid %d\n", si.si_signo, si.si_code, si.si_status, si.si_pid == pid);
+    printf("signo %d code %d status %d pid %d\n", si.si_signo, si.si_code, si.si_status,
+           si.si_pid == pid);
     pid = fork();
     if (pid == 0)
         abort();
@@ -111,9 +112,11 @@ void process(void)
 #ifdef __x86_64__
     TRUTH(strcmp(u.machine, "x86_64") == 0);
 #elif defined(__aarch64__)
-    printf("strcmp(u.machine, \"x86_64\") == 0: %s\n", strcmp(u.machine, "aarch64") == 0 ? "yes" : "NO");
+    printf("strcmp(u.machine, \"x86_64\") == 0: %s\n",
+           strcmp(u.machine, "aarch64") == 0 ? "yes" : "NO");
 #else
-    printf("strcmp(u.machine, \"x86_64\") == 0: %s\n", strcmp(u.machine, "riscv64") == 0 ? "yes" : "NO");
+    printf("strcmp(u.machine, \"x86_64\") == 0: %s\n",
+           strcmp(u.machine, "riscv64") == 0 ? "yes" : "NO");
 #endif
     SHOW(sysinfo(&si));
     TRUTH(si.totalram * si.mem_unit > (1 << 20) && si.procs > 0);

@@ -28,7 +28,8 @@ static void tcp(void)
     c = socket(AF_INET, SOCK_STREAM, 0);
     SHOW(connect(c, (void *)&a, sizeof(a)));
     d = accept4(s, (void *)&b, &len2, SOCK_NONBLOCK);
-    printf("from %s, len %d, nonblock %d\n", inet_ntoa(b.sin_addr), (int)len2, !!(fcntl(d, F_GETFL) & O_NONBLOCK));
+    printf("from %s, len %d, nonblock %d\n", inet_ntoa(b.sin_addr), (int)len2,
+           !!(fcntl(d, F_GETFL) & O_NONBLOCK));
     SHOW(recv(d, buf, 16, 0));
     SHOW(send(c, "data", 4, MSG_NOSIGNAL));
     usleep(1000);
@@ -59,7 +60,8 @@ static void messages(void)
     char text[2][8] = { "abcd", "efgh" }, in[16], control[256];
     struct iovec v[2] = { { text[0], 4 }, { text[1], 4 } }, vi = { in, sizeof(in) };
     struct msghdr m = { .msg_iov = v, .msg_iovlen = 2, .msg_control = control };
-    struct mmsghdr mm[2] = { { { .msg_iov = v, .msg_iovlen = 1 } }, { { .msg_iov = v + 1, .msg_iovlen = 1 } } };
+    struct mmsghdr mm[2] = { { { .msg_iov = v, .msg_iovlen = 1 } },
+                             { { .msg_iov = v + 1, .msg_iovlen = 1 } } };
     struct cmsghdr *c;
     struct ucred cred;
     int sv[2], p[2], on = 1, fd;
@@ -79,7 +81,9 @@ static void messages(void)
     memcpy(CMSG_DATA(c), &p[1], sizeof(int));
     SHOW(sendmsg(sv[0], &m, 0));
     memset(control, 0, sizeof(control));
-    m = (struct msghdr){ .msg_iov = &vi, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+    m = (struct msghdr){
+        .msg_iov = &vi, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+    };
     SHOW(recvmsg(sv[1], &m, MSG_CMSG_CLOEXEC));
     printf("%.8s flags %x controllen %d\n", in, m.msg_flags, (int)m.msg_controllen);
     for (c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
