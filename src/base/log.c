@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -123,6 +124,33 @@ bool log_set_items(const char *list, struct error *err)
     return true;
 }
 
+/* Out of the way of a guest program, which shares our descriptors in user mode. */
+static FILE *move_high(FILE *f)
+{
+    enum { HIGH = 1010 };
+    int fd = fcntl(fileno(f), F_DUPFD_CLOEXEC, HIGH);
+    FILE *high = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+    if (!high) {
+        if (fd >= 0)
+            (void)close(fd);
+        return f;
+    }
+    fclose(f);
+    return high;
+}
+
+int log_fd(void)
+{
+    int fd = -1;
+
+    WITH_LOCK (&log_mutex) {
+        if (log_file)
+            fd = fileno(log_file);
+    }
+    return fd;
+}
+
 bool log_set_file(const char *path, struct error *err)
 {
     const char *mark = strstr(path, "%d");
@@ -135,6 +163,7 @@ bool log_set_file(const char *path, struct error *err)
         fail(err, errno, "-D: log file '%s': %s", name, strerror(errno));
         return fail_hint(err, "name a file in a directory you may write to");
     }
+    f = move_high(f);
     WITH_LOCK (&log_mutex) {
         if (log_file)
             fclose(log_file);

@@ -56,6 +56,9 @@ bool log_set_items(const char *list, struct error *err) MUST_CHECK;
 /* "-D FILE": the first "%d" in the name becomes the process id. */
 bool log_set_file(const char *path, struct error *err) MUST_CHECK;
 
+/* The descriptor of the -D file, -1 without one. */
+int log_fd(void);
+
 /* "-d help". */
 void log_help(FILE *f);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,12 +16,25 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/endian.h"
+#include "base/log.h"
 #include "base/scope.h"
 
 /* ---- descriptors of our own ---- */
+enum { OURS = 2 };
+
+/* Our executable and the log, in ascending order; -1: not there. */
+static void own_fds(const struct user_proc *p, int ret[OURS])
+{
+    int log = log_fd(), self = p->self_fd;
+
+    ret[0] = MIN(log, self);
+    ret[1] = MAX(log, self);
+}
+
 static bool is_ours(const struct user_proc *p, uint64_t fd)
 {
-    return (int)fd >= 0 && (int)fd == p->self_fd;
+    return (int)fd >= 0 && ((int)fd == p->self_fd || (int)fd == log_fd());
 }
 
 int64_t sys_close(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
@@ -28,19 +42,28 @@ int64_t sys_close(struct user_thread *t, const struct call_row *row, const uint6
     return is_ours(t->proc, a[0]) ? -EBADF : call_host(t, row, a);
 }
 
+/* What lies between ours. */
 int64_t sys_close_range(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    uint32_t first = a[0], last = a[1], self = t->proc->self_fd;
+    uint32_t first = a[0], last = a[1];
+    int ours[OURS];
     int64_t r = 0;
 
-    if (first > last || !is_ours(t->proc, self) || self < first || self > last ||
-        (a[2] & CLOSE_RANGE_CLOEXEC))
+    if (first > last || (a[2] & CLOSE_RANGE_CLOEXEC))
         return call_host(t, row, a);
-    if (self > first)
-        r = call_host(t, row, (uint64_t[6]){ first, self - 1, a[2] });
-    if (r == 0 && self < last)
-        r = call_host(t, row, (uint64_t[6]){ self + 1, last, a[2] });
-    return r;
+    own_fds(t->proc, ours);
+    for (unsigned i = 0; i < OURS && r == 0; i++) {
+        uint32_t own = ours[i];
+
+        if (ours[i] < 0 || own < first || own > last)
+            continue;
+        if (own > first)
+            r = call_host(t, row, (uint64_t[6]){ first, own - 1, a[2] });
+        if (own == last)
+            return r;
+        first = own + 1;
+    }
+    return r < 0 ? r : call_host(t, row, (uint64_t[6]){ first, last, a[2] });
 }
 
 /* The guest wants the number of a descriptor of ours: ours moves. */
@@ -48,7 +71,7 @@ static int64_t make_room(struct user_proc *p, int fd)
 {
     int64_t moved = call_raw(SYS_fcntl, p->self_fd, F_DUPFD_CLOEXEC, fd + 1, 0, 0, 0);
 
-    if (moved < 0)
+    if (moved < 0 || fd != p->self_fd)
         return -EBUSY;
     p->self_fd = moved;
     return 0;
@@ -70,6 +93,53 @@ int64_t sys_dup3(struct user_thread *t, const struct call_row *row, const uint64
     if (is_ours(t->proc, a[1]) && make_room(t->proc, a[1]) < 0)
         return -EBUSY;
     return call_pass(t, row, a);
+}
+
+/* ---- directories ---- */
+/* Is fd /proc/self/fd (or another name of it)? */
+static bool lists_our_fds(int fd)
+{
+    char name[40], to[64], want[40];
+    ssize_t n;
+
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    snprintf(want, sizeof(want), "/proc/%d/", (int)getpid());
+    n = readlink(name, to, sizeof(to) - 1);
+    if (n < 3)
+        return false;
+    to[n] = 0;
+    return strncmp(to, want, strlen(want)) == 0 && strcmp(to + n - 3, "/fd") == 0;
+}
+
+/* The listing of our descriptors without our own. */
+int64_t sys_getdents64(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
+{
+    enum { RECLEN = 16, NAME = 19 }; /* struct linux_dirent64 */
+    int64_t n = call_pass(t, row, a), at = 0;
+    AUTO_FREE uint8_t *buf = NULL;
+
+    if (n <= 0 || n > 65536 || !lists_our_fds(a[0]))
+        return n;
+    buf = xnew_array(uint8_t, n);
+    if (user_read(t->proc, buf, a[1], n) < 0)
+        return -EFAULT;
+    while (at + NAME < n) {
+        unsigned len = ld_le16(buf + at + RECLEN);
+        char *end, *name = (char *)buf + at + NAME;
+        long fd = strtol(name, &end, 10);
+
+        if (len < NAME || at + len > n)
+            break;
+        if (end != name && is_ours(t->proc, fd)) {
+            memmove(buf + at, buf + at + len, n - at - len);
+            n -= len;
+        } else {
+            at += len;
+        }
+    }
+    if (!n)
+        return sys_getdents64(t, row, a); /* 0 would be the end */
+    return user_write(t->proc, a[1], buf, n) < 0 ? -EFAULT : n;
 }
 
 /* ---- opening ---- */

@@ -181,18 +181,18 @@ void strace_flags(FILE *f, enum call_set set, uint64_t value);
 const char *strace_enum(enum call_set set, uint64_t value);
 
 /* ---- the handlers, by file ---- */
-call_fn sys_arch_prctl, sys_brk, sys_clock_gettime, sys_clone, sys_clone3, sys_close,
-    sys_close_range, sys_dup2, sys_dup3, sys_epoll_wait, sys_execve, sys_exit, sys_exit_group,
-    sys_fcntl, sys_fork, sys_futex, sys_futex2, sys_futex_waitv, sys_get_robust_list,
-    sys_get_thread_area, sys_getrlimit, sys_ioctl, sys_ipc, sys_madvise, sys_mlockall, sys_mmap,
-    sys_mmap2, sys_modify_ldt, sys_mprotect, sys_mremap, sys_msgrcv, sys_munmap, sys_old_mmap,
-    sys_open, sys_openat, sys_openat2, sys_ppoll, sys_prctl, sys_prlimit64, sys_pselect6,
-    sys_readlink, sys_recvmmsg, sys_recvmsg, sys_restart, sys_riscv_flush_icache, sys_riscv_hwprobe,
-    sys_rt_sigaction, sys_rt_sigpending, sys_rt_sigprocmask, sys_rt_sigqueueinfo, sys_rt_sigreturn,
-    sys_rt_sigsuspend, sys_rt_sigtimedwait, sys_rt_tgsigqueueinfo, sys_semctl, sys_sendmmsg,
-    sys_sendmsg, sys_set_robust_list, sys_set_thread_area, sys_set_tid_address, sys_setrlimit,
-    sys_sgetmask, sys_shmat, sys_shmdt, sys_sigaction, sys_sigaltstack, sys_signal, sys_signalfd,
-    sys_sigpending, sys_sigprocmask, sys_sigsuspend, sys_socketcall, sys_ssetmask, sys_uname,
-    sys_unshare;
+call_fn sys_getdents64, sys_arch_prctl, sys_brk, sys_clock_gettime, sys_clone, sys_clone3,
+    sys_close, sys_close_range, sys_dup2, sys_dup3, sys_epoll_wait, sys_execve, sys_exit,
+    sys_exit_group, sys_fcntl, sys_fork, sys_futex, sys_futex2, sys_futex_waitv,
+    sys_get_robust_list, sys_get_thread_area, sys_getrlimit, sys_ioctl, sys_ipc, sys_madvise,
+    sys_mlockall, sys_mmap, sys_mmap2, sys_modify_ldt, sys_mprotect, sys_mremap, sys_msgrcv,
+    sys_munmap, sys_old_mmap, sys_open, sys_openat, sys_openat2, sys_ppoll, sys_prctl,
+    sys_prlimit64, sys_pselect6, sys_readlink, sys_recvmmsg, sys_recvmsg, sys_restart,
+    sys_riscv_flush_icache, sys_riscv_hwprobe, sys_rt_sigaction, sys_rt_sigpending,
+    sys_rt_sigprocmask, sys_rt_sigqueueinfo, sys_rt_sigreturn, sys_rt_sigsuspend,
+    sys_rt_sigtimedwait, sys_rt_tgsigqueueinfo, sys_semctl, sys_sendmmsg, sys_sendmsg,
+    sys_set_robust_list, sys_set_thread_area, sys_set_tid_address, sys_setrlimit, sys_sgetmask,
+    sys_shmat, sys_shmdt, sys_sigaction, sys_sigaltstack, sys_signal, sys_signalfd, sys_sigpending,
+    sys_sigprocmask, sys_sigsuspend, sys_socketcall, sys_ssetmask, sys_uname, sys_unshare;
 
 #endif
