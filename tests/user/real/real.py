@@ -135,6 +135,8 @@ class Chroot:
 
     def mount(self):
         for kind, place in (('proc', 'proc'), ('sysfs', 'sys'), ('devpts', 'dev/pts')):
+            if (self.folder / place).is_symlink():  # debootstrap within a container makes it one
+                (self.folder / place).unlink()
             (self.folder / place).mkdir(exist_ok=True, parents=True)
             run(['mount', '-t', kind, kind, self.folder / place])
 
