@@ -24,10 +24,11 @@ CACHE = pathlib.Path(os.environ.get('RHEA_CACHE', ROOT / 'build/guest'))
 BUILD = pathlib.Path(os.environ.get('RHEA_BUILD', ROOT / 'build'))
 MIRROR = os.environ.get('RHEA_MIRROR', 'http://deb.debian.org/debian')
 GUESTS = {'aarch64': ('arm64', 'bookworm'), 'riscv64': ('riscv64', 'trixie')}
-JAVA = {'arm64': 'openjdk-17-jdk-headless', 'riscv64': 'openjdk-21-jdk-headless'}
+NAMES = {'arm64': {'java': 'openjdk-17-jdk-headless', 'python': '11'},
+         'riscv64': {'java': 'openjdk-21-jdk-headless', 'python': '13'}}
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-# name, packages ({java} by architecture), shell script, what its output must match, seconds
+# name, packages ({java}, {python} by architecture), shell script, what its output must match, seconds
 TESTS = [
     ('bash', '', r'''bash -c 'a=(); for i in {1..2000}; do a+=($((i*i))); done; s=0;
         for v in "${a[@]}"; do ((s+=v)); done; echo sum $s; declare -A m; m[x]=1; echo ${m[x]} ${#a[@]};
@@ -42,7 +43,7 @@ TESTS = [
         print "$s\n"; my $t = "x" x 1000; (my $u = $t) =~ s/x{3}/ab/g; print length($u), "\n"; local $SIG{ALRM} = sub { print "alarm\n" }; alarm 1; select(undef,undef,undef,3);
         my $pid = fork // die; if (!$pid) { exit 7 } waitpid $pid, 0; print $? >> 8, "\n"; printf "%.10f\n", atan2(1,1)*4; print join(",", sort { $a <=> $b } map { ($_*7919)%1000 } 1..10), "\n"' ''',
      r'50000\n667\nalarm\n7\n3\.1415926536\n', 120),
-    ('python3', 'python3 libpython3-stdlib libpython3-testsuite', '''python3 -c 'import sys, json, re, hashlib, threading, subprocess, decimal
+    ('python3', 'python3 libpython3.{python}-testsuite', '''python3 -c 'import sys, json, re, hashlib, threading, subprocess, decimal
 print(sys.implementation._multiarch); print(hashlib.sha256(b"x"*100000).hexdigest()[:16])
 l = []; t = [threading.Thread(target=lambda i=i: l.append(sum(range(i*1000)))) for i in range(16)]
 [x.start() for x in t]; [x.join() for x in t]; print(sum(l)); print(subprocess.check_output(["echo", "child"]).decode(), end="")
@@ -244,7 +245,7 @@ def test_guest(guest, a):
         for test in TESTS:
             if (a.tests and test[0] not in a.tests) or (a.minbase_only and (test[1] or test[0] == 'apt')):
                 continue
-            packages = test[1].format(java=JAVA[arch])
+            packages = test[1].format(**NAMES[arch])
             if packages and not updated:
                 c.sh('apt-get update -q', 1200)
                 updated = True
