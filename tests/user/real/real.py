@@ -69,7 +69,7 @@ const http = require("http"), crypto = require("crypto");
 let n = 0;
 const s = http.createServer((q, r) => { n++; r.end(crypto.createHash("sha256").update(q.url).digest("hex")); });
 s.listen(0, "127.0.0.1", async () => {
-  const get = p => new Promise((ok, no) => http.get({ port: s.address().port, path: p }, r => { let d = ""; r.on("data", c => d += c); r.on("end", () => ok(d)); }).on("error", no));
+  const get = p => new Promise((ok, no) => http.get({ host: "127.0.0.1", port: s.address().port, path: p }, r => { let d = ""; r.on("data", c => d += c); r.on("end", () => ok(d)); }).on("error", no));
   const all = await Promise.all([...Array(200).keys()].map(i => get("/" + i)));
   console.log("served", n, new Set(all).size); const a = new Float64Array(100000).map((_, i) => Math.sin(i)); console.log("sum", a.reduce((x, y) => x + y).toFixed(6));
   let f = k => k < 2 ? k : f(k - 1) + f(k - 2); console.log("fib", f(25)); s.close();
@@ -157,6 +157,7 @@ class Chroot:
                 os.mknod(node, 0o020666, s.st_rdev)
                 node.chmod(0o666)
         shutil.copy('/etc/resolv.conf', self.folder / 'etc/resolv.conf')
+        (self.folder / 'etc/hosts').write_text('127.0.0.1 localhost\n::1 localhost\n')
 
     def sh(self, script, seconds, log=None):
         """Runs a shell script in the guest. Returns (status, output, CPU seconds); status None: hung."""
