@@ -344,6 +344,7 @@ const struct user_abi user_abi_i386 = {
     .open_flags = abi_x86_open_flags,
     .minsigstksz = 268 + 112 + 64 + 580,
     .sigaltstack_min = 2048,
+    .kernel_code = true,
     .sa_restorer = true,
     .trampoline = trampoline,
     .get_call = get_call,

@@ -213,6 +213,7 @@ const struct user_abi user_abi_x86_64 = {
     .open_flags = abi_x86_open_flags,
     .minsigstksz = 440 + 64 + 580 + RED_ZONE,
     .sigaltstack_min = 2048,
+    .kernel_code = true,
     .sa_restorer = true,
     .get_call = get_call,
     .set_result = set_result,

@@ -435,11 +435,13 @@ void signal_fault_left(struct user_thread *t)
     if (i.si_signo == SIGSEGV && i.si_code == SI_KERNEL && t->proc->abi->guest->tagged_fault &&
         t->proc->abi->guest->tagged_fault(t->cpu))
         return;
+    if (i.si_signo == SIGSEGV && i.si_code == SI_KERNEL && !t->proc->abi->kernel_code)
+        i.si_code =
+            SEGV_MAPERR; /* #GP is the host's; the guest has no address that cannot be formed */
     if (i.si_signo == SIGSEGV || i.si_signo == SIGBUS) {
-        if (i.si_code != SI_KERNEL)
-            i.si_addr = (void *)(uintptr_t)st->fault.address;
-        else
+        if (i.si_code == SI_KERNEL)
             st->fault.address = 0;
+        i.si_addr = (void *)(uintptr_t)st->fault.address;
     } else {
         i.si_addr = (void *)(uintptr_t)t->proc->abi->pc(t->cpu);
     }

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "user/fault_address.h"
 #include "user/signal_priv.h"
 #include "user/syscall_safe.h"
 
@@ -94,6 +95,13 @@ static void fault(struct user_thread *t, int sig, const siginfo_t *info, ucontex
         return;
     }
     if (guest) {
+        if (sig == SIGSEGV && info->si_code == SI_KERNEL) {
+            bool with_base;
+
+            addr = user_fault_address(uc, &with_base);
+            if (!with_base)
+                addr -= t->proc->cpu_user.base;
+        }
         st->fault_info = *info;
         st->fault = (struct signal_fault){ .write = g[REG_ERR] & 2,
                                            .trap = (uint32_t)g[REG_TRAPNO],

@@ -73,7 +73,8 @@ struct user_abi {
     const struct user_flag_map *open_flags; /* ends with guest 0; bits not named are equal */
     uint64_t minsigstksz;                   /* AT_MINSIGSTKSZ: bytes a frame takes */
     uint64_t sigaltstack_min;               /* sigaltstack() with less is ENOMEM */
-    bool sa_restorer;                       /* struct sigaction has the member sa_restorer */
+    bool kernel_code; /* a non-canonical address is SI_KERNEL without the address (x86) */
+    bool sa_restorer; /* struct sigaction has the member sa_restorer */
     const uint32_t
         *trampoline; /* sigreturn code put in a page of the guest, ends with 0; NULL: none */
     /* registers */
@@ -274,8 +275,8 @@ uint64_t signals_mask(const struct user_thread *t);
  * the kernel's value, or -EINTR / USER_RESTART when a guest signal waits. For every call that can
  * block. */
 int64_t user_syscall_safe(long nr, ...);
-/* The same through the host's 32-bit entry (not wait: signals stay pending until it is done). regs: eax ebx ecx edx
- * esi edi ebp; addresses below 4 GiB. */
+/* The same through the host's 32-bit entry (not wait: signals stay pending until it is done). regs:
+ * eax ebx ecx edx esi edi ebp; addresses below 4 GiB. */
 int64_t user_syscall32(const uint32_t regs[7], bool wait);
 void siginfo_to_guest(const struct user_abi *abi, const siginfo_t *info, void *ret_128);
 void siginfo_from_guest(const struct user_abi *abi, const void *info_128, siginfo_t *ret);

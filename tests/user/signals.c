@@ -3,6 +3,10 @@
  * Signals as a program sees them.
  */
 #include "guest_test.h"
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <unwind.h>
 
 static volatile int hits, last_sig, last_code;
 static void *volatile last_addr;
@@ -778,6 +782,177 @@ static void async_segv(void)
     usual(SIGSEGV);
 }
 
+static volatile int frames, found_outer;
+static void outer(void);
+static _Unwind_Reason_Code each_frame(struct _Unwind_Context *c, void *arg)
+{
+    frames++;
+    if (_Unwind_FindEnclosingFunction((void *)_Unwind_GetIP(c)) == (void *)outer)
+        found_outer = 1;
+    return frames > 50 ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+static void unwinder(int sig, siginfo_t *info, void *uc)
+{
+    hits++;
+    _Unwind_Backtrace(each_frame, NULL);
+}
+
+static __attribute__((noinline)) void outer(void)
+{
+    raise(SIGUSR1);
+    hits += 100;
+}
+
+/* Unwinders know the code that a handler returns to. */
+static void unwind(void)
+{
+    set(SIGUSR1, unwinder, 0);
+    hits = frames = found_outer = 0;
+    outer();
+    CHECK_EQ(hits, 101);
+    CHECK(found_outer);
+    CHECK(frames < 50);
+    usual(SIGUSR1);
+}
+
+/* Addresses that no program can have. */
+static void far_address(void)
+{
+#if __SIZEOF_POINTER__ == 8
+    static const uintptr_t far[] = { 0x1234000000000008, 0xffff800000000010, 0x0000900000000018 };
+
+    set(SIGSEGV, jumper, SA_NODEFER);
+    for (int i = 0; i < 3; i++) {
+        hits = 0;
+        last_addr = NULL;
+        if (!sigsetjmp(back, 1)) {
+            *(volatile int *)far[i] = 1;
+            CHECK(0);
+        }
+        CHECK_EQ(hits, 1);
+#if defined(__riscv)
+        CHECK_EQ(last_code, SEGV_MAPERR);
+        CHECK_EQ(last_addr, far[i]);
+#elif defined(__aarch64__)
+        CHECK_EQ(last_code, SEGV_MAPERR);
+        CHECK_EQ((uintptr_t)last_addr << 8 >> 8, far[i] << 8 >> 8);
+#else
+        CHECK_EQ(last_code, i == 1 ? SEGV_MAPERR : SI_KERNEL);
+        CHECK_EQ(last_addr, i == 1 ? far[i] : 0);
+#endif
+    }
+    usual(SIGSEGV);
+#endif
+}
+
+/* Masks that are in force during a call only. */
+static void call_masks(void)
+{
+    sigset_t usr1 = one(SIGUSR1), old, none, now;
+    struct timespec ts = { 5, 0 }, zero = { 0, 0 };
+    int fd[2], ep = epoll_create1(0);
+    struct epoll_event ev = { .events = EPOLLIN };
+    struct pollfd pfd;
+
+    CHECK_EQ(pipe(fd), 0);
+    sigemptyset(&none);
+    set(SIGUSR1, handler, SA_RESTART);
+    sigprocmask(SIG_BLOCK, &usr1, &old);
+    hits = 0;
+    raise(SIGUSR1);
+    CHECK_EQ(hits, 0);
+    CHECK_EQ(ppoll(NULL, 0, &ts, &none), -1);
+    CHECK_EQ(errno, EINTR);
+    CHECK_EQ(hits, 1);
+    raise(SIGUSR1);
+    CHECK_EQ(pselect(0, NULL, NULL, NULL, &ts, &none), -1);
+    CHECK_EQ(errno, EINTR);
+    CHECK_EQ(hits, 2);
+    raise(SIGUSR1);
+    CHECK_EQ(epoll_pwait(ep, &ev, 1, 5000, &none), -1);
+    CHECK_EQ(errno, EINTR);
+    CHECK_EQ(hits, 3);
+    sigprocmask(SIG_BLOCK, NULL, &now);
+    CHECK(sigismember(&now, SIGUSR1));
+    /* what is ready comes first, and the signal stays */
+    CHECK_EQ(write(fd[1], "x", 1), 1);
+    raise(SIGUSR1);
+    pfd = (struct pollfd){ .fd = fd[0], .events = POLLIN };
+    CHECK_EQ(ppoll(&pfd, 1, &zero, &usr1), 1);
+    CHECK_EQ(hits, 3);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    CHECK_EQ(hits, 4);
+    close(ep);
+    close(fd[0]);
+    close(fd[1]);
+    usual(SIGUSR1);
+}
+
+static void disarm_handler(int sig, siginfo_t *info, void *uc)
+{
+    stack_t ss;
+
+    hits++;
+    sigaltstack(NULL, &ss);
+    CHECK_EQ(ss.ss_flags, SS_DISABLE);
+}
+
+static void autodisarm(void)
+{
+    static char mem[65536];
+    stack_t ss = { .ss_sp = mem, .ss_size = sizeof(mem), .ss_flags = 1u << 31 }, old;
+
+    hits = 0;
+    CHECK_EQ(sigaltstack(&ss, NULL), 0);
+    set(SIGUSR1, disarm_handler, SA_ONSTACK);
+    raise(SIGUSR1);
+    CHECK_EQ(hits, 1);
+    sigaltstack(NULL, &old);
+    CHECK(old.ss_sp == mem && old.ss_size == sizeof(mem));
+    ss.ss_flags = SS_DISABLE;
+    sigaltstack(&ss, NULL);
+    usual(SIGUSR1);
+}
+
+/* Each signal that is sent arrives, in whatever the program does. */
+static volatile int arrived;
+static void count_arrivals(int sig, siginfo_t *info, void *uc)
+{
+    arrived++;
+}
+
+static void none_lost(void)
+{
+    int rt = SIGRTMIN + 1;
+    pid_t child;
+    volatile double d = 1;
+
+    arrived = 0;
+    set(rt, count_arrivals, SA_RESTART);
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 300; i++) {
+            while (sigqueue(getppid(), rt, (union sigval){ .sival_int = i }) < 0)
+                usleep(100);
+            if (i % 16 == 0)
+                usleep(500);
+        }
+        _exit(0);
+    }
+    for (int i = 0; waitpid(child, NULL, WNOHANG) == 0; i++) {
+        void *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        d = d * 1.5 + i;
+        free(malloc(5000));
+        munmap(p, 8192);
+        getppid();
+    }
+    CHECK_EQ(arrived, 300);
+    usual(rt);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -805,6 +980,11 @@ int main(int argc, char **argv)
         { "context", context },
         { "inherit", inherit },
         { "async_segv", async_segv },
+        { "unwind", unwind },
+        { "far_address", far_address },
+        { "call_masks", call_masks },
+        { "autodisarm", autodisarm },
+        { "none_lost", none_lost },
         { 0 },
     };
 

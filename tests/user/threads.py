@@ -33,7 +33,7 @@ parser.add_argument('guest', nargs='*', default=GUESTS)
 args = parser.parse_args()
 for name in PROGRAMS:
     for guest in args.guest or GUESTS:
-        path = build(guest, name + '.c', name, '-static', '-pthread')
+        path = build(guest, name + '.c', name, '-static', '-pthread', '-fexceptions')
         if guest == os.uname().machine:
             once(f'{name}, natively', path)
         for _ in range(args.n):
