@@ -92,6 +92,8 @@ struct host_exit {
     uint32_t unlinked; /* offset of its own stub */
     gva_t pc;
     uint8_t flags; /* IR_EXIT_* */
+    /* an exit to its own region: the backend's places for that, or self_patch 0 */
+    uint32_t self_patch, self_stub, self_code, self_entry;
 };
 
 struct host_region {          /* what compile returns; arrays live in the arena given */

@@ -111,6 +111,7 @@ enum cold_kind {
     COLD_POLL,
     COLD_IND,
     COLD_VEC_LIVE,
+    COLD_SELF,   /* an exit to the region's entry that is not linked to it */
     COLD_RETURN, /* not the predicted one */
     COLD_STACK,  /* the return stack is full */
 };
@@ -119,6 +120,7 @@ enum cold_kind {
 struct cold {
     uint8_t kind, addr, reg, flags; /* registers of address and value or result */
     bool narrow;                    /* COLD_LOAD: cut the result to 32 bits */
+    bool leaves;                    /* COLD_POLL: loop_leave() first */
     bool probe, probe_write;        /* shared: then look for the addend of span_lo .. span_hi */
     uint8_t addend;                 /* its register */
     int32_t span_lo, span_hi;
@@ -137,6 +139,12 @@ struct label {
     uint16_t refs; /* branches to it that are not emitted as something else */
     uint16_t exit; /* the EXIT_JMP that is all there is behind it, or 0 */
     bool closed;   /* nothing falls into it */
+};
+
+/* Of this region: slot `in` is in the register of slot `out`, which is in memory. */
+struct swap {
+    uint8_t reg;
+    uint16_t in, out;
 };
 
 struct fixup {
@@ -174,6 +182,10 @@ struct cg {
     uint32_t exit_base;
     unsigned i; /* insn in work */
     gva_t pc;   /* latest INSN */
+    bool loops; /* the region has exits to itself, which go to loop_body */
+    uint32_t loop_body;
+    struct swap swap[8];
+    unsigned swap_count;
     bool calls; /* the next exit is a call, which will return to ret_pc */
     gva_t ret_pc;
     bool spill_full;
@@ -308,6 +320,7 @@ void forget_temps(struct cg *c);
 struct rm const_vec(struct cg *c, uint64_t lo, uint64_t hi);
 
 /* ---- fault.c ---- */
+void fault_begin(struct cg *c);                /* the region's table begins */
 void fault_snap(struct cg *c, struct cold *k); /* remembers the pending slots of now */
 void fault_entry(struct cg *c, gva_t pc, const uint8_t *snap,
                  uint32_t size); /* call ends at as.p */
@@ -320,6 +333,13 @@ bool x64_restore_insn(void *state, const struct host_region *r, uint32_t pc_off,
 /* ---- ops_int.c ---- */
 unsigned emit_compare(struct cg *c, unsigned cond, unsigned a,
                       unsigned b); /* host condition code */
+
+/* ---- loop.c ---- */
+void loop_begin(struct cg *c);  /* before the scan: which slots change places */
+void loop_enter(struct cg *c);  /* emits the change; here the body begins */
+void loop_leave(struct cg *c);  /* emits the change back; flags stay */
+void loop_finish(struct cg *c); /* the region is done */
+bool loop_has(const struct cg *c, unsigned reg);
 
 /* ---- compile.c ---- */
 /* Words of the saved area that no register needs: rsp at enter, and how low it may go. */

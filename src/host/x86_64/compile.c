@@ -192,7 +192,9 @@ static void region_begin(struct cg *c)
     c->pc = ir->pc;
     c->as.p = c->buf->rw + ALIGN_UP(c->buf->used, 16);
     c->start = c->as.p;
+    loop_begin(c);
     alloc_begin(c);
+    fault_begin(c);
     scan(c);
 }
 
@@ -218,6 +220,7 @@ static bool room(const struct cg *c)
 static bool emit_insns(struct cg *c)
 {
     check_vec_live(c);
+    loop_enter(c);
     for (c->i = 1; c->i < c->ir->count; c->i++) {
         const struct ir_insn *n = insn_of(c, c->i);
         const struct val *x = &c->val[c->i];
@@ -257,6 +260,7 @@ static bool x64_compile(void *state, const struct ir *ir, uint32_t exit_base, st
                         struct host_region *ret)
 {
     struct cg *c = state;
+    bool ok;
 
     assert(c->pin[ir->slot_pc] == NOREG);
     *ret = (struct host_region){ 0 };
@@ -265,9 +269,12 @@ static bool x64_compile(void *state, const struct ir *ir, uint32_t exit_base, st
     c->ret = ret;
     c->exit_base = exit_base;
     region_begin(c);
-    if (!room(c) || !emit_insns(c))
+    ok = room(c) && emit_insns(c);
+    if (ok)
+        emit_cold(c);
+    loop_finish(c);
+    if (!ok)
         return false;
-    emit_cold(c);
     ret->code = (uint32_t)(c->start - c->buf->rw);
     ret->code_size = (uint32_t)(c->as.p - c->start);
     ret->fault_size = c->fault_size;
@@ -291,20 +298,24 @@ static struct host_result x64_enter(void *state, void *cpu, uint32_t code)
 }
 
 /* The jump may run in other threads meanwhile: one aligned store. */
-static void patch(struct cg *c, const struct host_exit *e, uint32_t to)
+static void patch(struct cg *c, uint32_t at, uint32_t to)
 {
-    __atomic_store_n((uint32_t *)(void *)(c->buf->rw + e->patch), to - (e->patch + 4),
-                     __ATOMIC_RELEASE);
+    __atomic_store_n((uint32_t *)(void *)(c->buf->rw + at), to - (at + 4), __ATOMIC_RELEASE);
 }
 
 static void x64_link(void *state, const struct host_exit *e, uint32_t code)
 {
-    patch(state, e, code);
+    if (e->self_patch && code == e->self_code)
+        patch(state, e->self_patch, e->self_entry);
+    else
+        patch(state, e->patch, code);
 }
 
 static void x64_unlink(void *state, const struct host_exit *e)
 {
-    patch(state, e, e->unlinked);
+    if (e->self_patch)
+        patch(state, e->self_patch, e->self_stub);
+    patch(state, e->patch, e->unlinked);
 }
 
 static void x64_set_parallel(void *state, bool on)

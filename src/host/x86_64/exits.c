@@ -173,8 +173,31 @@ static void probe_const(struct cg *c, gva_t pc)
     jump_entry(c, RAX, RCX, disp, k);
 }
 
+/* A jump back to the region's entry: linked to the region itself, to the body. */
+static void jump_self(struct cg *c, const struct ir_insn *n)
+{
+    struct host_exit *e = &c->ret->exits[c->ret->exit_count];
+    struct cold *k;
+
+    if (n->sub & IR_EXIT_POLL) {
+        emit_poll(c, NOREG, (gva_t)n->imm);
+        c->cold[c->cold_count - 1].leaves = true;
+    }
+    exit_linked(c, 0xe9, (gva_t)n->imm, n->sub);
+    k = &c->cold[c->cold_count - 1];
+    k->kind = COLD_SELF;
+    e->self_patch = (uint32_t)(k->from[0] - c->buf->rw);
+    e->self_code = (uint32_t)(c->start - c->buf->rw);
+    e->self_entry = c->loop_body;
+}
+
 static void emit_exit_jmp(struct cg *c, const struct ir_insn *n)
 {
+    if (c->loops && !c->calls && (gva_t)n->imm == c->ir->pc) {
+        jump_self(c, n);
+        return;
+    }
+    loop_leave(c);
     if (n->sub & IR_EXIT_POLL && !c->calls)
         emit_poll(c, NOREG, (gva_t)n->imm);
     if (linkable(c, n))
@@ -188,6 +211,12 @@ static void emit_exit_ind(struct cg *c, const struct ir_insn *n)
     unsigned a = use_reg(c, n->arg[0]), t, u;
     struct cold *k;
 
+    if (c->swap_count && loop_has(c, a)) {
+        t = scratch(c, false);
+        as_mov(&c->as, true, t, a);
+        a = t;
+    }
+    loop_leave(c);
     if (c->env.direct && n->sub == IR_IND_RET) { /* needs no poll: its call is behind it */
         as_alu(&c->as, ALU_CMP, 3, a, rm_mem(RSP, 8));
         k = cold_new(c, COLD_RETURN);
@@ -213,6 +242,7 @@ static void leave(struct cg *c, uint32_t stub)
 
 static void emit_exit_loop(struct cg *c, const struct ir_insn *n)
 {
+    loop_leave(c);
     as_mov_imm(&c->as, RDX, n->sub);
     as_mov_imm(&c->as, RAX, HOST_LEFT_LOOP);
     leave(c, c->stub.leave);
@@ -238,6 +268,13 @@ void cold_exit(struct cg *c, struct cold *k)
         if (k->from[i])
             as_patch(k->from[i], c->as.p);
     switch (k->kind) {
+    case COLD_SELF:
+        e = &c->ret->exits[k->imm];
+        e->self_stub = (uint32_t)(c->as.p - c->buf->rw);
+        loop_leave(c);
+        as_nops(&c->as, (unsigned)(3 - (uintptr_t)c->as.p) & 3);
+        e->patch = (uint32_t)(as_jmp(&c->as) - c->buf->rw);
+        /* fall through */
     case COLD_EXIT:
         e = &c->ret->exits[k->imm];
         e->unlinked = (uint32_t)(c->as.p - c->buf->rw);
@@ -246,6 +283,8 @@ void cold_exit(struct cg *c, struct cold *k)
         leave(c, c->stub.leave_exit);
         break;
     case COLD_POLL:
+        if (k->leaves)
+            loop_leave(c);
         store_pc(c, k->reg, (gva_t)k->imm);
         leave(c, c->stub.leave_poll);
         break;
@@ -317,7 +356,7 @@ static bool is_label(const struct cg *c, unsigned i, int64_t label)
 /* An exit that is one jump, so that a condition can be on it. */
 static bool is_plain_exit(const struct cg *c, const struct ir_insn *n)
 {
-    return n->op == IR_EXIT_JMP && linkable(c, n) && !(n->sub & IR_EXIT_POLL);
+    return n->op == IR_EXIT_JMP && !c->swap_count && linkable(c, n) && !(n->sub & IR_EXIT_POLL);
 }
 
 static void emit_brcond(struct cg *c, const struct ir_insn *n)

@@ -5,7 +5,8 @@
  * whose value is in a register or is a constant. Bytes of an entry: uleb distance of the address
  * from the one before (the first: from the region's start), doubled, plus 1 for a memory
  * instruction; sleb change of the pc (the first: the pc), uleb count of slots, and for each slot:
- * uleb number, then a register's number, or 16 and the sleb constant.
+ * uleb number, then a register's number, or 16 and the sleb constant. Before the entries: uleb
+ * count of slots in registers of others (struct swap), and for each: uleb slot, then the register.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,19 @@ void fault_insn(struct cg *c)
     c->fault_size = (uint32_t)(write_snap(c, entry_begin(c, c->pc, true)) - c->faults);
 }
 
+void fault_begin(struct cg *c)
+{
+    uint8_t *p;
+
+    c->faults = grow(c->faults, c->fault_size, &c->fault_cap, ENTRY_MAX);
+    p = put_uleb(c->faults, c->swap_count);
+    for (unsigned k = 0; k < c->swap_count; k++) {
+        p = put_uleb(p, c->swap[k].in);
+        *p++ = c->swap[k].reg;
+    }
+    c->fault_size = (uint32_t)(p - c->faults);
+}
+
 static void write_slot(const struct cg *c, void *cpu, unsigned slot, uint64_t v)
 {
     uint8_t *p = (uint8_t *)cpu + c->slots[slot].offset;
@@ -175,9 +189,13 @@ static bool restore(const struct cg *c, const struct host_region *r, uint64_t wa
                     const struct host_regs *regs, gva_t *ret_pc)
 {
     const uint8_t *p = r->fault_table, *end = p + r->fault_size;
-    uint64_t at = r->code;
+    uint64_t at = r->code, swaps = get_uleb(&p);
     gva_t pc = 0;
 
+    for (; swaps; swaps--) {
+        get_uleb(&p);
+        p++;
+    }
     while (p < end)
         if (entry_is(c, &p, want, &at, cpu, regs, &pc)) {
             *ret_pc = pc;
@@ -196,14 +214,22 @@ bool x64_restore_insn(void *state, const struct host_region *r, uint32_t pc_off,
                       const struct host_regs *regs, gva_t *ret_pc)
 {
     const struct cg *c = state;
+    const uint8_t *p = r->fault_table;
+    uint16_t slot_of[REG_COUNT];
     uint8_t *base = cpu;
     uint32_t csr;
 
     if (!restore(c, r, (uint64_t)pc_off << 1 | 1, cpu, regs, ret_pc))
         return false;
+    memcpy(slot_of, c->pin_slot, sizeof(slot_of));
+    for (uint64_t swaps = get_uleb(&p); swaps; swaps--) {
+        uint16_t slot = (uint16_t)get_uleb(&p);
+
+        slot_of[*p++] = slot;
+    }
     for (uint32_t m = c->pinned; m; m &= m - 1) {
         unsigned reg = (unsigned)__builtin_ctz(m);
-        uint8_t *slot = base + c->slots[c->pin_slot[reg]].offset;
+        uint8_t *slot = base + c->slots[slot_of[reg]].offset;
 
         if (reg < XMM0)
             st_le64(slot, regs->gpr[reg]);
