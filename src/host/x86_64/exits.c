@@ -51,9 +51,9 @@ static void exit_linked(struct cg *c, unsigned jump, gva_t pc, unsigned flags)
     k->from[0] = c->as.p;
     as_u32(&c->as, 0);
     k->imm = c->ret->exit_count++;
-    e->patch = (uint32_t)(k->from[0] - c->buf->rw);
-    e->pc = pc;
-    e->flags = (uint8_t)flags;
+    *e = (struct host_exit){ .patch = (uint32_t)(k->from[0] - c->buf->rw),
+                             .pc = pc,
+                             .flags = (uint8_t)flags };
 }
 
 /* Pushes the entry's pc; the call pushes the code. It goes to reg, or pc if that is NOREG. */
