@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "guest/arm/models.h"
@@ -61,8 +62,9 @@ static const struct feature {
 #define V8_0    (F(AES) | F(PMULL) | F(SHA1) | F(SHA256) | F(CRC32))
 #define V8_2    (V8_0 | F(LSE) | F(RDM) | F(FP16) | F(DOTPROD) | F(LRCPC) | F(DPB) | F(SSBS))
 #define ALL     (BIT(A64_FEAT_COUNT) - 1)
-/* Not there yet, or a choice that has to be made. */
-#define NOT_MAX (F(PAUTH_IMPDEF) | F(SM3) | F(SM4))
+/* The translator does not have their instructions. */
+#define MISSING (F(SM3) | F(SM4) | F(I8MM) | F(BF16))
+#define NOT_MAX (F(PAUTH_IMPDEF) | MISSING)
 
 static const struct a64_model models[] = {
     { "cortex-a53", "Arm Cortex-A53 (v8.0)", V8_0, 0x410fd034, 0x84448004 },
@@ -113,6 +115,12 @@ static bool apply_item(struct a64_cpu *x, char *item, struct error *err)
     for (unsigned n = 0; n < A64_FEAT_COUNT; n++) {
         names[n] = features[n].name;
         if (!strcasecmp(features[n].name, item)) {
+            if (on && MISSING >> n & 1) {
+                log_text(
+                    "warning: -cpu %s: this translator doesn't support requested feature: %s\n",
+                    x->model->name, item);
+                return true;
+            }
             x->features = (x->features & ~BIT(n)) | (on ? BIT(n) : 0);
             return true;
         }
@@ -170,6 +178,8 @@ void a64_models_help(FILE *f)
         fprintf(f, "  %-20s %s\n", m->name, m->doc);
     fprintf(f, "\nRecognized CPU features (+name, -name, name=on|off):\n");
     for (unsigned n = 0; n < A64_FEAT_COUNT; n++) {
+        if (MISSING >> n & 1)
+            continue;
         if (column + strlen(features[n].name) > 74) {
             fprintf(f, "\n");
             column = 0;
