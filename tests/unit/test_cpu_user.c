@@ -593,6 +593,7 @@ TEST(threads_while_code_is_rewritten)
     }
 }
 
+/* Both go on at once, and what the parent translates and links meanwhile is not the child's. */
 TEST(fork_has_code_of_its_own)
 {
     EACH_RIG(t)
@@ -600,24 +601,32 @@ TEST(fork_has_code_of_its_own)
         int status = 0;
         pid_t pid;
 
-        CODE(0, { OP_ADDI, 2, 2, 1 }, { OP_CALL });
+        CODE(0, { OP_ADDI, 2, 2, 1 }, { OP_BNZ, 0, 0, 3 }, { OP_ADDI, 3, 3, 1 }, { OP_CALL });
+        CODE(16, { OP_ADDI, 4, 4, 1 }, { OP_CALL });
         CODE(0x1000, { OP_ST, 6, 5, 0 }, { OP_CALL });
         run_from(t, 0);
         t->r[5] = at(0);
-        t->r[6] = OP_ADDI | 2 << 8 | 2 << 16 | 7 << 24 | (uint64_t)OP_CALL << 32;
+        t->r[6] = OP_ADDI | 2 << 8 | 2 << 16 | 7 << 24 | (uint64_t)(OP_BNZ | 3 << 24) << 32;
         cpu_fork_prepare(&t->c);
         pid = fork();
         if (!pid) {
+            usleep(20000);
             cpu_fork_child(&t->c);
+            t->r[0] = 1; /* the exit that the parent links now */
+            run_from(t, 0);
             run_from(t, 0x1000); /* patches */
             t->r[2] = 0;
             run_from(t, 0);
-            _exit((int)t->r[2]);
+            _exit((int)(t->r[2] * 10 + t->r[4]));
         }
         cpu_fork_parent(&t->c);
+        t->r[0] = 1;
+        run_from(t, 0);
+        run_from(t, 0);
+        CHECK_EQ(t->r[4], 2);
         waitpid(pid, &status, 0);
         CHECK(WIFEXITED(status));
-        CHECK_EQ(WEXITSTATUS(status), 7);
+        CHECK_EQ(WEXITSTATUS(status), 72);
         t->r[2] = 0;
         run_from(t, 0);
         CHECK_EQ(t->r[2], 1);
