@@ -280,7 +280,12 @@ int64_t sys_riscv_flush_icache(struct user_thread *t, const struct call_row *row
 {
     if (t->proc->abi->guest != &guest_riscv64)
         return -ENOSYS;
-    return a[2] & ~(uint64_t)1 ? -EINVAL : 0;
+    if (a[2] & ~(uint64_t)1)
+        return -EINVAL;
+    /* what was written where it is executed is known already; a second mapping of it is not */
+    if (a[1] > a[0])
+        (void)cpu_code_written(t->cpu, a[0], a[1] - a[0]);
+    return 0;
 }
 
 /* RISCV_HWPROBE_KEY_IMA_EXT_0 */
