@@ -176,6 +176,7 @@ static struct host_env make_env(struct hostrun *h)
         .off_rstack_top = offsetof(struct hr_cpu, rstack_top),
         .tlb_bits = HR_TLB_BITS,
         .jump_cache_bits = HR_JUMP_BITS,
+        .jump_shift = HR_JUMP_SHIFT,
         .page_bits = 12,
         .direct = h->mode != HR_SOFT,
         .with_base = h->mode == HR_DIRECT_BASE,

@@ -9,7 +9,7 @@
 #include "host/host.h"
 #include "irgen.h"
 
-enum { HR_TLB_BITS = 8, HR_JUMP_BITS = 8, HR_HELPERS = 64 };
+enum { HR_TLB_BITS = 8, HR_JUMP_BITS = 8, HR_JUMP_SHIFT = 1, HR_HELPERS = 64 };
 
 struct hr_cpu {
     uint32_t exit_request, jump_tag;

@@ -318,7 +318,7 @@ static void jump_cache(unsigned mode)
     ir_exit_jmp(&ir, pc + 4, 0);
     CHECK(hr_compile(&h, &ir, 0));
     target = h.region;
-    j = &h.jumps[host_jump_hash(pc, HR_JUMP_BITS)];
+    j = &h.jumps[host_jump_hash(pc, HR_JUMP_BITS, HR_JUMP_SHIFT)];
     *j = (struct host_jump_entry){ pc, h.cpu.jump_tag, target.code };
     ir_begin(&ir, 0x1000);
     ir_insn_start(&ir, 0x1000);
