@@ -9,6 +9,7 @@
 #include "base/trace.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { GUEST_PAGE = 4096 };
@@ -27,7 +28,11 @@ static bool opt_version(struct user_cli *c, const char *arg, struct error *err)
 
 static bool opt_sysroot(struct user_cli *c, const char *arg, struct error *err)
 {
-    c->o.sysroot = arg[0] ? arg : NULL;
+    c->o.sysroot = NULL;
+    if (arg[0]) { /* absolute: the program may change its directory. Lives as long as the process */
+        char *real = arg[0] == '/' ? NULL : realpath(arg, NULL);
+        c->o.sysroot = real ? real : arg;
+    }
     return true;
 }
 

@@ -341,6 +341,17 @@ static int64_t map_fixed(struct mm *mm, gva_t at, struct request *rq)
     return r ? r : map_over(mm, at, rq);
 }
 
+bool mm_over_limit(const struct mm *mm, uint64_t more)
+{
+    const struct user_limit *as = &mm->proc->limits[0];
+    uint64_t all = more;
+    if (likely(!as->set))
+        return false;
+    for (size_t i = 0; i < mm->map.count; i++)
+        all += mm->map.r[i].end - mm->map.r[i].start;
+    return all > as->cur;
+}
+
 int64_t mm_mmap(struct user_proc *p, gva_t addr, uint64_t len, int prot, int flags, int fd,
                 uint64_t offset)
 {
@@ -362,8 +373,9 @@ int64_t mm_mmap(struct user_proc *p, gva_t addr, uint64_t len, int prot, int fla
         cpu_set_parallel(user_self->cpu); /* other processes: atomics must be real */
     WITH_LOCK (&mm->change) {
         struct request rq = { len, prot, flags, fd, offset };
-        r = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? map_fixed(mm, addr, &rq)
-                                                      : map_anywhere(mm, addr, &rq);
+        if (!mm_over_limit(mm, len))
+            r = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? map_fixed(mm, addr, &rq)
+                                                          : map_anywhere(mm, addr, &rq);
     }
     return r;
 }

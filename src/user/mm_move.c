@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/shm.h>
 
 #include "base/alloc.h"
@@ -94,6 +93,8 @@ static int64_t remap(struct mm *mm, const struct move *m)
 {
     if (!mm_map_covered(&mm->map, m->from, m->from + MAX(m->old_len, (uint64_t)USER_PAGE)))
         return -EFAULT;
+    if (m->new_len > m->old_len && mm_over_limit(mm, m->new_len - m->old_len))
+        return -ENOMEM;
     if (m->old_len) /* watched pages would make several mappings of one */
         mm_release(mm, m->from, m->old_len);
     if (m->flags & MREMAP_FIXED)
@@ -141,8 +142,8 @@ void mm_set_brk(struct mm *mm, gva_t start)
 
 static bool grow_brk(struct mm *mm, gva_t from, gva_t to)
 {
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_DATA, &lim) == 0 && to - mm->brk_start > lim.rlim_cur)
+    const struct user_limit *data = &mm->proc->limits[1];
+    if ((data->set && to - mm->brk_start > data->cur) || mm_over_limit(mm, to - from))
         return false;
     if (to > mm->limit || !mm_map_free(&mm->map, from, to) || mm_claim(mm, from, to - from))
         return false;

@@ -83,6 +83,8 @@ gva_t mm_claim_gap(struct mm *mm, uint64_t len, uint64_t align, gva_t high);
 /* Under change. The host's mapping of a range that is all the guest's goes (or becomes a
  * reservation). */
 int mm_host_unmap(struct mm *mm, gva_t start, uint64_t len);
+/* Under change. Would this many bytes more be beyond the RLIMIT_AS that the guest set? */
+bool mm_over_limit(const struct mm *mm, uint64_t more);
 /* Under change. Notes a new mapping, and drops translations of what was there. */
 void mm_note_mapped(struct mm *mm, gva_t start, uint64_t len, uint8_t prot);
 /* Under change. munmap without the checks. */

@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/log.h"
 #include "base/scope.h"
 
 enum {
@@ -195,6 +196,18 @@ static bool init_proc(struct user_proc *p, struct user_start *s, struct error *e
     return p->mm != NULL;
 }
 
+/* -d page */
+static void log_memory(struct user_proc *p)
+{
+    if (!log_enabled(LOG_PAGE))
+        return;
+    FILE *f = log_lock();
+    fprintf(f, "guest_base %#" PRIx64 ", entry %#" PRIx64 ", brk %#" PRIx64 "\n", p->cpu_user.base,
+            p->entry, (uint64_t)mm_brk(p, 0));
+    mm_print_maps(p, f, false);
+    log_unlock(f);
+}
+
 int user_main(const struct user_options *opt, struct error *err)
 {
     struct user_start start;
@@ -213,6 +226,7 @@ int user_main(const struct user_options *opt, struct error *err)
     t = user_thread_new(p, cpu);
     if (!signals_init(t, err) || !load_program(t, err))
         return user_exit_status(err);
+    log_memory(p);
     name_process(&start);
     user_start_finish(&start); /* the guest must not find its descriptor */
     p->start = NULL;

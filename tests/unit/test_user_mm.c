@@ -251,6 +251,18 @@ TEST(brk)
     mm_free(p->mm);
 }
 
+TEST(limits)
+{
+    struct user_proc *p = start();
+    p->limits[0] = (struct user_limit){ 10 * PAGE, 10 * PAGE, true };
+    gva_t a = map(p, 8, RW);
+    CHECK_EQ(mm_mmap(p, 0, 3 * PAGE, RW, ANON, -1, 0), -ENOMEM);
+    CHECK_EQ(mm_mremap(p, a, 8 * PAGE, 11 * PAGE, MREMAP_MAYMOVE, 0), -ENOMEM);
+    mm_munmap(p, a, 4 * PAGE);
+    map(p, 3, RW);
+    mm_free(p->mm);
+}
+
 TEST(madvise)
 {
     struct user_proc *p = start();
