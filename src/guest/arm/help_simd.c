@@ -151,31 +151,6 @@ static uint64_t lane_op(struct a64_cpu *x, enum simd_op op, unsigned size, unsig
     }
 }
 
-/* Structures of three: memory order in n:m:d, `bytes` each, to register `which`; or back. */
-static void group3(union ir_v128 *ret, enum simd_op op, unsigned size, unsigned which,
-                   unsigned bytes, const union ir_v128 *n, const union ir_v128 *m,
-                   const union ir_v128 *d)
-{
-    const union ir_v128 *const v[3] = { n, m, d };
-    unsigned lanes = bytes >> size, all = 16u >> size;
-    union ir_v128 r = { .u64 = { 0, 0 } };
-
-    for (unsigned i = 0; i < all; i++) {
-        if (op == SO_LD3) {
-            unsigned at = 3 * i + which;
-
-            if (i < lanes)
-                set(&r, size, i, get(v[at / all], size, at % all));
-        } else {
-            unsigned at = which * all + i;
-
-            if (at < 3 * lanes)
-                set(&r, size, i, get(v[at % 3], size, at / 3));
-        }
-    }
-    *ret = r;
-}
-
 static void do_simd(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *n,
                     const union ir_v128 *m, const union ir_v128 *d, uint64_t desc)
 {
@@ -183,10 +158,6 @@ static void do_simd(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *n,
     unsigned size = desc >> 8 & 3, out = op == SO_PMULL8 ? 1 : op == SO_RBIT ? 0 : size, lanes;
     union ir_v128 r = { .u64 = { 0, 0 } };
 
-    if (op == SO_LD3 || op == SO_ST3) {
-        group3(ret, op, size, (unsigned)(desc >> 20), desc >> 12 & 31, n, m, d);
-        return;
-    }
     lanes = 16u >> out;
     if (op >= SO_SQXTN && op <= SO_UQXTN)
         lanes /= 2;

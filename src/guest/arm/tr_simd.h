@@ -64,8 +64,6 @@ enum simd_op {
     SO_URECPE,
     SO_URSQRTE,
     SO_PMULL8, /* low eight bytes to halves */
-    SO_LD3,    /* lanes of n:m:d regrouped; desc: which of the three from bit 20, bytes from 12 */
-    SO_ST3,
     /* from here on: may saturate */
     SO_SQSHL, /* by m's lanes */
     SO_UQSHL,
@@ -81,9 +79,9 @@ enum simd_op {
     SO_UQXTN,
     SO_COUNT
 };
-static inline uint32_t simd_desc(enum simd_op op, unsigned size, unsigned which)
+static inline uint32_t simd_desc(enum simd_op op, unsigned size)
 {
-    return op | size << 8 | which << 20;
+    return op | size << 8;
 }
 extern const struct helper simd_h;    /* v128(n, m, d, i32 simd_desc): all lanes of 128 bits */
 extern const struct helper simd_h_qc; /* the same, for those that may set FPSR.QC */
@@ -91,7 +89,7 @@ static inline ir_val vec_help(struct tr *t, enum simd_op op, unsigned size, ir_v
                               ir_val d)
 {
     return tr_call(t, op >= SO_SQSHL && op <= SO_UQXTN ? &simd_h_qc : &simd_h, n, m, d,
-                   tr_c32(t, (int32_t)simd_desc(op, size, 0)));
+                   tr_c32(t, (int32_t)simd_desc(op, size)));
 }
 enum { FHM_NEG = 1, FHM_HIGH = 2, FHM_64 = 4 };
 extern const struct helper fp_h_fhm;   /* v128(n, m, d, i32 flags): FMLAL, FMLSL */

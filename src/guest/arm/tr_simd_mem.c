@@ -4,6 +4,8 @@
  */
 #include "guest/arm/tr_simd.h"
 
+#include <string.h>
+
 /* ---- one register ---- */
 
 /* log2 of the bytes; opc's high bit makes it 16. False: reserved. */
@@ -119,11 +121,90 @@ struct multi {
     unsigned size;
 };
 
-static ir_val group3(struct tr *t, const struct multi *m, enum simd_op op, unsigned which,
-                     const ir_val v[4])
+/* Structures of three, 16 bytes of memory at a time: the lanes of a register with number 0, 3, 6 ..
+ * are put first, then 1, 4, 7 .., then 2, 5, 8 ..; the classes of the three registers then join to
+ * the three channels, or the other way round. */
+struct third {
+    unsigned lanes;            /* of 16 bytes */
+    unsigned start[3], len[3]; /* of the classes, in bytes */
+};
+
+static struct third third_of(const struct multi *m)
 {
-    return tr_call(t, &simd_h, v[0], v[1], v[2],
-                   tr_c32(t, (int32_t)(simd_desc(op, m->size, which) | m->bytes << 12)));
+    struct third d = { .lanes = 16u >> m->size };
+
+    for (unsigned k = 0; k < 3; k++)
+        d.len[k] = (d.lanes + 2 - k) / 3 << m->size;
+    d.start[1] = d.len[0];
+    d.start[2] = d.len[0] + d.len[1];
+    return d;
+}
+
+/* The lanes sorted into classes; back: from them. */
+static ir_val sort3(struct tr *t, const struct multi *m, const struct third *d, ir_val v, bool back)
+{
+    uint8_t index[16] = { 0 };
+    uint64_t half[2];
+
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned lane = i >> m->size, at = i & ((1u << m->size) - 1);
+        unsigned to = d->start[lane % 3] + (lane / 3 << m->size) + at;
+
+        index[back ? i : to] = (uint8_t)(back ? to : i);
+    }
+    memcpy(half, index, 16);
+    return vec_2(t, IR_VTBL, IR_I8, v,
+                 vec_low_pair(t, ir_vconst(t->b, half[0]), ir_vconst(t->b, half[1])));
+}
+
+/* Bytes [start, start + len) of three values in a row; the lens sum up to 16. */
+static ir_val join3(struct tr *t, const ir_val v[3], const unsigned start[3], const unsigned len[3])
+{
+    ir_val r = vec_1(t, IR_VBSHR, IR_I8, v[2], start[2]), top;
+
+    for (unsigned i = 2; i--;) {
+        if (!len[i])
+            continue;
+        top = vec_1(t, IR_VBSHL, IR_I8, v[i], 16 - start[i] - len[i]);
+        r = ir_vop2(t->b, IR_VALIGNR, IR_I8, r, top, 16 - len[i]);
+    }
+    return r;
+}
+
+static void deinterleave3(struct tr *t, const struct multi *m, const ir_val v[4], ir_val r[4])
+{
+    struct third d = third_of(m);
+    ir_val sorted[3];
+
+    for (unsigned i = 0; i < 3; i++)
+        sorted[i] = sort3(t, m, &d, v[i], false);
+    for (unsigned channel = 0; channel < 3; channel++) {
+        unsigned start[3], len[3];
+
+        for (unsigned i = 0; i < 3; i++) { /* the class that holds the channel */
+            unsigned k = (channel + 2 * i * d.lanes) % 3;
+
+            start[i] = d.start[k];
+            len[i] = d.len[k];
+        }
+        r[channel] = join3(t, sorted, start, len);
+    }
+}
+
+static void interleave3(struct tr *t, const struct multi *m, const ir_val r[4], ir_val v[4])
+{
+    struct third d = third_of(m);
+
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned start[3];
+        ir_val from[3];
+
+        for (unsigned k = 0; k < 3; k++) {
+            from[k] = r[(i * d.lanes + k) % 3];
+            start[k] = (i * d.lanes + k) / 3 << m->size;
+        }
+        v[i] = sort3(t, m, &d, join3(t, from, start, d.len), true);
+    }
 }
 
 /* Memory order in m[] (64-bit registers: packed in pairs) to registers. */
@@ -133,8 +214,7 @@ static void deinterleave(struct tr *t, const struct multi *m, const ir_val v[4],
     ir_val even[2], odd[2];
 
     if (m->regs == 3) {
-        for (unsigned i = 0; i < 3; i++)
-            r[i] = group3(t, m, SO_LD3, i, v);
+        deinterleave3(t, m, v, r);
         return;
     }
     if (m->regs == 2) {
@@ -158,8 +238,7 @@ static void interleave(struct tr *t, const struct multi *m, const ir_val r[4], i
     ir_val a[2], b[2];
 
     if (m->regs == 3) {
-        for (unsigned i = 0; i < 3; i++)
-            v[i] = group3(t, m, SO_ST3, i, r);
+        interleave3(t, m, r, v);
         return;
     }
     if (m->regs == 2) {
