@@ -175,6 +175,7 @@ static struct cpu *make_cpu(struct user_proc *p, struct error *err)
         .accel = p->opt->accel ? p->opt->accel : "tcg",
         .user = &p->cpu_user,
         .tb_size = p->opt->tb_size,
+        .max_insns = p->opt->one_insn_per_block ? 1 : 0,
     };
     return cpu_new(p->abi->guest, &config, err);
 }
