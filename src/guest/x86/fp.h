@@ -115,9 +115,7 @@ void x87_commit(struct x86_cpu *x, const struct x87_image *image);
 extern const struct helper h_xm_begin, h_xm_end, h_xm_end_arith, h_ldmxcsr, h_stmxcsr;
 extern const struct helper h_fxsave, h_fxrstor, h_xsave, h_xrstor, h_xsetbv, h_xgetbv;
 extern const struct helper h_maskmov;
-extern const struct helper h_mpsadbw, h_phminposuw, h_pclmulqdq;
-extern const struct helper h_aesenc, h_aesenclast, h_aesdec, h_aesdeclast, h_aesimc,
-    h_aeskeygenassist;
+extern const struct helper h_mpsadbw, h_phminposuw;
 extern const struct helper h_sha1nexte, h_sha1msg1, h_sha1msg2, h_sha1rnds4, h_sha256rnds2,
     h_sha256msg1, h_sha256msg2;
 extern const struct helper h_pcmpstr_lengths, h_pcmpstr_lengths64, h_pcmpstri, h_pcmpstrm;
@@ -148,11 +146,6 @@ enum {
 /* ---- portable forms of the helpers that use host instructions: for hosts without them and for the
  * tests ---- */
 typedef union ir_v128 v128;
-void fp_soft_aesenc(v128 *r, const v128 *a, const v128 *b, bool last);
-void fp_soft_aesdec(v128 *r, const v128 *a, const v128 *b, bool last);
-void fp_soft_aesimc(v128 *r, const v128 *a);
-void fp_soft_aeskeygenassist(v128 *r, const v128 *a, uint8_t imm);
-void fp_soft_pclmulqdq(v128 *r, const v128 *a, const v128 *b, uint8_t imm);
 void fp_soft_sha1nexte(v128 *r, const v128 *a, const v128 *b);
 void fp_soft_sha1msg1(v128 *r, const v128 *a, const v128 *b);
 void fp_soft_sha1msg2(v128 *r, const v128 *a, const v128 *b);

@@ -207,29 +207,13 @@ bool tr_movbe(struct tr *t, const struct x86_insn *i)
 
 /* ---- CRC32 ---- */
 
-/* CRC-32C (polynomial 11EDC6F41, reflected) of `size` more bytes. */
-static uint64_t do_crc32(struct x86_cpu *x, uint64_t crc, uint64_t data, uint64_t size)
-{
-    uint32_t c = (uint32_t)crc;
-
-    for (unsigned n = 0; n < (unsigned)size; n++) {
-        c ^= (uint8_t)(data >> (n * 8));
-        for (unsigned k = 0; k < 8; k++)
-            c = c >> 1 ^ (c & 1 ? 0x82f63b78 : 0);
-    }
-    return c;
-}
-
-static const struct helper h_crc32 = { "x86_crc32", (helper_fn *)do_crc32, "i32 i32 i64 i32",
-                                       HELPER_PURE };
-
 bool tr_crc32(struct tr *t, const struct x86_insn *i)
 {
     ir_val data = ir_zext(t->b, IR_I64, tr_get(t, i, 1));
     ir_val crc = tr_reg(t, 4, i->opnd[0].reg);
 
     tr_set_reg(t, 4, i->opnd[0].reg,
-               tr_call(t, &h_crc32, crc, data, tr_c32(t, i->opnd[1].size), IR_NO_VAL));
+               ir_crc32c(t->b, crc, data, tr_log2(i->opnd[1].size)));
     return true;
 }
 

@@ -284,6 +284,44 @@ static bool call2(struct tr *t, const struct x86_insn *i, const struct helper *h
     return true;
 }
 
+/* ---- AES, carry-less product ---- */
+VEC2(aesenc, VAESENC, I8)
+VEC2(aesenclast, VAESENCL, I8)
+VEC2(aesdec, VAESDEC, I8)
+VEC2(aesdeclast, VAESDECL, I8)
+VEC1(aesimc, VAESIMC, I8)
+
+bool tr_pclmulqdq(struct tr *t, const struct x86_insn *i)
+{
+    if (!vec_begin(t, i))
+        return true;
+    ir_val b = vec_get(t, i, 1), a = vec_get(t, i, 0);
+    vec_set(t, i, 0, ir_vop2(t->b, IR_VCLMUL, IR_I64, a, b, vec_imm(i) & 0x11));
+    return true;
+}
+
+/* SubWord of a lane: the last round of AES on four copies, whose rows then shift onto themselves. */
+static ir_val sub_word(struct tr *t, ir_val v, unsigned lane)
+{
+    return ir_vop2(t->b, IR_VAESENCL, IR_I8, ir_vop1(t->b, IR_VDUP, IR_I32, v, lane),
+                   ir_vconst(t->b, 0), 0);
+}
+
+bool tr_aeskeygenassist(struct tr *t, const struct x86_insn *i)
+{
+    if (!vec_begin(t, i))
+        return true;
+    ir_val v = vec_get(t, i, 1);
+    ir_val s = ir_vop2(t->b, IR_VUNPCKL, IR_I64, sub_word(t, v, 1), sub_word(t, v, 3), 0);
+    ir_val rot = ir_vop2(t->b, IR_VOR, IR_I64, ir_vop1(t->b, IR_VSHRI, IR_I32, s, 8),
+                         ir_vop1(t->b, IR_VSHLI, IR_I32, s, 24), 0);
+    ir_val rcon = ir_vconst(t->b, (uint64_t)vec_imm(i) << 32);
+
+    rot = ir_vop2(t->b, IR_VBLENDI, IR_I16, s, rot, 0xcc); /* lanes 1 and 3 */
+    vec_set(t, i, 0, ir_vop2(t->b, IR_VXOR, IR_I64, rot, rcon, 0));
+    return true;
+}
+
 /* operand 0 = h(operand 1 [, immediate]) */
 static bool call1(struct tr *t, const struct x86_insn *i, const struct helper *h, bool imm)
 {
@@ -296,13 +334,6 @@ static bool call1(struct tr *t, const struct x86_insn *i, const struct helper *h
 
 TR(mpsadbw, call2(t, i, &h_mpsadbw, true))
 TR(phminposuw, call1(t, i, &h_phminposuw, false))
-TR(pclmulqdq, call2(t, i, &h_pclmulqdq, true))
-TR(aesenc, call2(t, i, &h_aesenc, false))
-TR(aesenclast, call2(t, i, &h_aesenclast, false))
-TR(aesdec, call2(t, i, &h_aesdec, false))
-TR(aesdeclast, call2(t, i, &h_aesdeclast, false))
-TR(aesimc, call1(t, i, &h_aesimc, false))
-TR(aeskeygenassist, call1(t, i, &h_aeskeygenassist, true))
 TR(sha1nexte, call2(t, i, &h_sha1nexte, false))
 TR(sha1msg1, call2(t, i, &h_sha1msg1, false))
 TR(sha1msg2, call2(t, i, &h_sha1msg2, false))
