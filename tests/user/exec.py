@@ -3,6 +3,7 @@
 # timeout: 120
 """execve from guest programs, scripts, /proc/self, and start by the kernel (binfmt_misc)."""
 import os
+import shutil
 import sys
 
 from support import BUILD, GUESTS, ROOT, build, check, finish, has, program, run, work
@@ -92,10 +93,36 @@ def binfmt(guest):
     has(run(*tool, probe, 'spawn', probe, 'exit', '8'), 0, 'status 8', what='binfmt, child')
 
 
+def chroot(guest):
+    """The static program in a directory that has nothing else, not even /proc."""
+    rhea, probe = program(guest + '-static'), build(guest, 'probe.c', 'probe', '-static')
+    root = work / f'root-{guest}'
+    if not rhea.exists():
+        print(f'not tested here: there is no {rhea.name}')
+        return
+    (root / 'bin').mkdir(parents=True)
+    shutil.copy(rhea.resolve(), root / rhea.name)
+    shutil.copy(probe, root / 'bin/probe')
+    (root / 'bin/script').write_text('#!/bin/probe show\n')
+    os.chmod(root / 'bin/script', 0o755)
+    tool = ['unshare', '--user', '--map-root-user', 'chroot', root, '/' + rhea.name, '/bin/probe']
+    result = run(*tool, 'show')
+    if result[0] and 'unshare: unshare failed' in result[2]:
+        print(f'not tested here: {result[2].strip()}')
+        return
+    has(result, 0, 'argv0 /bin/probe', what='chroot')
+    has(run(*tool, 'spawn', '/bin/probe', 'exit', '6'), 0, 'status 6', what='chroot, child')
+    has(run(*tool, 'exec', '/bin/script', 'x'), 0, 'arg /bin/script', 'arg x', what='chroot, script')
+    has(run(*tool, 'readlink', '/proc/self/exe'), 0, '/bin/probe', what='chroot, /proc/self/exe')
+    maps = run(*tool, 'cat', '/proc/self/maps')[1]
+    check('[stack]' in maps and 'r-x' in maps, 'chroot, maps', maps)
+
+
 for g in sys.argv[1:] or GUESTS:
     chains(g)
     scripts(g)
     proc(g)
+    chroot(g)
     if g != os.uname().machine:
         binfmt(g)
 finish()

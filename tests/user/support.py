@@ -14,7 +14,7 @@ GUESTS = ('aarch64', 'riscv64', 'x86_64')
 failures = 0
 work = pathlib.Path(tempfile.mkdtemp(prefix='rhea-user-'))
 # what a test expects must not depend on who runs it
-ENV = {'PATH': '/usr/bin:/bin', 'LANG': 'C'}
+ENV = {'PATH': '/usr/bin:/bin:/usr/sbin', 'LANG': 'C'}
 
 
 def program(guest):
