@@ -250,6 +250,16 @@ static void run_fence(struct interp *r, const struct ir_insn *in, union ir_v128 
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+static void run_fpflags(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
+{
+    d->u64[0] = interp_fp_flags();
+}
+
+static void run_setfpflags(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
+{
+    interp_set_fp_flags((uint32_t)arg_int(r, in, 0));
+}
+
 static interp_fn *const run_op[IR_OP_COUNT] = {
     [IR_NOP] = run_nop,
     [IR_INSN] = run_insn,
@@ -273,6 +283,8 @@ static interp_fn *const run_op[IR_OP_COUNT] = {
     [IR_STH] = run_sth,
     [IR_AT_XCHG... IR_AT_CAS] = run_atomic,
     [IR_FENCE] = run_fence,
+    [IR_FPFLAGS] = run_fpflags,
+    [IR_SETFPFLAGS] = run_setfpflags,
     [IR_CRC32C] = run_crc32c,
     [IR_FIX] = run_fix,
     [IR_KILL] = run_nop,

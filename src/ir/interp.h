@@ -26,6 +26,9 @@ static inline const union ir_v128 *interp_arg(const struct interp *r, const stru
     return &r->v[in->arg[k]];
 }
 
+/* The sticky flags of this thread's FP environment in MXCSR's form. */
+uint32_t interp_fp_flags(void);
+void interp_set_fp_flags(uint32_t flags);
 void ir_interp_vec(struct interp *r, const struct ir_insn *in,
                    union ir_v128 *d); /* VCONST..VAESIMC */
 void ir_interp_fp(struct interp *r, const struct ir_insn *in,

@@ -5,6 +5,7 @@
  */
 #include "ir/interp.h"
 
+#include <fenv.h>
 #include <string.h>
 
 #include "ir/eval.h"
@@ -30,3 +31,43 @@ void ir_interp_fp(struct interp *r, const struct ir_insn *in, union ir_v128 *d)
         a.u64[0] &= ir_mask(in->type);
     *d = a;
 }
+
+#if defined(__x86_64__)
+enum { MXCSR_FLAGS = 0x3f };
+
+uint32_t interp_fp_flags(void)
+{
+    return __builtin_ia32_stmxcsr() & MXCSR_FLAGS;
+}
+
+void interp_set_fp_flags(uint32_t flags)
+{
+    __builtin_ia32_ldmxcsr((__builtin_ia32_stmxcsr() & ~(uint32_t)MXCSR_FLAGS) | flags);
+}
+#else
+static const struct {
+    uint32_t mxcsr;
+    int fe;
+} fp_flags[] = { { 1, FE_INVALID },
+                 { 4, FE_DIVBYZERO },
+                 { 8, FE_OVERFLOW },
+                 { 16, FE_UNDERFLOW },
+                 { 32, FE_INEXACT } };
+
+uint32_t interp_fp_flags(void)
+{
+    uint32_t v = 0;
+
+    for (unsigned n = 0; n < sizeof(fp_flags) / sizeof(fp_flags[0]); n++)
+        v |= fetestexcept(fp_flags[n].fe) ? fp_flags[n].mxcsr : 0;
+    return v;
+}
+
+void interp_set_fp_flags(uint32_t flags)
+{
+    feclearexcept(FE_ALL_EXCEPT);
+    for (unsigned n = 0; n < sizeof(fp_flags) / sizeof(fp_flags[0]); n++)
+        if (flags & fp_flags[n].mxcsr)
+            feraiseexcept(fp_flags[n].fe);
+}
+#endif

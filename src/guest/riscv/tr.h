@@ -22,6 +22,10 @@ struct tr {
     bool done;     /* the region has its exit */
     /* f registers known to hold a boxed single here */
     uint32_t boxed;
+    /* x[flags_reg], put by IR insn flags_put, is fflags, made from the host's flags_host */
+    ir_val flags_host;
+    uint16_t flags_put;
+    uint8_t flags_reg;
     /* exits of branches that the region went on behind: written at its end, unless the region
      * comes to their target first */
     struct rv_side {

@@ -392,6 +392,32 @@ static void emit_fence(struct cg *c, const struct ir_insn *n)
     as_alu_imm(&c->as, ALU_OR, 2, rm_mem(RSP, 0), 0);
 }
 
+enum { MXCSR_FLAGS = 0x3f };
+
+/* The sticky flags, by way of a word that calls use. The image keeps none that MXCSR has not. */
+static void emit_fpflags(struct cg *c, const struct ir_insn *n)
+{
+    struct rm word = cpu_mem(c->env.off_saved);
+    unsigned d = def_reg(c, 0, 32);
+
+    (void)n;
+    as_op(&c->as, OP_0F | 0xae, 3, word); /* stmxcsr */
+    as_load(&c->as, false, d, word);
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(d), MXCSR_FLAGS);
+}
+
+static void emit_setfpflags(struct cg *c, const struct ir_insn *n)
+{
+    struct rm word = cpu_mem(c->env.off_saved);
+    unsigned r = use_reg(c, n->arg[0]);
+
+    as_op(&c->as, OP_0F | 0xae, 3, word);
+    as_alu_imm(&c->as, ALU_AND, 2, word, ~MXCSR_FLAGS);
+    as_op_flags(&c->as, 0x09, r, word); /* or */
+    as_alu_imm(&c->as, ALU_AND, 2, cpu_mem(c->env.off_fpcsr), ~MXCSR_FLAGS);
+    as_op(&c->as, OP_0F | 0xae, 2, word); /* ldmxcsr */
+}
+
 /* ---- slow paths ---- */
 
 static void push_address(struct cg *c, const struct cold *k)
@@ -540,4 +566,6 @@ const struct host_op ops_mem[IR_OP_COUNT] = {
     [IR_AT_XOR] = { emit_atomic_loop, "a,r,r", .code = { ALU_XOR } },
     [IR_AT_CAS] = { emit_cas, "a,r,a,r" },
     [IR_FENCE] = { emit_fence, "-" },
+    [IR_FPFLAGS] = { emit_fpflags, "r" },
+    [IR_SETFPFLAGS] = { emit_setfpflags, "-,r" },
 };
