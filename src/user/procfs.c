@@ -20,6 +20,8 @@
 #include "base/bits.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "guest/arm/models.h"
+#include "guest/riscv/riscv.h"
 
 /* The part of "/proc/self/...", "/proc/thread-self/...", "/proc/PID/..." (also with task/TID/)
  * behind the process, if it is this one; NULL otherwise. */
@@ -142,27 +144,58 @@ static const char *const arm_features[] = {
 static void print_cpuinfo_arm(struct user_thread *t, FILE *f)
 {
     uint64_t cap = t->proc->abi->hwcap(t->cpu), cap2 = t->proc->abi->hwcap2(t->cpu);
+    uint32_t midr = ((const struct a64_cpu *)t->cpu)->model->midr;
     for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
         fprintf(f, "processor\t: %u\nBogoMIPS\t: 100.00\nFeatures\t:", cpu);
         for (unsigned i = 0; i < ARRAY_SIZE(arm_features); i++)
             if (i < 32 ? cap & BIT(i) : cap2 & BIT(i - 32))
                 fprintf(f, " %s", arm_features[i]);
-        fprintf(f, "\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\n"
-                   "CPU part\t: 0xd08\nCPU revision\t: 3\n\n");
+        fprintf(f,
+                "\nCPU implementer\t: 0x%02x\nCPU architecture: 8\nCPU variant\t: 0x%x\n"
+                "CPU part\t: 0x%03x\nCPU revision\t: %u\n\n",
+                midr >> 24, midr >> 20 & 15, midr >> 4 & 0xfff, midr & 15);
     }
+}
+
+/* The order of the ISA manual, "ISA Extension Naming Conventions". */
+static void print_isa(const struct rv_cpu *r, FILE *f)
+{
+    static const struct {
+        uint8_t ext;
+        char name[16];
+    } names[] = {
+        { RV_EXT_M, "m" },
+        { RV_EXT_A, "a" },
+        { RV_EXT_F, "f" },
+        { RV_EXT_D, "d" },
+        { RV_EXT_C, "c" },
+        { RV_EXT_Zicbom, "_zicbom" },
+        { RV_EXT_Zicbop, "_zicbop" },
+        { RV_EXT_Zicboz, "_zicboz" },
+        { RV_EXT_Zicntr, "_zicntr" },
+        { RV_EXT_Zicond, "_zicond" },
+        { RV_EXT_Zicsr, "_zicsr" },
+        { RV_EXT_Zifencei, "_zifencei" },
+        { RV_EXT_Zihintpause, "_zihintpause" },
+        { RV_EXT_Zihpm, "_zihpm" },
+        { RV_EXT_Zfhmin, "_zfhmin" },
+        { RV_EXT_Zba, "_zba" },
+        { RV_EXT_Zbb, "_zbb" },
+        { RV_EXT_Zbc, "_zbc" },
+        { RV_EXT_Zbs, "_zbs" },
+    };
+    fputs("rv64i", f);
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (rv_has(r, names[i].ext))
+            fputs(names[i].name, f);
 }
 
 static void print_cpuinfo_riscv(struct user_thread *t, FILE *f)
 {
-    static const char order[] = "imafdqlcbkjtpvnh";
-    uint64_t cap = t->proc->abi->hwcap(t->cpu);
     for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
-        fprintf(f, "processor\t: %u\nhart\t\t: %u\nisa\t\t: rv64", cpu, cpu);
-        for (const char *c = order; *c; c++)
-            if (cap & BIT(*c - 'a'))
-                fputc(*c, f);
-        fprintf(f, "_zicntr_zicsr_zifencei\nmmu\t\t: sv48\nmvendorid\t: 0x0\nmarchid\t\t: 0x0\n"
-                   "mimpid\t\t: 0x0\n\n");
+        fprintf(f, "processor\t: %u\nhart\t\t: %u\nisa\t\t: ", cpu, cpu);
+        print_isa(rv_of(t->cpu), f);
+        fprintf(f, "\nmmu\t\t: sv48\nmvendorid\t: 0x0\nmarchid\t\t: 0x0\nmimpid\t\t: 0x0\n\n");
     }
 }
 
