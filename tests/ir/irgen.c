@@ -385,6 +385,12 @@ static void gen_exit(struct irgen *g)
         ir_put(g->ir, g->slot_pc, ir_const(g->ir, IR_I64, (int64_t)(g->insn_pc + 100)));
         ir_exit_loop(g->ir, sub % 2);
         break;
+    case 2:
+        if (g->flags & IRGEN_DIRECT) { /* a loop of the whole region */
+            ir_exit_jmp(g->ir, g->ir->pc, sub % 4);
+            break;
+        }
+        /* fall through */
     default: ir_exit_jmp(g->ir, g->insn_pc + irgen_below(g, 1000), sub % 4);
     }
 }

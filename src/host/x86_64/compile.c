@@ -12,7 +12,7 @@
 #include "host/x86_64/cg.h"
 #include "host/x86_64/features.h"
 
-enum { COLD_ROOM = 160 }; /* bytes of one piece of cold code at most */
+enum { COLD_ROOM = 256 }; /* bytes of one piece of cold code at most */
 
 /* Pin preference 1 goes to the first register. */
 static const uint8_t pin_int[] = { RBX, R12, R13, R14, R15, R8, R9, R10, R11 };
