@@ -79,6 +79,8 @@ struct cpu_user {
     /* The page holds translated code from now on: a write to it by the guest must come to
      * cpu_code_written() before it is done (write-protect it). Cache lock held. */
     void (*watch_code)(void *opaque, gva_t page);
+    /* Is the page of va guarded (PROT_BTI)? As may_exec. NULL: none is. */
+    bool (*guarded)(void *opaque, gva_t va);
     void *opaque;
 };
 
@@ -147,6 +149,8 @@ void cpu_signal_restart(struct cpu *cpu, void *ucontext);
  * the block that the calling vCPU runs is one of them. Any vCPU thread, and its signal handlers
  * while cpu_signal_is_guest(). */
 bool cpu_code_written(struct cpu *cpu, gva_t start, uint64_t len);
+/* From guest->translate: the page of va is guarded (user mode). */
+bool cpu_page_guarded(struct cpu *cpu, gva_t va);
 /* A second thread is about to run guest code: real atomics from now on (empties the cache once). */
 void cpu_set_parallel(struct cpu *cpu);
 /* Between these no other vCPU of this cache runs guest code. A vCPU thread outside of cpu_run(). */

@@ -44,6 +44,13 @@ unsigned engine_user_fetch(struct engine *e, gva_t linear, uint8_t *buf, unsigne
     return 0;
 }
 
+bool cpu_page_guarded(struct cpu *cpu, gva_t va)
+{
+    const struct cpu_user *u = cpu->engine->cache->user;
+
+    return u && u->guarded && u->guarded(u->opaque, va);
+}
+
 bool cpu_code_written(struct cpu *cpu, gva_t start, uint64_t len)
 {
     struct engine *e = cpu->engine;

@@ -176,6 +176,17 @@ bool mm_may_exec(void *proc, gva_t va)
     return exec;
 }
 
+bool mm_guarded(void *proc, gva_t va)
+{
+    struct mm *mm = ((struct user_proc *)proc)->mm;
+    bool guarded = false;
+    WITH_LOCK (&mm->inner) {
+        const struct mm_region *r = mm_map_at(&mm->map, va);
+        guarded = r && r->prot & USER_BTI;
+    }
+    return guarded;
+}
+
 void mm_watch_code(void *proc, gva_t page)
 {
     struct mm *mm = ((struct user_proc *)proc)->mm;

@@ -191,6 +191,7 @@ static bool init_proc(struct user_proc *p, struct user_start *s, struct error *e
     p->exe_path = real_path(s->image.fd, s->image.path);
     choose_base(p, &s->image.elf);
     p->cpu_user.may_exec = mm_may_exec;
+    p->cpu_user.guarded = mm_guarded;
     p->cpu_user.watch_code = mm_watch_code;
     p->cpu_user.opaque = p;
     p->mm = mm_new(p, err);

@@ -177,6 +177,7 @@ int64_t mm_madvise(struct user_proc *p, gva_t addr, uint64_t len, int advice);
 int64_t mm_shmat(struct user_proc *p, int id, gva_t addr, int flags);
 int64_t mm_shmdt(struct user_proc *p, gva_t addr);
 bool mm_may_exec(void *proc, gva_t va); /* struct cpu_user */
+bool mm_guarded(void *proc, gva_t va);
 void mm_watch_code(void *proc, gva_t page);
 /* A write to a page that we write-protected for its translations: lifts that and drops them. False:
  * a real fault. *ret_current: the running block was among them (restart the instruction). From the

@@ -36,6 +36,9 @@
 #pragma redefine_extname tr_jump_ind a64_tr_jump_ind
 #pragma redefine_extname tr_call a64_tr_call
 #pragma redefine_extname tr_flags_dead a64_tr_flags_dead
+#pragma redefine_extname tr_bti_begin a64_tr_bti_begin
+#pragma redefine_extname tr_bti_check a64_tr_bti_check
+#pragma redefine_extname tr_bti_branch a64_tr_bti_branch
 #pragma redefine_extname tr_kill_flags a64_tr_kill_flags
 
 #define A64_CC_DYNAMIC UINT32_MAX
@@ -49,6 +52,7 @@ struct tr {
     uint32_t insn;      /* the instruction word */
     gva_t pc;           /* this instruction's */
     uint32_t cc;        /* what cc_op is known to be here, or A64_CC_DYNAMIC */
+    bool guarded;       /* the region's page is (PROT_BTI) */
     bool cc_dirty;      /* written since the region's entry, and not named dead */
     bool done;          /* the region has its exit */
     ir_val block_start; /* the IR block begins behind this insn */
@@ -144,6 +148,11 @@ void tr_jump_ind(struct tr *t, ir_val target, unsigned kind); /* IR_IND_* */
 ir_val tr_call(struct tr *t, const struct helper *h, ir_val a, ir_val b, ir_val c, ir_val d);
 
 /* ---- core, for guest.c and the generated decoder ---- */
+/* tr_bti.c. False: the region was written: it turns the checks on, and the code is translated anew.
+ */
+bool tr_bti_begin(struct tr *t);
+void tr_bti_check(struct tr *t, uint32_t word); /* where the region begins, before its first PUT */
+void tr_bti_branch(struct tr *t, bool call, unsigned rn); /* before leaving to the address in Xn */
 /* tr_peek.c: does the code at pc overwrite the flags before it reads them? */
 bool tr_flags_dead(struct tr *t, gva_t pc);
 /* Names them dead from here on. */

@@ -77,21 +77,15 @@ bool tr_tbnz(struct tr *t, const struct arg_tb *a)
 
 /* ---- to a register ---- */
 
-static void put_btype(struct tr *t, unsigned v)
-{
-    if (t->mode & A64_MODE_BTI)
-        ir_put(t->b, A64_SLOT_BTYPE, tr_c32(t, (int32_t)v));
-}
-
 static void jump_to(struct tr *t, unsigned rn, ir_val target)
 {
-    put_btype(t, rn == 16 || rn == 17 ? 1 : 3);
+    tr_bti_branch(t, false, rn);
     tr_jump_ind(t, target, IR_IND_JUMP);
 }
 
 static void call_to(struct tr *t, ir_val target)
 {
-    put_btype(t, 2);
+    tr_bti_branch(t, true, 0);
     link(t);
     tr_jump_ind(t, target, IR_IND_CALL);
 }

@@ -229,6 +229,8 @@ static void translate_one(struct tr *t, uint32_t word)
 {
     t->insn = word;
     ir_insn_start(t->b, t->pc);
+    if (t->pc == t->req->pc)
+        tr_bti_check(t, word);
     if (!a64_decode(t, word))
         tr_raise(t, A64_EXC_UNDEF, 0);
 }
@@ -255,6 +257,10 @@ void a64_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
         ir_insn_start(ir, t.pc);
         tr_raise(&t, A64_EXC_PC_ALIGN, 0);
         req->size = ir->guest_size = 4 - (req->pc & 3);
+        return;
+    }
+    if (!tr_bti_begin(&t)) {
+        req->size = ir->guest_size = 4;
         return;
     }
     while (!t.done) {
