@@ -167,7 +167,9 @@ static inline bool a64_has(const struct a64_cpu *x, enum a64_feat f)
 /* Of a CPU that stands still or calls from a helper. NZCV in bits 31..28. */
 uint32_t a64_nzcv(const struct cpu *cpu);
 void a64_set_nzcv(struct cpu *cpu, uint32_t nzcv);
-/* help_fp.c: FPSR and FPCR as the guest sees them; a write to FPCR may change the mode word. */
+/* help_fp.c: FPSR and FPCR as the guest sees them; a write to FPCR may change the mode word. watch:
+ * the program itself uses FPSR, so its flags are exact from now on; changes the mode word. */
+void a64_fpsr_watch(struct cpu *cpu);
 uint32_t a64_fpsr_read(struct cpu *cpu);
 void a64_fpsr_write(struct cpu *cpu, uint32_t value);
 void a64_fpcr_write(struct cpu *cpu, uint32_t value);

@@ -33,8 +33,10 @@ static uint32_t flags_of_host(uint32_t mxcsr)
            (mxcsr & MX_PE ? FP_IXC : 0);
 }
 
-static void watch_flags(struct a64_cpu *x)
+void a64_fpsr_watch(struct cpu *cpu)
 {
+    struct a64_cpu *x = a64_of(cpu);
+
     if (!x->fpsr_watched) {
         x->fpsr_watched = true;
         cpu_mode_changed(&x->c);
@@ -45,7 +47,6 @@ uint32_t a64_fpsr_read(struct cpu *cpu)
 {
     struct a64_cpu *x = a64_of(cpu);
 
-    watch_flags(x);
     return (x->fpsr_soft & FPSR_MASK) | flags_of_host(cpu_fpcsr_read(cpu)) |
            (x->fpsr_qc.u64[0] | x->fpsr_qc.u64[1] ? (uint32_t)FP_QC : 0);
 }
@@ -54,7 +55,6 @@ void a64_fpsr_write(struct cpu *cpu, uint32_t value)
 {
     struct a64_cpu *x = a64_of(cpu);
 
-    watch_flags(x);
     x->fpsr_soft = value & FPSR_MASK;
     x->fpsr_qc = (union ir_v128){ .u64 = { 0, 0 } };
     cpu_fpcsr_write(cpu, cpu_fpcsr_read(cpu) & ~(uint32_t)MX_FLAGS);

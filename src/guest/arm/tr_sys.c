@@ -123,11 +123,13 @@ static uint64_t do_cntvct(struct a64_cpu *x)
 
 static uint64_t do_fpsr_read(struct a64_cpu *x)
 {
+    a64_fpsr_watch(&x->c);
     return a64_fpsr_read(&x->c);
 }
 
 static void do_fpsr_write(struct a64_cpu *x, uint64_t v)
 {
+    a64_fpsr_watch(&x->c);
     a64_fpsr_write(&x->c, (uint32_t)v);
 }
 
