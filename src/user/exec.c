@@ -49,7 +49,14 @@ const char *user_path(const struct user_proc *p, const char *path, char **ret_ow
 
 /* ---- what is to be executed ---- */
 
-struct exec {
+struct words { /* a command line being made */
+    char *own[OPTIONS_MAX];
+    char **list;
+    size_t count, own_count;
+};
+
+/* Hangs on the thread: of a vfork child that executed a program, the parent frees it. */
+struct user_exec {
     struct user_thread *t;
     int dirfd;  /* with a relative path */
     char *path; /* as the guest said it; "" with AT_EMPTY_PATH */
@@ -58,6 +65,8 @@ struct exec {
     const struct user_abi *abi; /* who runs it; NULL: the host */
     bool set_id;
     unsigned depth;
+    char *host_path; /* if it is a new string */
+    struct words words;
 };
 
 static void free_list(char **list)
@@ -104,13 +113,13 @@ fail:
     return NULL;
 }
 
-static bool by_descriptor(const struct exec *x)
+static bool by_descriptor(const struct user_exec *x)
 {
     return !x->path[0];
 }
 
 /* The path for the host: below -L when the guest's program is there; in *own if it is new. */
-static const char *host_path(const struct exec *x, char **own)
+static const char *host_path(const struct user_exec *x, char **own)
 {
     char link[PATH_MAX];
     if (procfs_readlink(x->t, x->path, link, sizeof link)) {
@@ -121,7 +130,8 @@ static const char *host_path(const struct exec *x, char **own)
 }
 
 /* Opens for reading; *ret_st is filled even when only execution is allowed (then -1, no error). */
-static int open_program(const struct exec *x, const char *path, struct stat *ret_st, int *ret_err)
+static int open_program(const struct user_exec *x, const char *path, struct stat *ret_st,
+                        int *ret_err)
 {
     int nofollow = x->flags & AT_SYMLINK_NOFOLLOW;
     *ret_err = 0;
@@ -150,7 +160,7 @@ static int open_program(const struct exec *x, const char *path, struct stat *ret
 }
 
 /* The script's name as its interpreter gets it. */
-static char *script_name(const struct exec *x)
+static char *script_name(const struct user_exec *x)
 {
     if (by_descriptor(x))
         return xasprintf("/dev/fd/%d", x->dirfd);
@@ -160,7 +170,7 @@ static char *script_name(const struct exec *x)
 }
 
 /* "#!": the interpreter becomes the program. */
-static int follow_script(struct exec *x, char *interp, char *arg)
+static int follow_script(struct user_exec *x, char *interp, char *arg)
 {
     size_t argc = 0, n = 0;
     if (++x->depth > SCRIPT_DEPTH_MAX)
@@ -190,7 +200,7 @@ static int follow_script(struct exec *x, char *interp, char *arg)
 }
 
 /* Who runs a program of these first bytes: 0, 1 for "look again", -errno. */
-static int classify(struct exec *x, char *head, size_t len, uint64_t file_size)
+static int classify(struct user_exec *x, char *head, size_t len, uint64_t file_size)
 {
     struct elf_user elf;
     struct error err;
@@ -205,7 +215,7 @@ static int classify(struct exec *x, char *head, size_t len, uint64_t file_size)
 
 /* Follows scripts to the program that is to run. Its host path is *ret_path (in *ret_own if new).
  */
-static int resolve(struct exec *x, const char **ret_path, char **ret_own)
+static int resolve(struct user_exec *x, const char **ret_path, char **ret_own)
 {
     for (;;) {
         struct stat st;
@@ -231,12 +241,6 @@ static int resolve(struct exec *x, const char **ret_path, char **ret_own)
 }
 
 /* ---- starting it ---- */
-
-struct words { /* a command line being made */
-    char *own[OPTIONS_MAX];
-    char **list;
-    size_t count, own_count;
-};
 
 static void word(struct words *w, const char *text)
 {
@@ -302,13 +306,13 @@ static int64_t host_exec(struct user_thread *t, int dirfd, const char *path, cha
     return r;
 }
 
-static bool is_relative_to_fd(const struct exec *x)
+static bool is_relative_to_fd(const struct user_exec *x)
 {
     return by_descriptor(x) || (x->dirfd != AT_FDCWD && x->path[0] != '/');
 }
 
 /* A descriptor of the program that survives the exec, when no path will lead there. */
-static int hand_over(const struct exec *x)
+static int hand_over(const struct user_exec *x)
 {
     if (by_descriptor(x))
         return fcntl(x->dirfd, F_DUPFD, HANDED_FD_LOW);
@@ -316,43 +320,36 @@ static int hand_over(const struct exec *x)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD, HANDED_FD_LOW);
 }
 
-static int64_t run_ourselves(struct exec *x, const char *path)
+static int64_t run_ourselves(struct user_exec *x, const char *path)
 {
     struct user_proc *p = x->t->proc;
-    struct words w = { 0 };
+    struct words *w = &x->words;
     size_t argc = 0;
     int fd = -1;
     int64_t r;
     while (x->argv[argc])
         argc++;
-    w.list = xnew_array(char *, argc + OPTIONS_MAX);
-    own_options(&w, p->opt, x->abi, p->abi);
+    w->list = xnew_array(char *, argc + OPTIONS_MAX);
+    own_options(w, p->opt, x->abi, p->abi);
     if (is_relative_to_fd(x)) {
         fd = hand_over(x);
-        if (fd < 0) {
-            r = -errno;
-            goto out;
-        }
-        option_number(&w, "-exec-fd", "%d", fd);
-        path = w.own[w.own_count++] = script_name(x);
+        if (fd < 0)
+            return -errno;
+        option_number(w, "-exec-fd", "%d", fd);
+        path = w->own[w->own_count++] = script_name(x);
     }
-    option(&w, "-0", argc ? x->argv[0] : "");
-    word(&w, "--");
-    word(&w, path);
+    option(w, "-0", argc ? x->argv[0] : "");
+    word(w, "--");
+    word(w, path);
     for (size_t i = 1; i < argc; i++)
-        word(&w, x->argv[i]);
-    r = p->self_fd >= 0 ? host_exec(x->t, p->self_fd, "", w.list, x->envp, AT_EMPTY_PATH)
-                        : host_exec(x->t, AT_FDCWD, "/proc/self/exe", w.list, x->envp, 0);
+        word(w, x->argv[i]);
+    r = host_exec(x->t, p->self_fd, "", w->list, x->envp, AT_EMPTY_PATH);
     if (fd >= 0)
         close(fd);
-out:
-    for (size_t i = 0; i < w.own_count; i++)
-        free(w.own[i]);
-    free(w.list);
     return r;
 }
 
-static int64_t start(struct exec *x, const char *path)
+static int64_t start(struct user_exec *x, const char *path)
 {
     struct user_proc *p = x->t->proc;
     int64_t r = -ENOEXEC;
@@ -365,33 +362,48 @@ static int64_t start(struct exec *x, const char *path)
     return r;
 }
 
-static int64_t exec_copied(struct exec *x)
+static int64_t exec_copied(struct user_exec *x)
 {
-    AUTO_FREE char *own = NULL;
     const char *path;
     if (!x->argv[0]) /* Linux makes it one empty string */
         x->argv[0] = xstrdup("");
     if (by_descriptor(x) && !(x->flags & AT_EMPTY_PATH))
         return -ENOENT;
-    int r = resolve(x, &path, &own);
+    int r = resolve(x, &path, &x->host_path);
     return r ? r : start(x, path);
+}
+
+void user_exec_release(struct user_thread *t)
+{
+    struct user_exec *x = t->exec;
+    if (!x)
+        return;
+    t->exec = NULL;
+    free_list(x->argv);
+    free_list(x->envp);
+    free(x->path);
+    free(x->host_path);
+    for (size_t i = 0; i < x->words.own_count; i++)
+        free(x->words.own[i]);
+    free(x->words.list);
+    free(x);
 }
 
 int64_t user_execve(struct user_thread *t, int dirfd, gva_t path, gva_t argv, gva_t envp, int flags)
 {
-    struct exec x = { .t = t, .dirfd = dirfd, .flags = flags };
+    struct user_exec *x;
     uint64_t bytes = 0;
     int err = 0;
     if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
         return -EINVAL;
-    x.path = user_string(t->proc, path, PATH_MAX, &err);
-    if (x.path)
-        x.argv = read_list(t->proc, argv, &bytes, &err);
-    if (x.argv)
-        x.envp = read_list(t->proc, envp, &bytes, &err);
-    int64_t r = x.envp ? exec_copied(&x) : err;
-    free_list(x.argv);
-    free_list(x.envp);
-    free(x.path);
+    t->exec = x = xnew(struct user_exec);
+    *x = (struct user_exec){ .t = t, .dirfd = dirfd, .flags = flags };
+    x->path = user_string(t->proc, path, PATH_MAX, &err);
+    if (x->path)
+        x->argv = read_list(t->proc, argv, &bytes, &err);
+    if (x->argv)
+        x->envp = read_list(t->proc, envp, &bytes, &err);
+    int64_t r = x->envp ? exec_copied(x) : err;
+    user_exec_release(t);
     return r;
 }

@@ -66,6 +66,7 @@ void user_thread_free(struct user_thread *t)
     if (t->cpu)
         cpu_free(t->cpu);
     signal_state_free(t->signals);
+    user_exec_release(t);
     free(t);
 }
 

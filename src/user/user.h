@@ -139,6 +139,7 @@ struct user_thread {
     bool vfork_child; /* shares memory with a parent process that waits: nothing is freed at its end
                        */
     struct signal_state *signals;
+    struct user_exec *exec; /* user/exec.c: of the call that runs */
     bool exiting;
     /* guarded by proc->lock */
     struct user_thread *next;
@@ -203,6 +204,8 @@ bool user_copy_fault(void *ucontext);
 /* ---- loader, exec (user/loader.c, exec.c) ---- */
 /* Maps program and interpreter, builds the stack; sets the thread's registers. */
 bool load_program(struct user_thread *t, struct error *err);
+/* Frees what an execve that succeeded in a vfork child left in the parent's memory. */
+void user_exec_release(struct user_thread *t);
 int64_t user_execve(struct user_thread *t, int dirfd, gva_t path, gva_t argv, gva_t envp,
                     int flags);
 /* Special files of /proc that must tell the guest's truth (user/procfs.c): a descriptor with the
