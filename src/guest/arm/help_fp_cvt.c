@@ -20,11 +20,13 @@ static unsigned recip_table(unsigned a) /* RecipEstimate: 256..511 */
 
 static unsigned rsqrt_table(unsigned a) /* RecipSqrtEstimate: 128..511 */
 {
-    unsigned b = 512;
+    unsigned b = 511;
 
     a = a < 256 ? a * 2 + 1 : ((a >> 1 << 1) + 1) * 2;
-    while ((uint64_t)a * (b + 1) * (b + 1) < 1u << 28)
-        b++;
+    for (unsigned step = 256; step; step /= 2) /* the greatest b with a * b * b below 2^28 */
+        if ((uint64_t)a * (b + step) * (b + step) < 1u << 28)
+            b += step;
+    b += (uint64_t)a * (b + 1) * (b + 1) < 1u << 28;
     return (b + 1) / 2;
 }
 

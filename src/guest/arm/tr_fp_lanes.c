@@ -9,7 +9,7 @@
  * with FZ, or once the program has touched FPSR, such results are made NaN for VFIX to look at.
  * FZ and FPSR in use at once: all by helpers (fp_exact). Before FPSR is first touched, the flags of
  * these are not kept: that underflow; inexact of FCVTA*; a spurious inexact or overflow of
- * conversions to integers that are out of range.
+ * conversions to integers that are out of range, a spurious invalid of FRECPS and FRSQRTS.
  */
 #include "guest/arm/tr_vec.h"
 
@@ -138,6 +138,21 @@ static ir_val compare(struct tr *t, enum fp_op op, enum fp_size s, unsigned lane
     }
 }
 
+/* 2 - n * m, and (3 - n * m) / 2, where what overflows before the halving is left to VFIX. */
+static ir_val step(struct tr *t, enum fp_op op, enum fp_size s, unsigned lanes, ir_val n, ir_val m)
+{
+    unsigned lane = lane_of(s, lanes);
+    uint64_t one = fp_inf(s) >> 1 & fp_inf(s), two = one + BIT(fp_frac_bits(s));
+    ir_val r, abs, over;
+
+    if (op == FPO_RECPS)
+        return ir_vfmadd(t->b, lane, n, m, fconst(t, s, two), 1);
+    r = ir_vfmadd(t->b, lane, n, m, fconst(t, s, two | fp_quiet_bit(s)), 1);
+    abs = vec_and(t, r, fconst(t, s, ~fp_sign_bit(s)));
+    over = vec_2(t, IR_VCMPGT, vec_int(s), abs, fconst(t, s, fp_inf(s) - 2));
+    return vec_or(t, vec_2(t, IR_VFMUL, lane, r, fconst(t, s, one - BIT(fp_frac_bits(s)))), over);
+}
+
 static ir_val host_op(struct tr *t, enum fp_op op, enum fp_size s, unsigned lanes, ir_val n,
                       ir_val m, ir_val d)
 {
@@ -156,6 +171,8 @@ static ir_val host_op(struct tr *t, enum fp_op op, enum fp_size s, unsigned lane
     case FPO_NMUL: return mark_tiny(t, s, vec_xor(t, vec_2(t, IR_VFMUL, lane, n, m), sign));
     case FPO_ABD: return vec_and(t, vec_2(t, IR_VFSUB, lane, n, m), fconst(t, s, ~fp_sign_bit(s)));
     case FPO_SQRT: return vec_2(t, IR_VFSQRT, lane, n, n);
+    case FPO_RECPS:
+    case FPO_RSQRTS: return step(t, op, s, lanes, n, m);
     default: return min_max(t, op, s, lanes, n, m);
     }
 }
@@ -165,8 +182,11 @@ ir_val fp_lanes(struct tr *t, enum fp_op op, enum fp_size s, unsigned lanes, ir_
 {
     const struct helper *fix = &fp_h_fix[op][s == FP_D];
     bool cmp = op >= FPO_CMEQ && op <= FPO_ACGT;
+    bool helper = s == FP_H || fp_exact(t) || !(fix->name || cmp);
 
-    if (s == FP_H || fp_exact(t) || op == FPO_RECPS || op == FPO_RSQRTS || !(fix->name || cmp))
+    if (op == FPO_RECPS || op == FPO_RSQRTS) /* the host's flags for infinity times zero differ */
+        helper |= (t->mode & A64_MODE_FPSR) != 0;
+    if (helper)
         return direct(t, op, s, lanes, n, m, d, 0);
     if (cmp)
         return compare(t, op, s, lanes, n, m);
