@@ -32,7 +32,7 @@ struct host_env {
     unsigned tlb_bits; /* log2 of entries per table */
     unsigned jump_cache_bits;
     unsigned jump_shift; /* low bits of a pc that are always 0 (0 to 2) */
-    unsigned page_bits; /* guest page: 12 */
+    unsigned page_bits;  /* guest page: 12 */
     /* user mode: guest addresses are host addresses (plus guest_base, which emitted code adds by
      * the GS segment base when with_base); no soft TLB. Each memory instruction is in the fault
      * table. */

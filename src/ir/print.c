@@ -88,6 +88,11 @@ static void print_vector(FILE *f, const struct ir *ir, const struct ir_insn *in)
         fprintf(f, "%s#%#" PRIx64, in->nargs ? ", " : " ", (uint64_t)in->imm);
 }
 
+static const char *helper_name(const struct ir_insn *in)
+{
+    return ((const struct helper *)(intptr_t)in->imm)->name;
+}
+
 /* The operands of one insn, behind its name. */
 static void print_operands(FILE *f, const struct ir *ir, const struct ir_insn *in)
 {
@@ -96,6 +101,7 @@ static void print_operands(FILE *f, const struct ir *ir, const struct ir_insn *i
     case IR_CONST: fprintf(f, " %#" PRIx64 " (%" PRId64 ")", (uint64_t)in->imm, in->imm); break;
     case IR_GET:
     case IR_PUT:
+    case IR_KILL:
         fprintf(f, " %s", slot_name(ir, in->imm));
         print_args(f, ir, in, ", ");
         break;
@@ -109,8 +115,19 @@ static void print_operands(FILE *f, const struct ir *ir, const struct ir_insn *i
         if (in->op == IR_BRCOND)
             fprintf(f, " -> L%" PRId64, in->imm);
         break;
+    case IR_FIX:
+        fprintf(f, ".%s %s(", cond_name(in->sub), helper_name(in));
+        print_args(f, ir, in, "");
+        fputs(")", f);
+        break;
+    case IR_VFIX:
+        fprintf(f, ".%s%s %s(", ir_type_names[in->sub & ~IR_SCALAR & 0xff],
+                in->sub & IR_SCALAR ? ".s" : "", helper_name(in));
+        print_args(f, ir, in, "");
+        fputs(")", f);
+        break;
     case IR_CALL:
-        fprintf(f, " %s(", ((const struct helper *)(intptr_t)in->imm)->name);
+        fprintf(f, " %s(", helper_name(in));
         print_args(f, ir, in, "");
         fputs(")", f);
         break;

@@ -239,6 +239,14 @@ TEST(golden)
     free(text);
 }
 
+TEST(op_tables)
+{
+    char why[128] = "";
+
+    if (!host_x86_64.check(why, sizeof(why)))
+        TEST_FAIL("%s", why);
+}
+
 /* ---- linked regions ---- */
 
 TEST(loop_with_exchanged_slots)

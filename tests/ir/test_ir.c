@@ -266,6 +266,26 @@ TEST(dead_put)
     ir_finish(&ir);
 }
 
+/* KILL at an exit makes PUTs before it dead, as far as no fault may show them. */
+TEST(dead_by_kill)
+{
+    struct ir ir;
+    ir_val v;
+
+    begin(&ir);
+    v = ir_get(&ir, RBX);
+    ir_put(&ir, RBX, ir_not(&ir, v));
+    ir_ld(&ir, IR_I64, v, 0, 3);
+    ir_put(&ir, RAX, v);
+    ir_kill(&ir, RAX);
+    ir_kill(&ir, RBX);
+    ir_exit_jmp(&ir, 0, 0);
+    ir_pass_dead(&ir);
+    CHECK_EQ(count_op(&ir, IR_PUT), 1);
+    CHECK_EQ(count_op(&ir, IR_KILL), 0);
+    ir_finish(&ir);
+}
+
 /* What stands between two PUTs of a slot, and whether it sees the first. */
 TEST(dead_put_seen)
 {

@@ -209,7 +209,7 @@ struct cg {
 
     struct label *label;
     unsigned label_cap;
-    unsigned skip; /* insns before this one are emitted already */
+    unsigned skip;               /* insns before this one are emitted already */
     unsigned fcom_user, fcom_cc; /* the insn that tests the flags of the last (u)comis, and how */
     struct fixup *fixups;
     unsigned fixup_count, fixup_cap;

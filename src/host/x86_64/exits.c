@@ -423,5 +423,6 @@ const struct host_op ops_flow[IR_OP_COUNT] = {
     [IR_EXIT_JMP] = { emit_exit_jmp, "-" },
     [IR_EXIT_IND] = { emit_exit_ind, "-,r" },
     [IR_EXIT_LOOP] = { emit_exit_loop, "-" },
+    [IR_KILL] = { emit_nothing, "-" },
     [IR_RETADDR] = { emit_retaddr, "-" },
 };

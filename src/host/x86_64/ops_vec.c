@@ -283,8 +283,8 @@ static void emit_vtest(struct cg *c, const struct ir_insn *n)
 
 /* ---- floating point that is not lane by lane ---- */
 
-/* What tests VFCOM's answer v, when nothing else does: an insn that compares v, v & k or (v & k) + j
- * with a constant. */
+/* What tests VFCOM's answer v, when nothing else does: an insn that compares v, v & k or (v & k) +
+ * j with a constant. */
 struct fcom_test {
     unsigned user;
     unsigned cc;
@@ -299,10 +299,10 @@ static bool fcom_cc(unsigned cond, int64_t mask, int64_t add, int64_t with, stru
         uint8_t with, cc;
         bool swapped;
     } rows[] = {
-        { IR_TST, 0, 0, 1, CC_B, false },     { IR_TST, 0, 0, 0x41, CC_BE, false },
-        { IR_TST, 0, 0, 4, CC_P, false },     { IR_TST, 0, 0, 0x40, CC_E, false },
-        { IR_EQ, 5, 0, 1, CC_A, true },       { IR_EQ, 1, 0, 0, CC_AE, false },
-        { IR_EQ, 0x41, 0, 0, CC_A, false },   { IR_EQ, 0x40, 0, 0, CC_NE, false },
+        { IR_TST, 0, 0, 1, CC_B, false },        { IR_TST, 0, 0, 0x41, CC_BE, false },
+        { IR_TST, 0, 0, 4, CC_P, false },        { IR_TST, 0, 0, 0x40, CC_E, false },
+        { IR_EQ, 5, 0, 1, CC_A, true },          { IR_EQ, 1, 0, 0, CC_AE, false },
+        { IR_EQ, 0x41, 0, 0, CC_A, false },      { IR_EQ, 0x40, 0, 0, CC_NE, false },
         { IR_LTU, 0x45, -1, 0x40, CC_AE, true },
     };
     bool inverse = cond == IR_TSTN || cond == IR_NE || cond == IR_GEU;
