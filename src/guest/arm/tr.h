@@ -35,6 +35,7 @@
 #pragma redefine_extname tr_branch a64_tr_branch
 #pragma redefine_extname tr_jump_ind a64_tr_jump_ind
 #pragma redefine_extname tr_call a64_tr_call
+#pragma redefine_extname tr_fetch a64_tr_fetch
 #pragma redefine_extname tr_flags_dead a64_tr_flags_dead
 #pragma redefine_extname tr_bti_begin a64_tr_bti_begin
 #pragma redefine_extname tr_bti_check a64_tr_bti_check
@@ -43,6 +44,13 @@
 
 #define A64_CC_DYNAMIC UINT32_MAX
 enum { A64_SIDES = 16, A64_SIDES_RESERVE = 4 };
+
+/* Guest code at hand, from `start`; never across a page. */
+struct tr_code {
+    gva_t start;
+    unsigned have;
+    uint8_t buf[256];
+};
 
 struct tr {
     struct ir *b;
@@ -70,6 +78,7 @@ struct tr {
         uint8_t reg;   /* A64_EXC_ALIGN: the base register, its address is far */
     } side[A64_SIDES + A64_SIDES_RESERVE];
     unsigned sides;
+    struct tr_code code, ahead; /* of the region, and looked at ahead of it */
 };
 
 /* ---- registers. sf: 64 bits, else 32. n = 31 is zero, or SP in the _sp forms ---- */
@@ -153,6 +162,8 @@ ir_val tr_call(struct tr *t, const struct helper *h, ir_val a, ir_val b, ir_val 
 bool tr_bti_begin(struct tr *t);
 void tr_bti_check(struct tr *t, uint32_t word); /* where the region begins, before its first PUT */
 void tr_bti_branch(struct tr *t, bool call, unsigned rn); /* before leaving to the address in Xn */
+/* The word at pc, through a chunk of code. False: it cannot be fetched. */
+bool tr_fetch(struct tr *t, struct tr_code *c, gva_t pc, uint32_t *ret);
 /* tr_peek.c: does the code at pc overwrite the flags before it reads them? */
 bool tr_flags_dead(struct tr *t, gva_t pc);
 /* Names them dead from here on. */

@@ -4,6 +4,7 @@
  * exceptions raised by translated code. Memory is in tr_mem.c, flags in tr_flags.c.
  */
 #include <assert.h>
+#include <string.h>
 
 #include "base/endian.h"
 #include "guest/arm/insn.h"
@@ -11,7 +12,6 @@
 
 enum {
     ROOM_PER_INSN = 1500, /* IR insns: the region ends when less is left */
-    FETCH_CHUNK = 256,
 };
 
 /* ---- registers ---- */
@@ -203,25 +203,17 @@ static void write_sides(struct tr *t)
 
 /* ---- the loop ---- */
 
-struct fetcher {
-    struct cpu *cpu;
-    gva_t start;
-    unsigned have;
-    uint8_t buf[FETCH_CHUNK];
-};
-
-static bool fetch(struct fetcher *f, gva_t pc, uint32_t *ret)
+bool tr_fetch(struct tr *t, struct tr_code *c, gva_t pc, uint32_t *ret)
 {
-    if (pc - f->start >= f->have) {
+    if (pc - c->start >= c->have) {
         unsigned to_page_end = 4096 - (unsigned)(pc & 4095);
 
-        f->start = pc;
-        f->have =
-            cpu_fetch(f->cpu, pc, f->buf, to_page_end < FETCH_CHUNK ? to_page_end : FETCH_CHUNK);
-        if (f->have < 4)
+        c->start = pc;
+        c->have = cpu_fetch((struct cpu *)&t->a->c, pc, c->buf, MIN(to_page_end, sizeof(c->buf)));
+        if (c->have < 4)
             return false;
     }
-    *ret = ld_le32(f->buf + (pc - f->start));
+    *ret = ld_le32(c->buf + (pc - c->start));
     return true;
 }
 
@@ -241,18 +233,27 @@ static bool region_full(const struct tr *t, unsigned count)
            ((t->pc ^ t->req->pc) & ~UINT64_C(4095)) || t->sides > A64_SIDES;
 }
 
+/* Field by field: the chunks of code are large. */
+static void init_tr(struct tr *t, struct cpu *cpu, struct ir *ir, struct translation *req)
+{
+    memset(t, 0, offsetof(struct tr, side));
+    t->b = ir;
+    t->a = a64_of(cpu);
+    t->req = req;
+    t->mode = req->mode;
+    t->pc = req->pc;
+    t->cc = A64_CC_DYNAMIC;
+    t->sides = 0;
+    t->code.have = t->ahead.have = 0;
+}
+
 void a64_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
 {
-    struct tr t = { .b = ir,
-                    .a = a64_of(cpu),
-                    .req = req,
-                    .mode = req->mode,
-                    .pc = req->pc,
-                    .cc = A64_CC_DYNAMIC };
-    struct fetcher f = { .cpu = cpu };
+    struct tr t;
     unsigned count = 0;
     uint32_t word;
 
+    init_tr(&t, cpu, ir, req);
     if (req->pc & 3) {
         ir_insn_start(ir, t.pc);
         tr_raise(&t, A64_EXC_PC_ALIGN, 0);
@@ -266,7 +267,7 @@ void a64_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
     while (!t.done) {
         if (t.sides)
             join_sides(&t);
-        if (!fetch(&f, t.pc, &word)) {
+        if (!tr_fetch(&t, &t.code, t.pc, &word)) {
             if (!count) { /* the pending exception is recorded */
                 req->fault = true;
                 return;

@@ -5,7 +5,6 @@
  * region's own page is looked at: a write to it drops the region, too. As flags of a fault or
  * interrupt in between, older ones may be seen; the program goes on with those it makes itself.
  */
-#include "base/endian.h"
 #include "guest/arm/tr.h"
 
 enum { PEEK_MAX = 24, PEEK_DEPTH = 3 };
@@ -83,14 +82,11 @@ static gva_t jump_target(gva_t pc, uint32_t w)
 
 static bool fetch_word(struct tr *t, gva_t pc, uint32_t *ret)
 {
-    uint8_t buf[4];
+    bool near = pc - t->code.start < t->code.have;
 
     if ((pc ^ t->req->pc) & ~UINT64_C(4095))
         return false;
-    if (cpu_fetch((struct cpu *)&t->a->c, pc, buf, 4) != 4)
-        return false;
-    *ret = ld_le32(buf);
-    return true;
+    return tr_fetch(t, near ? &t->code : &t->ahead, pc, ret);
 }
 
 static bool dead_at(struct tr *t, gva_t pc, unsigned depth)
