@@ -3,13 +3,13 @@
 # timeout: 300
 """Random A64 instructions under qemu-aarch64 and under Rhea: registers, flags and memory must agree.
 
-  a64_random.py [-n CASES] [-s SEED] [-l LENGTH] [-k REGEX] [--fp] [--run CMD]...
+  a64_random.py [-n CASES] [-s SEED] [-l LENGTH] [-k REGEX] [--run CMD]...
 
---run is build/rhea-aarch64, on both accelerators, when it is not named. Without --fp and -k two sets run:
+--run is build/rhea-aarch64, on both accelerators, when it is not named. Two sets run:
 single instructions and sequences.
 A case sets all registers, runs LENGTH random instructions of the tables (branches go forward over one
-instruction) and stores the registers. --fp takes the tables of FP and SIMD and compares V registers and
-FPSR, too. Encodings that objdump calls undefined are left out. Without
+instruction) and stores the registers. Encodings that objdump calls undefined are left out. a64_vec.py
+does FP and SIMD. Without
 qemu-aarch64 or the cross compiler nothing is tested."""
 import argparse
 import contextlib
@@ -33,25 +33,18 @@ MEMORY = re.compile(r'^(st|ld|cas|swp)')
 BASE = 28           # holds the address of the scratch area; x27 a small index
 EDGES = [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
          0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0xfffffffffffffffe, 0x5555555555555555]
-FEDGES = [0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffc12345, 1, 0x7fffff,
-          0x800000, 0x7f7fffff, 0x4f000000, 0xcf000000, 0x5f000000, 0x3effffff, 0x4effffff]
-DEDGES = [0, 1 << 63, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
-          0x7ff0000000000001, 0xfff8123456789abc, 1, 0xfffffffffffff, 0x10000000000000, 0x7fefffffffffffff,
-          0x41e0000000000000, 0x43e0000000000000, 0xc3e0000000000000, 0x36a0000000000000, 0x47efffffe0000000]
-HEDGES = [0, 0x8000, 0x3c00, 0xbc00, 0x7c00, 0xfc00, 0x7e00, 0x7c01, 1, 0x3ff, 0x400, 0x7bff]
 
 
-def read_tables(names, want):
+def read_table(name, want):
     rows = []
-    for name in names:
-        for line in open(ARM / name, encoding='utf-8'):
-            left = line.split('#')[0].split('"')[0].split()
-            if len(left) < 4 or left[0] in ('field', 'format') or '"' not in line:
-                continue
-            name = left[0].split('>')[0]
-            bits = ''.join(x for x in left[3:] if not x.strip('01.'))
-            if len(bits) == 32 and not SKIP.match(name) and re.search(want, name):
-                rows.append((name, bits))
+    for line in open(ARM / name, encoding='utf-8'):
+        left = line.split('#')[0].split('"')[0].split()
+        if len(left) < 4 or left[0] in ('field', 'format') or '"' not in line:
+            continue
+        name = left[0].split('>')[0]
+        bits = ''.join(x for x in left[3:] if not x.strip('01.'))
+        if len(bits) == 32 and not SKIP.match(name) and re.search(want, name):
+            rows.append((name, bits))
     return rows
 
 
@@ -77,40 +70,23 @@ def make(r, row):
         return put(put(w, 18, 5, 2), 4, 0, reg(r))
     memory = (w >> 27 & 1) and not w >> 25 & 1
     if memory:
-        return make_memory(r, name, bits, w)
-    fp = (w >> 25 & 7) == 7
-    free = all(b == '.' for b in bits[27:32])
-    if free and not fp:
+        return make_memory(r, name, w)
+    if bits[27:32] == '.....':
         w = put(w, 4, 0, reg(r))
-    if bits[22:27] == '.....' and not fp:
+    if bits[22:27] == '.....':
         w = put(w, 9, 5, reg(r))
-    if bits[11:16] == '.....' and not fp and not (w >> 26 & 7) == 4:
+    if bits[11:16] == '.....' and (w >> 26 & 7) != 4:
         w = put(w, 20, 16, reg(r))
-    if fp:      # general registers among the operands stay off the reserved ones
-        for lo in (0, 5):
-            if (w >> lo & 31) in (27, 28, 29, 30):
-                w ^= 16 << lo
-    elif (w >> 26 & 7) != 4 and bits[17:22] == '.....' and (w >> 24 & 31) == 0x1b:
+    if bits[17:22] == '.....' and (w >> 24 & 31) == 0x1b:
         w = put(w, 14, 10, reg(r))
     return w
 
 
-def make_memory(r, name, bits, w):
-    vector = w >> 26 & 1
-    w = put(w, 9, 5, BASE)
-    for lo in (0,):
-        if not vector:
-            w = put(w, lo + 4, lo, reg(r))
-        elif False:
-            pass
-    if re.match(r'(st|ld)\w*p', name) and not name.startswith(('ldap',)):      # pairs, exclusive pairs
+def make_memory(r, name, w):
+    w = put(put(w, 9, 5, BASE), 4, 0, reg(r))
+    if re.match(r'(st|ld)\w*p', name) and not name.startswith('ldap'):      # pairs, exclusive pairs
         rt2 = reg(r)
-        if rt2 == (w & 31):
-            rt2 = (rt2 + 1) % 27
-        if not vector:
-            w = put(w, 14, 10, rt2)
-        elif (w >> 10 & 31) == (w & 31):
-            w ^= 1
+        w = put(w, 14, 10, rt2 if rt2 != w & 31 else (rt2 + 1) % 27)
     if re.match(r'casp', name):
         w = put(w, 20, 16, r.randrange(0, 12) * 2)
         return put(w, 4, 0, r.randrange(0, 12) * 2)
@@ -121,8 +97,6 @@ def make_memory(r, name, bits, w):
         return put(w, 20, 16, rs)
     if (w >> 24 & 0x3b) == 0x38 and w >> 21 & 1:      # register offset: x27 is small
         return put(w, 20, 16, 27)
-    if vector and (w >> 24 & 0xbe) == 0x0c and w >> 23 & 1:    # structures, post-index by a register
-        return put(w, 20, 16, r.choice([27, 31]))
     return w
 
 
@@ -163,7 +137,6 @@ put:
     b.ne put
 1:  ret
 load:
-    %(loadv)s
     ldr x0, [x29, 248]
     msr nzcv, x0
     ldr x0, [x29, 240]
@@ -216,7 +189,6 @@ dump:
     stp x3, x1, [x0]
     mov x3, -1
     str x3, [x0, 248]
-    %(dumpv)s
     add x0, x0, %(outsize)d
     adrp x1, outp
     str x0, [x1, :lo12:outp]
@@ -235,20 +207,6 @@ out: .space %(outspace)d
 
 def value(r):
     return r.choice([r.choice(EDGES), r.getrandbits(64), r.getrandbits(32), r.getrandbits(8), r.choice(EDGES) ^ r.getrandbits(3)])
-
-
-def fvalue(r):
-    kind = r.randrange(5)
-    if kind == 0:
-        return r.getrandbits(64)
-    if kind == 1:
-        return r.choice(FEDGES) | r.choice(FEDGES) << 32
-    if kind == 2:
-        return r.choice(DEDGES)
-    if kind == 3:
-        return sum(r.choice(HEDGES) << 16 * n for n in range(4))
-    return struct.unpack('<Q', struct.pack('<d', r.uniform(-100, 100)))[0] if r.random() < .5 else \
-        struct.unpack('<Q', struct.pack('<ff', r.uniform(-100, 100), r.uniform(-100, 100)))[0]
 
 
 def filter_defined(words, tmp):
@@ -272,7 +230,7 @@ PROBE = r'''
 #include <ucontext.h>
 unsigned *page;
 static int bad;
-char area[1 << 18];
+char area[1 << 18] __attribute__((aligned(64)));
 static char stack[1 << 16];
 static void skip(int sig, siginfo_t *info, void *uc)
 {
@@ -319,8 +277,7 @@ def probe(args, words, tmp):
 
 
 def build(args, wanted, r, tmp):
-    tables = ['a64_fp.insn', 'a64_simd.insn'] if args.fp else ['a64.insn']
-    rows = read_tables(tables, args.only)
+    rows = read_table('a64.insn', args.only)
     pool = [(row[0], make(r, row)) for row in rows for _ in range(args.variants)]
     text = filter_defined([w for _, w in pool], tmp)
     pool = [(n, w) for n, w in pool if w in text]
@@ -339,23 +296,15 @@ def build(args, wanted, r, tmp):
         lines.append('    bl load')
         lines += [f'    .inst {w:#x}' for _, w in c]
         lines.append('    nop\n    bl dump')
-    vsize = 512 if args.fp else 0
     inputs = bytearray()
     for _ in cases:
         regs = [value(r) for _ in range(30)] + [value(r) & ~15, r.getrandbits(4) << 28]
         regs[27] = r.randrange(0, 256)
         inputs += struct.pack('<32Q', *regs)
-        if args.fp:
-            inputs += struct.pack('<64Q', *[fvalue(r) for _ in range(64)])
     (tmp / 'inputs.bin').write_bytes(inputs)
-    insize, outsize = 256 + vsize, 256 + vsize
-    loadv = 'add x0, x29, 256\n' + '\n'.join(f'    ldp q{n}, q{n + 1}, [x0, {n * 16}]' for n in range(0, 32, 2))
-    loadv += f'\n    mov x0, {args.fpcr:#x}\n    msr fpcr, x0\n    msr fpsr, xzr'
-    dumpv = 'mrs x3, fpsr\n    str x3, [x0, 248]\n    add x3, x0, 256\n'
-    dumpv += '\n'.join(f'    stp q{n}, q{n + 1}, [x3, {n * 16}]' for n in range(0, 32, 2))
+    insize = outsize = 256
     src = PROGRAM % {'cases': '\n'.join(lines), 'inputs': tmp / 'inputs.bin', 'scratch': 0x40000, 'half': 0x20,
-                     'insize': insize, 'outsize': outsize, 'outspace': outsize * len(cases) + 64,
-                     'loadv': loadv if args.fp else '', 'dumpv': dumpv if args.fp else ''}
+                     'insize': insize, 'outsize': outsize, 'outspace': outsize * len(cases) + 64}
     (tmp / 'r.S').write_text(src)
     subprocess.run([CROSS + 'gcc', '-nostdlib', '-static', '-march=armv8.5-a', '-o', tmp / 'r', tmp / 'r.S'], check=True)
     return cases, text, outsize, bytes(inputs), insize
@@ -366,9 +315,7 @@ def run(cmd, tmp):
     return p.returncode, p.stdout, p.stderr.decode(errors='replace')
 
 
-def names(fp):
-    n = [f'x{i}' for i in range(28)] + ['x28-scratch', 'sp', 'nzcv', 'fpsr']
-    return n + ([f'v{i // 2}.d[{i % 2}]' for i in range(64)] if fp else [])
+NAMES = [f'x{i}' for i in range(28)] + ['x28-scratch', 'sp', 'nzcv', 'end']
 
 
 def report(args, built, want, got, cmd):
@@ -387,11 +334,11 @@ def report(args, built, want, got, cmd):
             print('   no result')
             break
         ins = struct.unpack(f'<{insize // 8}Q', inputs[n * insize:(n + 1) * insize])
-        for name, x, y in zip(names(args.fp), struct.unpack(fmt, a), struct.unpack(fmt, b)):
+        for name, x, y in zip(NAMES, struct.unpack(fmt, a), struct.unpack(fmt, b)):
             if x != y:
                 print(f'   {name}: expected {x:#018x}, got {y:#018x}')
         if args.verbose:
-            print('   in: ' + ' '.join(f'{k}={v:#x}' for k, v in zip(names(args.fp), ins)))
+            print('   in: ' + ' '.join(f'{k}={v:#x}' for k, v in zip(NAMES, ins)))
     if not bad and want != got:
         at = next((i for i, (x, y) in enumerate(zip(want, got)) if x != y), min(len(want), len(got)))
         print(f'{cmd}: memory differs at scratch + {at - outsize * len(cases):#x}')
@@ -431,8 +378,6 @@ def main():
     ap.add_argument('-v', dest='verbose', action='store_true')
     ap.add_argument('--variants', type=int, default=12)
     ap.add_argument('--show', type=int, default=8)
-    ap.add_argument('--fp', action='store_true')
-    ap.add_argument('--fpcr', type=lambda x: int(x, 0), default=0)
     ap.add_argument('--oracle', default='qemu-aarch64')
     ap.add_argument('--run', action='append', default=[])
     ap.add_argument("--keep", help="work here, and leave the files")
