@@ -137,10 +137,11 @@ static void set_mode(unsigned mode)
 
 TEST(portable_like_sse)
 {
-    static const uint8_t ops[] = { IR_VFADD,   IR_VFSUB,    IR_VFMUL,   IR_VFDIV,    IR_VFMIN,
-                                   IR_VFMAX,   IR_VFSQRT,   IR_VFCMP,   IR_VFADDSUB, IR_VFHADD,
-                                   IR_VFHSUB,  IR_VFROUND,  IR_VFCOM,   IR_VFCVTFF,  IR_VFCVTIF,
-                                   IR_VFCVTFI, IR_VFCVTPIF, IR_VFCVTPFI };
+    static const uint8_t ops[] = { IR_VFADD,   IR_VFSUB,    IR_VFMUL,    IR_VFDIV,    IR_VFMIN,
+                                   IR_VFMAX,   IR_VFSQRT,   IR_VFCMP,    IR_VFADDSUB, IR_VFHADD,
+                                   IR_VFHSUB,  IR_VFROUND,  IR_VFCOM,    IR_VFCVTFF,  IR_VFCVTIF,
+                                   IR_VFCVTFI, IR_VFCVTPIF, IR_VFCVTPFI, IR_VFMADD,   IR_VFCVTHF,
+                                   IR_VFCVTFH };
 
     for (unsigned n = 0; n < 60000; n++) {
         uint64_t r = next();
@@ -150,12 +151,14 @@ TEST(portable_like_sse)
                            .type = IR_V128,
                            .imm = r >> 40 & 15,
                            .int_type = wide ? IR_I64 : IR_I32 };
-        union ir_v128 d = some(f64), e = d, b = some(f64);
+        union ir_v128 d = some(f64), e = d, b = some(f64), c = some(f64);
 
         if (f.op >= IR_VFADDSUB && f.op <= IR_VFHSUB)
             scalar = false;
         if (f.op == IR_VFCOM || f.op == IR_VFCVTIF || f.op == IR_VFCVTFI || f.op == IR_VFCVTPFI)
             f.imm &= 1, scalar = f.op != IR_VFCVTPFI;
+        if (f.op >= IR_VFMADD)
+            f.imm &= 3, f.c = &c;
         if (f.op == IR_VFCVTPIF)
             scalar = false;
         if (f.op == IR_VFCMP)
