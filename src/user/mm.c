@@ -243,6 +243,43 @@ void mm_note_mapped(struct mm *mm, gva_t start, uint64_t len, uint8_t prot)
         mm_drop_code(mm, start, len);
 }
 
+/* How far below start the host has mapped pages, at most to floor. */
+static gva_t grown_to(struct mm *mm, gva_t start, gva_t floor)
+{
+    unsigned char resident;
+    while (start > floor && mincore(mm_host(mm, start - USER_PAGE), USER_PAGE, &resident) == 0)
+        start -= USER_PAGE;
+    return start;
+}
+
+static void sync_grown(struct mm *mm)
+{
+    for (size_t i = 0; i < mm->map.count; i++) {
+        gva_t floor = i ? mm->map.r[i - 1].end : mm->low;
+        if (!mm->map.r[i].grows)
+            continue;
+        gva_t start = grown_to(mm, mm->map.r[i].start, floor);
+        WITH_LOCK (&mm->inner)
+            mm_map_extend_down(&mm->map, i, start);
+    }
+}
+
+void mm_sync_grown(struct mm *mm)
+{
+    if (unlikely(mm->has_grows) && !mm->reserved)
+        sync_grown(mm);
+}
+
+/* After a successful mmap. */
+static void note_grows(struct mm *mm, gva_t at, int flags)
+{
+    if (!(flags & MAP_GROWSDOWN) || !(flags & MAP_ANONYMOUS))
+        return;
+    WITH_LOCK (&mm->inner)
+        mm_map_set_grows(&mm->map, at);
+    mm->has_grows = true;
+}
+
 /* ---- mmap ---- */
 
 static uint8_t guest_prot(const struct mm *mm, int prot)
@@ -373,9 +410,12 @@ int64_t mm_mmap(struct user_proc *p, gva_t addr, uint64_t len, int prot, int fla
         cpu_set_parallel(user_self->cpu); /* other processes: atomics must be real */
     WITH_LOCK (&mm->change) {
         struct request rq = { len, prot, flags, fd, offset };
+        mm_sync_grown(mm);
         if (!mm_over_limit(mm, len))
             r = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? map_fixed(mm, addr, &rq)
                                                           : map_anywhere(mm, addr, &rq);
+        if (r >= 0)
+            note_grows(mm, (gva_t)r, flags);
     }
     return r;
 }
@@ -413,8 +453,10 @@ int64_t mm_munmap(struct user_proc *p, gva_t addr, uint64_t len)
     len = ALIGN_UP(len, USER_PAGE);
     if (!mm_in_range(mm, addr, len))
         return -EINVAL;
-    WITH_LOCK (&mm->change)
+    WITH_LOCK (&mm->change) {
+        mm_sync_grown(mm);
         r = mm_unmap(mm, addr, len);
+    }
     return r;
 }
 
@@ -477,8 +519,10 @@ int64_t mm_mprotect(struct user_proc *p, gva_t addr, uint64_t len, int prot)
     len = ALIGN_UP(len, USER_PAGE);
     if (!mm_in_range(mm, addr, len))
         return -ENOMEM;
-    WITH_LOCK (&mm->change)
+    WITH_LOCK (&mm->change) {
+        mm_sync_grown(mm);
         r = protect(mm, grow_start(mm, addr, prot), addr + len, guest_prot(mm, prot & ~grows));
+    }
     return r;
 }
 
@@ -486,6 +530,7 @@ bool mm_mapped(struct user_proc *p, gva_t addr, int *ret_prot)
 {
     bool mapped = false;
     WITH_LOCK (&p->mm->change) {
+        mm_sync_grown(p->mm);
         const struct mm_region *r = mm_map_at(&p->mm->map, addr);
         mapped = r != NULL;
         if (r)

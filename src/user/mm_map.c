@@ -91,12 +91,13 @@ static size_t split(struct mm_map *m, gva_t addr)
     open_room(m, i, 1);
     m->r[i].end = addr;
     m->r[i + 1].start = addr;
+    m->r[i + 1].grows = false; /* only the lowest part does */
     return i + 1;
 }
 
 static bool alike(const struct mm_region *a, const struct mm_region *b)
 {
-    return a->end == b->start && a->prot == b->prot && a->code == b->code;
+    return a->end == b->start && a->prot == b->prot && a->code == b->code && !b->grows;
 }
 
 /* Joins equal neighbours among regions [i - 1, k]. */
@@ -157,6 +158,18 @@ void mm_map_set_code(struct mm_map *m, gva_t start, gva_t end, bool code)
     for (size_t n = i; n < k; n++)
         m->r[n].code = code;
     join(m, i, k);
+}
+
+void mm_map_set_grows(struct mm_map *m, gva_t addr)
+{
+    size_t i = split(m, addr);
+    if (i < m->count)
+        m->r[i].grows = true;
+}
+
+void mm_map_extend_down(struct mm_map *m, size_t i, gva_t start)
+{
+    m->r[i].start = start;
 }
 
 /* From the top down; *passed grows to the greatest gap that was too small. */

@@ -13,6 +13,7 @@ struct mm_region {
     gva_t start, end;
     uint8_t prot; /* PROT_READ, WRITE, EXEC and USER_BTI as the guest asked */
     bool code;    /* translations may exist of its pages */
+    bool grows;   /* MAP_GROWSDOWN: the host may have extended it downwards meanwhile */
 };
 
 struct mm_map {
@@ -42,6 +43,10 @@ void mm_map_add(struct mm_map *m, gva_t start, gva_t end, uint8_t prot);
 void mm_map_protect(struct mm_map *m, gva_t start, gva_t end, uint8_t prot);
 /* Notes that translations exist of (or, false: of none of) the pages in the range. */
 void mm_map_set_code(struct mm_map *m, gva_t start, gva_t end, bool code);
+/* The region at addr grows downwards. */
+void mm_map_set_grows(struct mm_map *m, gva_t addr);
+/* Region i starts at start, which lies in the gap below it. */
+void mm_map_extend_down(struct mm_map *m, size_t i, gva_t start);
 /* The highest free range of len bytes within [low, high), its start a multiple of align; 0: none.
  */
 gva_t mm_map_gap(struct mm_map *m, uint64_t len, uint64_t align, gva_t low, gva_t high);

@@ -128,8 +128,10 @@ int64_t mm_mremap(struct user_proc *p, gva_t addr, uint64_t old_len, uint64_t ne
     if (!mm_in_range(mm, addr, MAX(old_len, (uint64_t)USER_PAGE)))
         return -EFAULT;
     struct move m = { addr, old_len, new_len, flags, new_addr };
-    WITH_LOCK (&mm->change)
+    WITH_LOCK (&mm->change) {
+        mm_sync_grown(mm);
         r = remap(mm, &m);
+    }
     return r;
 }
 
@@ -209,8 +211,10 @@ int64_t mm_madvise(struct user_proc *p, gva_t addr, uint64_t len, int advice)
         return -ENOMEM;
     if (!len) /* the host says whether it knows the advice */
         return madvise(mm_host(mm, 0), 0, advice) ? -errno : 0;
-    WITH_LOCK (&mm->change)
+    WITH_LOCK (&mm->change) {
+        mm_sync_grown(mm);
         r = advise(mm, addr, addr + len, advice);
+    }
     return r;
 }
 

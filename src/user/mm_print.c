@@ -128,6 +128,7 @@ void mm_print_maps(struct user_proc *p, FILE *f, bool smaps)
     }
     WITH_LOCK (&mm->change) {
         struct pending pending = { 0 };
+        mm_sync_grown(mm);
         struct line l;
         while (fgets(text, sizeof text, host)) {
             /* smaps: lines of details follow, "Size: ..." */

@@ -47,6 +47,7 @@ struct mm {
     gva_t brk_start, brk;
     gva_t stack_start, stack_end;
     struct mm_shm *shm;
+    bool has_grows; /* there is, or was, a MAP_GROWSDOWN mapping */
     /* guarded by inner; changed only with change held, too */
     pthread_mutex_t inner;
     struct mm_map map;
@@ -87,6 +88,9 @@ int mm_host_unmap(struct mm *mm, gva_t start, uint64_t len);
 bool mm_over_limit(const struct mm *mm, uint64_t more);
 /* Under change. Notes a new mapping, and drops translations of what was there. */
 void mm_note_mapped(struct mm *mm, gva_t start, uint64_t len, uint8_t prot);
+/* Under change. What the host's kernel added to mappings that grow downwards is the guest's, too:
+ * first thing in everything that looks at the map. */
+void mm_sync_grown(struct mm *mm);
 /* Under change. munmap without the checks. */
 int64_t mm_unmap(struct mm *mm, gva_t start, uint64_t len);
 

@@ -251,6 +251,25 @@ TEST(brk)
     mm_free(p->mm);
 }
 
+TEST(grows_down)
+{
+    struct user_proc *p = start();
+    gva_t room = map(p, 1024, PROT_NONE), top = room + 1024 * PAGE;
+    CHECK_EQ(mm_munmap(p, room, 1024 * PAGE), 0);
+    CHECK_EQ(mm_mmap(p, top - PAGE, PAGE, RW, ANON | MAP_FIXED | MAP_GROWSDOWN, -1, 0), top - PAGE);
+    *(char *)user_host(p, top - PAGE) = 1;
+    for (unsigned i = 2; i < 20; i++)
+        *(volatile char *)user_host(p, top - i * PAGE) = (char)i;
+    CHECK_EQ(prot_at(p, top - 19 * PAGE), RW);
+    CHECK_EQ(prot_at(p, top - 21 * PAGE), -1);
+    CHECK_EQ(mm_mprotect(p, top - 10 * PAGE, PAGE, PROT_READ), 0);
+    CHECK_EQ(mm_mprotect(p, top - PAGE, PAGE, PROT_READ | PROT_GROWSDOWN), 0);
+    CHECK_EQ(mm_mmap(p, top - 18 * PAGE, PAGE, RW, ANON | MAP_FIXED, -1, 0), top - 18 * PAGE);
+    CHECK_EQ(mm_munmap(p, room, 1024 * PAGE), 0);
+    CHECK(mm_range_is_free(0, room, top));
+    mm_free(p->mm);
+}
+
 TEST(limits)
 {
     struct user_proc *p = start();
