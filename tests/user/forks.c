@@ -269,6 +269,51 @@ static void under_timer(void)
     signal(SIGALRM, SIG_DFL);
 }
 
+static volatile pid_t spinning;
+static void *shoot(void *arg)
+{
+    while (!spinning)
+        usleep(100);
+    usleep(2000);
+    kill(spinning, SIGKILL);
+    return NULL;
+}
+
+/* A child that shares our memory is killed in the middle of its run. */
+static void vfork_killed(void)
+{
+    for (int i = 0; i < 5; i++) {
+        pthread_t t;
+        pid_t pid;
+
+        spinning = 0;
+        pthread_create(&t, NULL, shoot, NULL);
+        pid = vfork();
+        if (pid == 0) {
+            spinning = getpid();
+            for (;;)
+                ;
+        }
+        CHECK_EQ(wait_for(pid), SIGKILL);
+        pthread_join(t, NULL);
+        spawns();
+    }
+}
+
+/* A fault in a child that shares our memory is its own. */
+static void vfork_faults(void)
+{
+    struct rlimit none = { 0, 0 };
+    pid_t pid = vfork();
+
+    if (pid == 0) {
+        setrlimit(RLIMIT_CORE, &none);
+        *(volatile int *)16 = 1;
+        _exit(0);
+    }
+    CHECK_EQ(wait_for(pid) & 0x7f, SIGSEGV);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -282,6 +327,8 @@ int main(int argc, char **argv)
         { "fork_in_threads", fork_in_threads },
         { "spawn_in_threads", spawn_in_threads },
         { "under_timer", under_timer },
+        { "vfork_killed", vfork_killed },
+        { "vfork_faults", vfork_faults },
         { 0 },
     };
 

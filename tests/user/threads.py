@@ -10,7 +10,7 @@ import subprocess
 
 from support import GUESTS, build, check, finish, program, run
 
-PROGRAMS = ('signals', 'threads', 'forks')
+PROGRAMS = ('signals', 'faultregs', 'threads', 'forks')
 LIMIT = 100
 
 
