@@ -89,9 +89,16 @@ static void each_watched(struct mm *mm, gva_t start, gva_t end,
 
 static void set_closed(struct mm *mm, struct mm_watch *s, bool closed)
 {
-    if (s->closed != closed)
-        atomic_fetch_add_explicit(&mm->closed, closed ? 1 : (size_t)-1, memory_order_release);
+    if (s->closed == closed)
+        return;
     s->closed = closed;
+    if (closed) {
+        bool first = !atomic_load(&mm->closed);
+        gva_t low = atomic_load(&mm->closed_low), high = atomic_load(&mm->closed_high);
+        atomic_store(&mm->closed_low, first ? s->page : MIN(low, s->page));
+        atomic_store(&mm->closed_high, first ? s->page : MAX(high, s->page));
+    }
+    atomic_fetch_add_explicit(&mm->closed, closed ? 1 : (size_t)-1, memory_order_release);
 }
 
 static void forget(struct mm *mm, struct mm_watch *s)
@@ -254,6 +261,9 @@ void mm_prepare_write(struct user_proc *p, gva_t addr, uint64_t len)
     if (!mm_in_range(mm, addr, len))
         return;
     gva_t start = ALIGN_DOWN(addr, USER_PAGE), end = ALIGN_UP(addr + len, USER_PAGE);
+    if (end <= atomic_load_explicit(&mm->closed_low, memory_order_relaxed) ||
+        start > atomic_load_explicit(&mm->closed_high, memory_order_relaxed))
+        return;
     WITH_LOCK (&mm->change) {
         bool any = false;
         WITH_LOCK (&mm->inner)

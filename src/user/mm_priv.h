@@ -54,8 +54,9 @@ struct mm {
     /* guarded by inner */
     struct mm_watches watches;
     uint64_t turn; /* counts calls of mm_watch_code */
-    /* any thread: how many pages are closed */
+    /* any thread: how many pages are closed, and bounds of where they are */
     _Atomic size_t closed;
+    _Atomic gva_t closed_low, closed_high;
 };
 
 static inline void *mm_host(const struct mm *mm, gva_t a)
