@@ -218,7 +218,8 @@ int user_main(const struct user_options *opt, struct error *err)
     struct cpu *cpu;
     p->opt = opt;
     p->self_fd = -1;
-    if (!user_start_open(&start, opt, err) || !init_proc(p, &start, err)) {
+    if (!user_start_open(&start, opt, err) || !init_proc(p, &start, err) ||
+        !user_calls_init(p, err)) {
         err_prefix(err, "%s: ", opt->path);
         return user_exit_status(err);
     }

@@ -47,8 +47,11 @@ int64_t sys_epoll_wait(struct user_thread *t, const struct call_row *row, const 
     int max = MIN((int)a[2], 4096);
     AUTO_FREE struct epoll_event *own = NULL;
     uint8_t guest[LAYOUT_MAX];
+    struct timespec ts;
     int64_t r;
 
+    if (nano && a[3] && user_read(t->proc, &ts, a[3], sizeof(ts)) < 0)
+        return -EFAULT;
     if (row->nargs == 6 && (r = temp_mask(t, a[4], a[5], &mask, &mask_arg)) < 0)
         return r;
     if (!l || max <= 0) { /* the kernel refuses max <= 0 */
@@ -122,8 +125,6 @@ int64_t sys_pselect6(struct user_thread *t, const struct call_row *row, const ui
     uint32_t pair32[2];
     int64_t r;
 
-    if (n < 0)
-        return -EINVAL;
     if (a[4] && call_read_timespec(t, a[4], time64, &ts) < 0)
         return -EFAULT;
     if (a[5] && word == 4) {
@@ -133,6 +134,8 @@ int64_t sys_pselect6(struct user_thread *t, const struct call_row *row, const ui
     } else if (a[5] && user_read(t->proc, pair, a[5], sizeof(pair)) < 0) {
         return -EFAULT;
     }
+    if (n < 0)
+        return -EINVAL;
     sets = xnew_array(uint8_t, 3 * host_size + 1);
     if (copy_sets(t, a, sets, host_size, size) < 0)
         return -EFAULT;

@@ -50,12 +50,12 @@ int64_t sys_munmap(struct user_thread *t, const struct call_row *row, const uint
 
 int64_t sys_mprotect(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    return mm_mprotect(t->proc, a[0], a[1], a[2]);
+    return a[2] > INT32_MAX ? -EINVAL : mm_mprotect(t->proc, a[0], a[1], a[2]);
 }
 
 int64_t sys_mremap(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    return mm_mremap(t->proc, a[0], a[1], a[2], a[3], a[4]);
+    return a[3] > INT32_MAX ? -EINVAL : mm_mremap(t->proc, a[0], a[1], a[2], a[3], a[4]);
 }
 
 int64_t sys_madvise(struct user_thread *t, const struct call_row *row, const uint64_t a[6])

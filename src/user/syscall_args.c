@@ -10,11 +10,14 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/bits.h"
@@ -59,6 +62,38 @@ static int64_t host_32(struct user_thread *t, const struct call_row *row, const 
         r = user_syscall32(regs, wait);
     } while (r == USER_RESTART && !wait);
     return call_restart(row, r);
+}
+
+/* In a child, as a host without the entry answers with a signal. */
+static bool host_has_32(void)
+{
+    enum { I386_GETPID = 20 };
+    uint32_t regs[7] = { I386_GETPID };
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        _exit(user_syscall32(regs, false) == getpid() ? 0 : 1);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+bool user_calls_init(struct user_proc *p, struct error *err)
+{
+    if (p->abi->long_size != 4)
+        return true;
+    if (p->cpu_user.base) {
+        fail(err, EINVAL, "32-bit programs run with a guest base of 0 only");
+        return fail_hint(err, "leave out -B");
+    }
+    if (!host_has_32()) {
+        fail(err, ENOSYS, "the host's kernel has no 32-bit system calls, which %s programs need",
+             p->abi->name);
+        return fail_hint(err, "boot it with ia32_emulation=on (CONFIG_IA32_EMULATION)");
+    }
+    return true;
 }
 
 int64_t call_restart(const struct call_row *row, int64_t r)
@@ -127,6 +162,15 @@ int call_iovec(struct user_thread *t, gva_t iov, uint64_t count, bool out, struc
     return 0;
 }
 
+static void prepare_iovec32(struct user_thread *t, gva_t iov, uint64_t count)
+{
+    uint32_t v[2];
+
+    for (uint64_t i = 0; i < count && i < IOV_MAX; i++)
+        if (user_read(t->proc, v, iov + i * sizeof(v), sizeof(v)) == 0)
+            mm_prepare_write(t->proc, v[0], v[1]);
+}
+
 /* The kernel will write to an iovec array's buffers; with a base, the array is converted. */
 static int convert_iovec(struct user_thread *t, struct call_work *w, unsigned i, uint64_t count,
                          bool out)
@@ -134,15 +178,15 @@ static int convert_iovec(struct user_thread *t, struct call_work *w, unsigned i,
     struct iovec *v;
     int r;
 
-    if (call_is_32(t))
+    if (!out && (call_direct(t) || call_is_32(t)))
         return 0;
-    if (call_direct(t) && !out)
+    if (call_is_32(t)) {
+        prepare_iovec32(t, w->v[i], count);
         return 0;
+    }
     r = call_iovec(t, w->v[i], count, out, &v);
-    if (r == -EINVAL && call_direct(t))
-        return 0; /* the kernel says what is wrong */
     if (r < 0)
-        return r;
+        return call_direct(t) ? 0 : r; /* the kernel says what is wrong */
     w->own[w->owned++] = v;
     w->v[i] = (uintptr_t)v;
     return 0;

@@ -289,6 +289,8 @@ void siginfo_from_guest(const struct user_abi *abi, const void *info_128, siginf
 enum user_call_column { USER_CALLS_GENERIC, USER_CALLS_X86_64, USER_CALLS_I386, USER_CALLS_COUNT };
 /* Carries one out; -strace prints it. Result, -errno, or USER_*. */
 int64_t user_syscall(struct user_thread *t, const struct user_call *call);
+/* Can this host carry out the ABI's calls? Main thread, before the program is loaded. */
+bool user_calls_init(struct user_proc *p, struct error *err) MUST_CHECK;
 
 /* ---- start (main/user.c calls it) ---- */
 /* Runs the program; returns only when it could not be started: the exit status for that, err set.
