@@ -181,6 +181,7 @@ static long run_detached(struct vm_child *v)
     atomic_store(&v->refs, 2);
     r = pthread_create(&id, &attr, wait_main, v);
     pthread_attr_destroy(&attr);
+    signal_host_thread_made(v->from->signals);
     if (r) {
         atomic_store(&v->refs, 1);
         return -EAGAIN;

@@ -239,6 +239,16 @@ void signal_host_set_now(struct signal_state *st, uint64_t guest_mask)
     set_mask(SIG_SETMASK, &mask, NULL);
 }
 
+void signal_host_thread_made(struct signal_state *st)
+{
+    enum { SIGSETXID = 33 };
+
+    pthread_mutex_lock(&st->table->lock);
+    signal_host_install(SIGSETXID, &st->table->action[SIGSETXID]);
+    pthread_mutex_unlock(&st->table->lock);
+    signal_host_block(st);
+}
+
 /* ---- around execve, and the end ---- */
 
 void signals_exec_begin(struct user_thread *t)

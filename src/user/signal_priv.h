@@ -84,6 +84,9 @@ void signal_host_block(struct signal_state *st);
 bool signal_host_set(struct signal_state *st, uint64_t guest_mask);
 /* Also when a signal waits: for a thread that goes on without delivering (after clone). */
 void signal_host_set_now(struct signal_state *st, uint64_t guest_mask);
+/* After pthread_create(): the host's C library has taken and unblocked its signal 33 when it made
+ * its first thread. All is blocked again. */
+void signal_host_thread_made(struct signal_state *st);
 uint64_t signal_host_get(void);
 bool signal_host_ignored(int sig);
 

@@ -208,6 +208,7 @@ int64_t user_thread_start(struct user_thread *t, const struct user_clone_args *a
     pthread_attr_setstacksize(&attr, HOST_STACK);
     r = pthread_create(&id, &attr, thread_main, &s);
     pthread_attr_destroy(&attr);
+    signal_host_thread_made(user_self->signals);
     if (r)
         return -EAGAIN;
     while (!(r = atomic_load(&s.state)))

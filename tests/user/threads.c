@@ -533,6 +533,59 @@ static void order(void)
     pthread_join(t, NULL);
 }
 
+static void *waits_for_term(void *arg)
+{
+    sigset_t s;
+
+    sigemptyset(&s);
+    sigaddset(&s, SIGTERM);
+    sigwait(&s, arg);
+    return NULL;
+}
+
+/* The C library tells all threads of a new group by a signal of its own; sigwait takes what is for
+ * the process. */
+static void library_signals(void)
+{
+    pthread_t t;
+    sigset_t s;
+    int sig = 0;
+
+    sigemptyset(&s);
+    sigaddset(&s, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &s, NULL);
+    CHECK_EQ(setgid(getgid()), 0);
+    pthread_create(&t, NULL, waits_for_term, &sig);
+    usleep(2000);
+    CHECK_EQ(setgid(getgid()), 0);
+    kill(getpid(), SIGTERM);
+    pthread_join(t, NULL);
+    CHECK_EQ(sig, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &s, NULL);
+}
+
+static _Atomic int timer_sum;
+static void on_timer(union sigval v)
+{
+    timer_sum += v.sival_int;
+}
+
+static void timer_thread(void)
+{
+    struct sigevent e = { .sigev_notify = SIGEV_THREAD,
+                          .sigev_notify_function = on_timer,
+                          .sigev_value.sival_int = 3 };
+    struct itimerspec its = { { 0, 1000000 }, { 0, 1000000 } };
+    timer_t id;
+
+    CHECK_EQ(timer_create(CLOCK_MONOTONIC, &e, &id), 0);
+    CHECK_EQ(timer_settime(id, 0, &its, NULL), 0);
+    for (int i = 0; i < 5000 && timer_sum < 15; i++)
+        usleep(1000);
+    CHECK(timer_sum >= 15);
+    timer_delete(id);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -549,6 +602,8 @@ int main(int argc, char **argv)
         { "timeouts", timeouts },
         { "storage", storage },
         { "order", order },
+        { "library_signals", library_signals },
+        { "timer_thread", timer_thread },
         { 0 },
     };
 
