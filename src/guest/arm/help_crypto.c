@@ -90,27 +90,31 @@ HELPER(sha1su1)
 
 /* ---- SHA-256 ---- */
 
-static void sha256(union ir_v128 *ret, const union ir_v128 *a, const union ir_v128 *b,
+/* One round on (a .. d, e .. h): the new e goes to d, the new a to h; the caller rotates the names.
+ */
+#define ROUND(a, b, c, d, e, f, g, h, w)                                                           \
+    do {                                                                                           \
+        h += (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + (((f ^ g) & e) ^ g) + (w);                    \
+        d += h;                                                                                    \
+        h += (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + ((a & b) | ((a | b) & c));                    \
+    } while (0)
+
+static void sha256(union ir_v128 *ret, const union ir_v128 *x, const union ir_v128 *y,
                    const union ir_v128 *w, bool part1)
 {
-    union ir_v128 x = *a, y = *b;
-    uint32_t t, s;
+    uint32_t a = x->u32[0], b = x->u32[1], c = x->u32[2], d = x->u32[3];
+    uint32_t e = y->u32[0], f = y->u32[1], g = y->u32[2], h = y->u32[3];
 
-    for (unsigned e = 0; e < 4; e++) {
-        t = y.u32[3] + (ror(y.u32[0], 6) ^ ror(y.u32[0], 11) ^ ror(y.u32[0], 25)) +
-            (uint32_t)choose(y.u32[0], y.u32[1], y.u32[2]) + w->u32[e];
-        s = t + (ror(x.u32[0], 2) ^ ror(x.u32[0], 13) ^ ror(x.u32[0], 22)) +
-            (uint32_t)majority(x.u32[0], x.u32[1], x.u32[2]);
-        t += x.u32[3];
-        for (unsigned i = 3; i; i--) {
-            x.u32[i] = x.u32[i - 1];
-            y.u32[i] = y.u32[i - 1];
-        }
-        x.u32[0] = s;
-        y.u32[0] = t;
-    }
-    *ret = part1 ? x : y;
+    ROUND(a, b, c, d, e, f, g, h, w->u32[0]);
+    ROUND(h, a, b, c, d, e, f, g, w->u32[1]);
+    ROUND(g, h, a, b, c, d, e, f, w->u32[2]);
+    ROUND(f, g, h, a, b, c, d, e, w->u32[3]);
+    if (part1)
+        *ret = (union ir_v128){ .u32 = { e, f, g, h } };
+    else
+        *ret = (union ir_v128){ .u32 = { a, b, c, d } };
 }
+#undef ROUND
 
 static void do_sha256h(ARGS)
 {
