@@ -174,8 +174,11 @@ static int64_t wait_signal(struct user_thread *t, gva_t set, gva_t info, const s
     r = take_sync(t->signals, mask, &i);
     if (!r)
         r = user_syscall_safe(SYS_rt_sigtimedwait, &mask, &i, ts, 8ul);
-    if (r == USER_RESTART)
-        r = -EINTR;
+    if (r == USER_RESTART || r == -EINTR) { /* by one that is waited for and that we keep? */
+        r = take_sync(t->signals, mask, &i);
+        if (!r)
+            r = -EINTR;
+    }
     if (r > 0 && info) {
         siginfo_to_guest(t->proc->abi, &i, out);
         if (user_write(t->proc, info, out, sizeof(out)))
