@@ -194,15 +194,26 @@ static bool opt_log(struct user_cli *c, const char *arg, struct error *err)
     return log_set_items(items, err);
 }
 
-/* Hidden: the program is open there already (from the execveat of another guest program). */
-static bool opt_exec_fd(struct user_cli *c, const char *arg, struct error *err)
+static bool parse_fd(const char *arg, bool *ret_has, int *ret_fd, struct error *err)
 {
     uint64_t fd;
     if (!parse_u64(arg, &fd, err) || fd > INT32_MAX)
-        return fail(err, EINVAL, "-exec-fd %s: not a descriptor", arg);
-    c->o.has_exec_fd = true;
-    c->o.exec_fd = (int)fd;
+        return fail(err, EINVAL, "%s: not a descriptor", arg);
+    *ret_has = true;
+    *ret_fd = (int)fd;
     return true;
+}
+
+/* Hidden: the program is open there already (from the execveat of another guest program). */
+static bool opt_exec_fd(struct user_cli *c, const char *arg, struct error *err)
+{
+    return parse_fd(arg, &c->o.has_exec_fd, &c->o.exec_fd, err);
+}
+
+/* Hidden: our own executable is open there. */
+static bool opt_self_fd(struct user_cli *c, const char *arg, struct error *err)
+{
+    return parse_fd(arg, &c->o.has_self_fd, &c->o.self_fd, err);
 }
 
 static bool opt_log_file(struct user_cli *c, const char *arg, struct error *err)
@@ -312,6 +323,7 @@ const struct user_option user_option_table[] = {
     { "jitdump", "QEMU_JITDUMP", NULL, NULL, LATER("profiles come") },
     { "perfmap", "QEMU_PERFMAP", NULL, NULL, LATER("profiles come") },
     { "exec-fd", NULL, "fd", NULL, opt_exec_fd },
+    { "self-fd", NULL, "fd", NULL, opt_self_fd },
     { "version", "QEMU_VERSION", NULL, "print version and leave", opt_version },
     { 0 },
 };

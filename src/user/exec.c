@@ -326,7 +326,6 @@ static int64_t run_ourselves(struct user_exec *x, const char *path)
     struct words *w = &x->words;
     size_t argc = 0;
     int fd = -1;
-    int64_t r;
     while (x->argv[argc])
         argc++;
     w->list = xnew_array(char *, argc + OPTIONS_MAX);
@@ -338,12 +337,18 @@ static int64_t run_ourselves(struct user_exec *x, const char *path)
         option_number(w, "-exec-fd", "%d", fd);
         path = w->own[w->own_count++] = script_name(x);
     }
+    /* the next of us may find no name that leads to itself */
+    int self = fcntl(p->self_fd, F_DUPFD, HANDED_FD_LOW);
+    if (self >= 0)
+        option_number(w, "-self-fd", "%d", self);
     option(w, "-0", argc ? x->argv[0] : "");
     word(w, "--");
     word(w, path);
     for (size_t i = 1; i < argc; i++)
         word(w, x->argv[i]);
-    r = host_exec(x->t, p->self_fd, "", w->list, x->envp, AT_EMPTY_PATH);
+    int64_t r = self < 0 ? -errno : host_exec(x->t, self, "", w->list, x->envp, AT_EMPTY_PATH);
+    if (self >= 0)
+        close(self);
     if (fd >= 0)
         close(fd);
     return r;

@@ -127,10 +127,13 @@ static int open_by_name(void)
     return -1;
 }
 
-/* Ours, kept out of the guest's way, for programs that it starts; also after a chroot. */
-static int open_self(void)
+/* Ours, kept out of the guest's way, for programs that it starts; also after a chroot. Who was
+ * started by one of us got the descriptor from it. */
+static int open_self(const struct user_options *opt)
 {
-    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), high;
+    int fd = opt->has_self_fd ? opt->self_fd : open("/proc/self/exe", O_RDONLY | O_CLOEXEC), high;
+    if (opt->has_self_fd)
+        return fcntl(fd, F_SETFD, FD_CLOEXEC) ? -1 : fd;
     if (fd < 0)
         fd = open_by_name();
     if (fd < 0)
@@ -187,7 +190,7 @@ static bool init_proc(struct user_proc *p, struct user_start *s, struct error *e
     pthread_mutex_init(&p->lock, NULL);
     p->start = s;
     p->page_size = USER_PAGE;
-    p->self_fd = open_self();
+    p->self_fd = open_self(p->opt);
     p->exe_path = real_path(s->image.fd, s->image.path);
     choose_base(p, &s->image.elf);
     p->cpu_user.may_exec = mm_may_exec;

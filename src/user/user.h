@@ -42,6 +42,8 @@ struct user_options {
     const char *path;     /* the program's file */
     bool has_exec_fd;     /* exec_fd is open on it (AT_EXECFD of binfmt_misc) */
     int exec_fd;
+    bool has_self_fd; /* self_fd is open on our own executable */
+    int self_fd;
     const char *log_items, *log_file; /* -d, -D: for programs that the program starts */
     uint64_t tb_size;                 /* -tb-size in bytes; 0: the engine's default */
 };
