@@ -227,12 +227,14 @@ void cpu_set_parallel(struct cpu *cpu)
     if (c->parallel)
         return;
     engine_exclusive_begin(e);
+    engine_lock(e);
     if (!c->parallel) {
         c->parallel = true;
         if (c->host && c->host->set_parallel)
             c->host->set_parallel(c->host_state, true);
         engine_flush_blocks(e);
     }
+    engine_unlock(e);
     engine_exclusive_end(e);
 }
 
@@ -258,9 +260,9 @@ void cpu_fork_prepare(struct cpu *cpu)
 {
     struct cache *c = cpu->engine->cache;
 
+    /* not waiting for an exclusive section: it may wait for a thread whose signal handler wants a
+     * lock that our caller holds. What sections change, they change under the cache's lock. */
     pthread_mutex_lock(&c->exclusive_lock);
-    while (atomic_load(&c->exclusive))
-        pthread_cond_wait(&c->exclusive_done, &c->exclusive_lock);
     engine_lock(cpu->engine);
     engine_cache_fork_prepare(cpu->engine);
 }
