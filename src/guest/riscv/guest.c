@@ -117,6 +117,7 @@ static void reset(struct cpu *cpu)
     memset(r->f, 0, sizeof(r->f));
     r->lr_addr = ~UINT64_C(0);
     r->lr_value = 0;
+    r->unboxed = 0;
     r->cause = 0;
     r->tval = 0;
     rv_fcsr_write(cpu, 0);
@@ -174,7 +175,7 @@ static uint32_t compute_mode(struct cpu *cpu, uint64_t *ret_aux, unsigned *ret_m
 {
     *ret_aux = 0;
     *ret_mmu = 0;
-    return rv_of(cpu)->frm & RV_MODE_FRM;
+    return (rv_of(cpu)->frm & RV_MODE_FRM) | (rv_of(cpu)->unboxed ? RV_MODE_UNBOXED : 0);
 }
 
 static gva_t linear_pc(const struct cpu *cpu, gva_t pc, uint64_t aux)

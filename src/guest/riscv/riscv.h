@@ -56,6 +56,7 @@ struct rv_cpu {
     uint64_t x[32];      /* x[0] stays 0 */
     union ir_v128 f[32]; /* the low 64 bits are the register; single precision is NaN-boxed */
     uint8_t frm;         /* rounding mode as written; the host's form is in c.fpcsr */
+    uint8_t unboxed;     /* a single was read that is no boxed one: code checks each */
     uint8_t frm_soft;    /* frm is RMM or reserved: FP by helpers */
     uint64_t lr_addr;    /* reservation: address (~0: none) and value loaded */
     uint64_t lr_value;
@@ -83,6 +84,7 @@ extern const struct ir_slot rv_slots[RV_SLOT_COUNT];
 /* The translation mode word: what the translator takes as constant. */
 enum {
     RV_MODE_FRM = 7, /* bits 2..0: frm */
+    RV_MODE_UNBOXED = 8,
 };
 
 static inline struct rv_cpu *rv_of(struct cpu *cpu)

@@ -33,6 +33,7 @@ struct tr {
         gva_t pc, target;
         uint32_t boxed;
         uint8_t cause, reg; /* not 0: the exception instead; x[reg] is its tval */
+        bool unboxed;       /* on in RV_MODE_UNBOXED, from this instruction */
     } side[RV_SIDES];
     unsigned sides;
 };
@@ -73,6 +74,9 @@ void rv_branch(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, gva_t target
 /* Raises, with x[reg] as tval, where a <cond> b. IR values do not live on. */
 void rv_raise_if(struct tr *t, enum ir_cond cond, ir_val a, ir_val b, enum rv_cause cause,
                  unsigned reg);
+/* f[reg] must be a boxed single, or else the code from here on is that of RV_MODE_UNBOXED. IR
+ * values do not live on. False: there is no room, nothing was done. */
+bool rv_check_boxed(struct tr *t, unsigned reg);
 void rv_jump_ind(struct tr *t, ir_val target, unsigned kind); /* IR_IND_* */
 /* The run loop looks up the next instruction: the mode word or code may have changed. */
 void rv_end_next(struct tr *t);

@@ -110,7 +110,7 @@ static void join_sides(struct tr *t)
     for (unsigned n = 0; n < t->sides; n++) {
         struct rv_side *s = &t->side[n];
 
-        if (s->cause || s->target != t->pc) {
+        if (s->cause || s->unboxed || s->target != t->pc) {
             t->side[kept++] = *s;
             continue;
         }
@@ -120,11 +120,48 @@ static void join_sides(struct tr *t)
     t->sides = kept;
 }
 
+static void do_unboxed(struct rv_cpu *r)
+{
+    r->unboxed = 1;
+    cpu_mode_changed(&r->c);
+}
+
+static const struct helper h_unboxed = { "rv_unboxed", (helper_fn *)do_unboxed, "-",
+                                         HELPER_NO_RAISE };
+
+bool rv_check_boxed(struct tr *t, unsigned reg)
+{
+    enum { RESERVE = 2 }; /* what the rest of an instruction needs */
+    ir_val high;
+
+    if (t->req->mode & RV_MODE_UNBOXED || t->sides + RESERVE >= RV_SIDES)
+        return false;
+    high = ir_vop1(t->b, IR_VEXTRACT, IR_I32, ir_get(t->b, RV_SLOT_F + reg), 1);
+    struct rv_side *s = add_side(t, 0);
+    s->unboxed = true;
+    ir_brcondi(t->b, IR_NE, high, -1, s->label);
+    t->boxed |= 1u << reg;
+    return true;
+}
+
+static void write_unboxed(struct tr *t)
+{
+    ir_insn_start(t->b, t->pc);
+    t->b->insn_count--;
+    ir_call(t->b, &h_unboxed, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
+    ir_put(t->b, RV_SLOT_PC, rv_c64(t, (int64_t)t->pc));
+    ir_exit_loop(t->b, IR_REASON_NEXT);
+}
+
 static void write_sides(struct tr *t)
 {
     for (unsigned n = 0; n < t->sides; n++) {
         ir_label(t->b, t->side[n].label);
         t->pc = t->side[n].pc;
+        if (t->side[n].unboxed) {
+            write_unboxed(t);
+            continue;
+        }
         if (!t->side[n].cause) {
             rv_jump(t, t->side[n].target);
             continue;
@@ -188,7 +225,7 @@ static void translate_one(struct tr *t)
 static bool region_full(const struct tr *t, unsigned count)
 {
     return count >= t->req->max_insns || ir_room(t->b) < ROOM_PER_INSN ||
-           (t->pc ^ t->req->pc) >> 12 || t->sides == RV_SIDES;
+           (t->pc ^ t->req->pc) >> 12 || t->sides >= RV_SIDES - 1;
 }
 
 /* An even pc is the architecture's own rule: jumps clear or cannot set bit 0. Bit 1 needs C. */

@@ -32,6 +32,15 @@ static uint64_t do_unbox(void *cpu, const union ir_v128 *v)
 
 static const struct helper h_unbox = { "rv_unbox", (helper_fn *)do_unbox, "i64 v128", HELPER_PURE };
 
+void rv_expect(struct tr *t, int sz, uint32_t regs)
+{
+    if (sz == 3)
+        return;
+    for (regs &= ~t->boxed; regs; regs &= regs - 1)
+        if (!rv_check_boxed(t, (unsigned)__builtin_ctz(regs)))
+            return;
+}
+
 ir_val rv_f(struct tr *t, unsigned n, int sz)
 {
     ir_val v = ir_get(t->b, RV_SLOT_F + n), bits;
@@ -121,6 +130,7 @@ bool tr_farith(struct tr *t, const struct arg_fp2 *a)
         rv_set_f_bits(t, a->rd, a->sz, v);
         return true;
     }
+    rv_expect(t, a->sz, 1u << a->rs1 | 1u << a->rs2);
     v = ir_vop2(t->b, (enum ir_op)ops[a->op], rv_lane(a->sz), rv_f(t, a->rs1, a->sz),
                 rv_f(t, a->rs2, a->sz), 0);
     rv_set_f(t, a->rd, a->sz, rv_canonical(t, a->sz, v));
@@ -140,6 +150,7 @@ bool tr_fsqrt(struct tr *t, const struct arg_fp1 *a)
         rv_set_f_bits(t, a->rd, a->sz, v);
         return true;
     }
+    rv_expect(t, a->sz, 1u << a->rs1);
     v = rv_f(t, a->rs1, a->sz);
     v = ir_vop2(t->b, IR_VFSQRT, rv_lane(a->sz), v, v, 0);
     rv_set_f(t, a->rd, a->sz, rv_canonical(t, a->sz, v));
@@ -190,6 +201,7 @@ bool tr_fmadd(struct tr *t, const struct arg_fp4 *a)
         rv_set_f_bits(t, a->rd, a->sz, v);
         return true;
     }
+    rv_expect(t, a->sz, 1u << a->rs1 | 1u << a->rs2 | 1u << a->rs3);
     x = rv_f(t, a->rs1, a->sz);
     y = rv_f(t, a->rs2, a->sz);
     z = rv_f(t, a->rs3, a->sz);
@@ -211,8 +223,10 @@ static ir_val sign_mask(struct tr *t, int sz)
 bool tr_fsgnj(struct tr *t, const struct arg_fp2 *a)
 {
     enum { INJECT, NEGATED, XORED };
-    ir_val x = rv_f(t, a->rs1, a->sz), y, mask, v;
+    ir_val x, y, mask, v;
 
+    rv_expect(t, a->sz, 1u << a->rs1 | 1u << a->rs2);
+    x = rv_f(t, a->rs1, a->sz);
     if (a->rs1 == a->rs2 && a->op == INJECT) { /* fmv */
         rv_set_f(t, a->rd, a->sz, x);
         return true;
@@ -275,11 +289,15 @@ bool tr_fminmax(struct tr *t, const struct arg_fp2 *a)
     enum ir_type type = a->sz == 3 ? IR_I64 : IR_I32;
     enum ir_cond first = a->op ? IR_GES : IR_LTS;
     enum { UNORDERED = 3 };
-    ir_val x = rv_f(t, a->rs1, a->sz), y = rv_f(t, a->rs2, a->sz);
-    ir_val xi = ir_vtoi(t->b, type, x), yi = ir_vtoi(t->b, type, y);
-    ir_val v = ir_select(t->b, first, ordered(t, xi, a->sz), ordered(t, yi, a->sz), xi, yi);
-    ir_val nan = ir_vop2(t->b, IR_VFCMP, rv_lane(a->sz), x, y, UNORDERED);
+    ir_val x, y, xi, yi, v, nan;
 
+    rv_expect(t, a->sz, 1u << a->rs1 | 1u << a->rs2);
+    x = rv_f(t, a->rs1, a->sz);
+    y = rv_f(t, a->rs2, a->sz);
+    xi = ir_vtoi(t->b, type, x);
+    yi = ir_vtoi(t->b, type, y);
+    v = ir_select(t->b, first, ordered(t, xi, a->sz), ordered(t, yi, a->sz), xi, yi);
+    nan = ir_vop2(t->b, IR_VFCMP, rv_lane(a->sz), x, y, UNORDERED);
     /* all ones, a NaN, when one is; for singles lane 1 of x comes along, all ones, too */
     v = ir_vop2(t->b, IR_VOR, 0, ir_vop1(t->b, IR_VFROMI, 0, v, 0), nan, 0);
     v = ir_vfix(t->b, rv_lane(a->sz), a->sz == 3 ? &h_fix_min_d : &h_fix_min_s, v, x, y, IR_NO_VAL);
@@ -290,9 +308,11 @@ bool tr_fminmax(struct tr *t, const struct arg_fp2 *a)
 /* feq is quiet, flt and fle signal on any NaN: as the host's predicates. */
 bool tr_fcmp(struct tr *t, const struct arg_fp2 *a)
 {
-    ir_val v = ir_vop2(t->b, IR_VFCMP, rv_lane(a->sz), rv_f(t, a->rs1, a->sz),
-                       rv_f(t, a->rs2, a->sz), a->op);
+    ir_val v;
 
+    rv_expect(t, a->sz, 1u << a->rs1 | 1u << a->rs2);
+    v = ir_vop2(t->b, IR_VFCMP, rv_lane(a->sz), rv_f(t, a->rs1, a->sz), rv_f(t, a->rs2, a->sz),
+                a->op);
     rv_set_x(t, a->rd, ir_andi(t->b, ir_vtoi(t->b, IR_I64, v), 1));
     return true;
 }

@@ -22,6 +22,9 @@ static inline bool rv_host_rounds(const struct tr *t, int mode)
     return mode == t->frm && mode != RV_RMM;
 }
 
+/* Before the values of f[a], f[b], f[c] (bits of a mask) are read as singles: IR blocks end here.
+ */
+void rv_expect(struct tr *t, int sz, uint32_t regs);
 /* f[n] as a value of that size: what is no boxed single counts as the canonical NaN. */
 ir_val rv_f(struct tr *t, unsigned n, int sz);
 ir_val rv_f_bits(struct tr *t, unsigned n); /* all 64 bits as they are */

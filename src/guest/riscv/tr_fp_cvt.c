@@ -23,6 +23,7 @@ bool tr_fcvt(struct tr *t, const struct arg_cvt *a)
     if (a->sz == 1 || a->from == 1) /* halves are rare */
         return soft_cvt(t, a, mode);
     if (a->sz == 3) { /* exact */
+        rv_expect(t, 2, 1u << a->rs1);
         v = rv_f(t, a->rs1, 2);
         v = ir_vop2(t->b, IR_VFCVTFF, IR_F32 | IR_SCALAR, v, v, 0);
     } else if (rv_host_rounds(t, mode)) {
@@ -79,6 +80,7 @@ bool tr_f_to_i(struct tr *t, const struct arg_fi *a)
         rv_set_x(t, a->rd, rv_soft_call(t, desc, rv_f_bits(t, a->rs1), IR_NO_VAL, IR_NO_VAL));
         return true;
     }
+    rv_expect(t, a->sz, 1u << a->rs1);
     v = rv_f(t, a->rs1, a->sz);
     r = ir_vfcvtfi(t->b, type, rv_lane(a->sz), v, mode == RV_RTZ);
     r = ir_fix(t->b, IR_EQ, r, a->i64 ? INT64_MIN : INT32_MIN, &h_fix_to[a->sz == 3][a->i64], v,
