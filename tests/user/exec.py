@@ -112,6 +112,7 @@ def chroot(guest):
         return
     has(result, 0, 'argv0 /bin/probe', what='chroot')
     has(run(*tool, 'spawn', '/bin/probe', 'exit', '6'), 0, 'status 6', what='chroot, child')
+    has(run(*tool, *['exec', '/bin/probe'] * 4, 'exit', '6'), 6, what='chroot, a long chain')
     has(run(*tool, 'exec', '/bin/script', 'x'), 0, 'arg /bin/script', 'arg x', what='chroot, script')
     has(run(*tool, 'readlink', '/proc/self/exe'), 0, '/bin/probe', what='chroot, /proc/self/exe')
     maps = run(*tool, 'cat', '/proc/self/maps')[1]
