@@ -32,17 +32,10 @@ static void *pointer(unsigned i)
         (void)P;                                                                                   \
     }
 
-void faults(void)
+static void paths_and_times(int fd, const int p[2])
 {
     char buf[64];
-    int fd = open("/dev/zero", O_RDWR), p[2], sv[2];
 
-    guard = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    memset(guard, 0x7f, 4096);
-    mprotect(guard, 4096, PROT_READ);
-    munmap((char *)guard + 4096, 4096);
-    if (pipe(p) < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, sv) < 0)
-        return;
     FAULT(read, fd, P, 64);
     FAULT(write, p[1], P, 64);
     FAULT(readv, fd, P, 1);
@@ -66,6 +59,10 @@ void faults(void)
     FAULT(clock_getres, 0, P);
     FAULT(nanosleep, P, NULL);
     FAULT(gettimeofday, P, NULL);
+}
+
+static void waits_and_sockets(int fd, const int sv[2])
+{
     FAULT(ppoll, P, 1, (&(struct timespec){ 0, 0 }), NULL, 8);
     FAULT(ppoll, NULL, 0, P, (&(uint64_t){ 0 }), 7);
     FAULT(pselect6, 64, P, NULL, NULL, (&(struct timespec){ 0, 0 }), NULL);
@@ -100,4 +97,18 @@ void faults(void)
     FAULT(capget, P, NULL);
     FAULT(prctl, 16, P);
     FAULT(mincore, guard, 4096, P);
+}
+
+void faults(void)
+{
+    int fd = open("/dev/zero", O_RDWR), p[2], sv[2];
+
+    guard = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(guard, 0x7f, 4096);
+    mprotect(guard, 4096, PROT_READ);
+    munmap((char *)guard + 4096, 4096);
+    if (pipe(p) < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, sv) < 0)
+        return;
+    paths_and_times(fd, p);
+    waits_and_sockets(fd, sv);
 }
