@@ -406,16 +406,23 @@ static void emit_fpflags(struct cg *c, const struct ir_insn *n)
     as_alu_imm(&c->as, ALU_AND, 2, rm_reg(d), MXCSR_FLAGS);
 }
 
+/* Loading MXCSR costs more than a look, and mostly the flags are what they were. */
 static void emit_setfpflags(struct cg *c, const struct ir_insn *n)
 {
     struct rm word = cpu_mem(c->env.off_saved);
-    unsigned r = use_reg(c, n->arg[0]);
+    unsigned r = use_reg(c, n->arg[0]), t = scratch(c, false);
+    uint8_t *same;
 
     as_op(&c->as, OP_0F | 0xae, 3, word);
-    as_alu_imm(&c->as, ALU_AND, 2, word, ~MXCSR_FLAGS);
-    as_op_flags(&c->as, 0x09, r, word); /* or */
+    as_load(&c->as, false, t, word);
+    as_alu(&c->as, ALU_XOR, 2, t, rm_reg(r));
+    as_alu_imm(&c->as, ALU_AND, 2, rm_reg(t), MXCSR_FLAGS);
+    same = as_jcc(&c->as, CC_E);
+    as_alu(&c->as, ALU_XOR, 2, t, word); /* those that differ are turned over */
+    as_store(&c->as, 2, word, t);
     as_alu_imm(&c->as, ALU_AND, 2, cpu_mem(c->env.off_fpcsr), ~MXCSR_FLAGS);
     as_op(&c->as, OP_0F | 0xae, 2, word); /* ldmxcsr */
+    as_patch(same, c->as.p);
 }
 
 /* ---- slow paths ---- */
