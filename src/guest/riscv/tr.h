@@ -26,6 +26,9 @@ struct tr {
     ir_val flags_host;
     uint16_t flags_put;
     uint8_t flags_reg;
+    gva_t flags_pc;  /* of that csrr */
+    gva_t quiet_pc;  /* here fflags is written with what it is: nothing to do */
+    uint32_t behind; /* the word behind this instruction, 0 when it is not at hand */
     /* exits of branches that the region went on behind: written at its end, unless the region
      * comes to their target first */
     struct rv_side {

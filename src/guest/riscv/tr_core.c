@@ -215,6 +215,14 @@ static enum fetched fetch(struct fetcher *f, struct tr *t, bool first)
     return FETCHED;
 }
 
+/* What follows, as far as it was fetched already. */
+static void look_behind(struct tr *t, const struct fetcher *f)
+{
+    gva_t at = t->pc + t->len - f->start;
+
+    t->behind = at + 4 <= f->have ? ld_le32(f->buf + at) : 0;
+}
+
 static void translate_one(struct tr *t)
 {
     ir_insn_start(t->b, t->pc);
@@ -236,9 +244,13 @@ static bool misaligned_pc(const struct tr *t)
 
 void rv_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
 {
-    struct tr t = {
-        .b = ir, .r = rv_of(cpu), .req = req, .pc = req->pc, .frm = req->mode & RV_MODE_FRM
-    };
+    struct tr t = { .b = ir,
+                    .r = rv_of(cpu),
+                    .req = req,
+                    .pc = req->pc,
+                    .frm = req->mode & RV_MODE_FRM,
+                    .quiet_pc = ~UINT64_C(0),
+                    .flags_pc = ~UINT64_C(0) };
     struct fetcher f = { .cpu = cpu };
     unsigned count = 0;
 
@@ -259,6 +271,7 @@ void rv_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
             leave_to(&t, t.pc, 0);
             break;
         }
+        look_behind(&t, &f);
         translate_one(&t);
         count++;
         req->size = (uint32_t)(t.pc - req->pc) + t.len;

@@ -306,11 +306,32 @@ bool tr_fminmax(struct tr *t, const struct arg_fp2 *a)
 }
 
 /* feq is quiet, flt and fle signal on any NaN: as the host's predicates. */
+/* A quiet comparison as C's isless(), sqrt() and fmin() have it: frflags xN; flt; fsflags xN. When
+ * the operands are ordered, there are no flags to be undone; else it is done again, as written. */
+static bool quiet_cmp(struct tr *t, const struct arg_fp2 *a)
+{
+    enum { FSFLAGS = 0x00101073, EQUAL = 64, UNORDERED = 4, LESS = 1 };
+    ir_val c, r;
+
+    if (!a->op || t->flags_pc != t->pc - 4 ||
+        t->behind != (FSFLAGS | (uint32_t)t->flags_reg << 15) || a->rd == t->flags_reg ||
+        t->req->max_insns == 1 || t->sides + 2 >= RV_SIDES)
+        return false;
+    c = ir_vop2(t->b, IR_VFCOM, rv_lane(a->sz), rv_f(t, a->rs1, a->sz), rv_f(t, a->rs2, a->sz), 0);
+    r = ir_andi(t->b, c, a->op == 1 ? LESS : LESS | EQUAL);
+    rv_set_x(t, a->rd, ir_setcondi(t->b, IR_I64, IR_NE, r, 0));
+    rv_branch(t, IR_TST, c, ir_const(t->b, IR_I32, UNORDERED), t->pc);
+    t->quiet_pc = t->pc + 4;
+    return true;
+}
+
 bool tr_fcmp(struct tr *t, const struct arg_fp2 *a)
 {
     ir_val v;
 
     rv_expect(t, a->sz, 1u << a->rs1 | 1u << a->rs2);
+    if (quiet_cmp(t, a))
+        return true;
     v = ir_vop2(t->b, IR_VFCMP, rv_lane(a->sz), rv_f(t, a->rs1, a->sz), rv_f(t, a->rs2, a->sz),
                 a->op);
     rv_set_x(t, a->rd, ir_andi(t->b, ir_vtoi(t->b, IR_I64, v), 1));

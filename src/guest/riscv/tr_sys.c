@@ -145,6 +145,8 @@ static bool access_csr(struct tr *t, const struct arg_csr *a, enum csr_op op)
 
     if (!csr_there(t, csr, write))
         return false;
+    if (t->quiet_pc == t->pc)
+        return true;
     if (op != CSR_WRITE || a->rd)
         old = read_csr(t, csr);
     if (write) {
@@ -160,6 +162,7 @@ static bool access_csr(struct tr *t, const struct arg_csr *a, enum csr_op op)
         rv_set_x(t, a->rd, old);
     if (csr == CSR_FFLAGS && !write && a->rd) {
         t->flags_reg = (uint8_t)a->rd;
+        t->flags_pc = t->pc;
         t->flags_put = (uint16_t)(t->b->count - 1);
     } else if (old) {
         t->flags_host = IR_NO_VAL;
