@@ -168,6 +168,7 @@ static void write_insns(struct engine *e, struct block *b, unsigned max)
                              .aux = b->aux,
                              .user = c->user != NULL,
                              .slow = b->variant == BLOCK_SLOW,
+                             .alone = e->unwatched,
                              .max_insns = max };
 
     e->fetch_ok = UINT64_MAX;

@@ -112,7 +112,7 @@ static bool dead_at(struct tr *t, gva_t pc, unsigned depth)
 
 bool tr_flags_dead(struct tr *t, gva_t pc)
 {
-    return t->req->user && t->req->max_insns > 1 && dead_at(t, pc, PEEK_DEPTH);
+    return t->req->user && !t->req->alone && t->req->max_insns > 1 && dead_at(t, pc, PEEK_DEPTH);
 }
 
 void tr_kill_flags(struct tr *t)
