@@ -212,8 +212,7 @@ bool tr_crc32(struct tr *t, const struct x86_insn *i)
     ir_val data = ir_zext(t->b, IR_I64, tr_get(t, i, 1));
     ir_val crc = tr_reg(t, 4, i->opnd[0].reg);
 
-    tr_set_reg(t, 4, i->opnd[0].reg,
-               ir_crc32c(t->b, crc, data, tr_log2(i->opnd[1].size)));
+    tr_set_reg(t, 4, i->opnd[0].reg, ir_crc32c(t->b, crc, data, tr_log2(i->opnd[1].size)));
     return true;
 }
 

@@ -300,7 +300,8 @@ bool tr_pclmulqdq(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-/* SubWord of a lane: the last round of AES on four copies, whose rows then shift onto themselves. */
+/* SubWord of a lane: the last round of AES on four copies, whose rows then shift onto themselves.
+ */
 static ir_val sub_word(struct tr *t, ir_val v, unsigned lane)
 {
     return ir_vop2(t->b, IR_VAESENCL, IR_I8, ir_vop1(t->b, IR_VDUP, IR_I32, v, lane),
