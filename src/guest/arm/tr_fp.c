@@ -23,9 +23,10 @@ static bool two(struct tr *t, const struct arg_f2 *a, enum fp_op op)
         return false;
     if (!tr_fp_check(t))
         return true;
-    vec_set(t, a->rd,
-            fp_lanes(t, op, s, 1, vec_get(t, a->rn, fp_bits(s)), tr_v(t, (unsigned)a->rm), IR_NO_VAL),
-            fp_bits(s));
+    vec_set(
+        t, a->rd,
+        fp_lanes(t, op, s, 1, vec_get(t, a->rn, fp_bits(s)), tr_v(t, (unsigned)a->rm), IR_NO_VAL),
+        fp_bits(s));
     return true;
 }
 

@@ -62,7 +62,8 @@ static inline ir_val vec_not(struct tr *t, ir_val a)
     return vec_xor(t, a, ir_vconst(t->b, ~0ull));
 }
 
-/* ---- floating point (tr_fp_lanes.c). lanes of size s, zeros above them in n (of several lanes: in m and d, too) ---- */
+/* ---- floating point (tr_fp_lanes.c). lanes of size s, zeros above them in n (of several lanes: in
+ * m and d, too) ---- */
 bool fp_has(const struct tr *t, enum fp_size s); /* halves need FEAT_FP16 */
 /* op on n[, m[, d]]; the result may have anything above the lanes, unless lanes is 1. */
 ir_val fp_lanes(struct tr *t, enum fp_op op, enum fp_size s, unsigned lanes, ir_val n, ir_val m,
