@@ -211,13 +211,11 @@ static void fix_lanes(struct cpu *cpu, union ir_v128 *ret, const union ir_v128 *
     {                                                                                              \
         fix_lanes(cpu, ret, v, FPO_##op, FP_##s, n, m, m);                                         \
     }
+/* clang-format off */
 #define EACH_FIX(K1, K2, K3)                                                                       \
-    K2(ADD)                                                                                        \
-    K2(SUB)                                                                                        \
-    K2(MUL)                                                                                        \
-    K2(DIV)                                                                                        \
-    K3(FMA) K3(FMS) K3(NMA) K3(NMS) K2(MAX) K2(MIN) K2(MAXNM) K2(MINNM) K2(NMUL) K2(ABD) K2(RECPS) \
-        K2(RSQRTS) K1(SQRT) K1(RINT)
+    K2(ADD) K2(SUB) K2(MUL) K2(DIV) K3(FMA) K3(FMS) K3(NMA) K3(NMS) K2(MAX) K2(MIN) K2(MAXNM)      \
+    K2(MINNM) K2(NMUL) K2(ABD) K2(RECPS) K2(RSQRTS) K1(SQRT) K1(RINT)
+/* clang-format on */
 #define DEF1(op) FIX1(op, S) FIX1(op, D)
 #define DEF2(op) FIX2(op, S) FIX2(op, D)
 #define DEF3(op) FIX(op, S) FIX(op, D)

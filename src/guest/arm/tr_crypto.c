@@ -38,6 +38,8 @@ static ir_val paired(struct tr *t, int rn, enum ir_op op)
     for (unsigned i = ir->count - 1; i && i + 4 > ir->count; i--) {
         const struct ir_insn *put = &ir->insn[i];
 
+        if (ir_op_info[put->op].flags & IR_FLAG_BB)
+            return IR_NO_VAL;
         if (put->op != IR_PUT)
             continue;
         if (put->imm != A64_SLOT_V + rn || ir->insn[put->arg[0]].op != op)
