@@ -32,14 +32,14 @@ static void own_fds(const struct user_proc *p, int ret[OURS])
     ret[1] = MAX(log, self);
 }
 
-static bool is_ours(const struct user_proc *p, uint64_t fd)
+bool call_fd_is_ours(const struct user_proc *p, uint64_t fd)
 {
     return (int)fd >= 0 && ((int)fd == p->self_fd || (int)fd == log_fd());
 }
 
 int64_t sys_close(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    return is_ours(t->proc, a[0]) ? -EBADF : call_host(t, row, a);
+    return call_fd_is_ours(t->proc, a[0]) ? -EBADF : call_host(t, row, a);
 }
 
 /* What lies between ours. */
@@ -79,18 +79,18 @@ static int64_t make_room(struct user_proc *p, int fd)
 
 int64_t sys_dup2(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    if (is_ours(t->proc, a[0]))
+    if (call_fd_is_ours(t->proc, a[0]))
         return -EBADF;
-    if (is_ours(t->proc, a[1]) && make_room(t->proc, a[1]) < 0)
+    if (call_fd_is_ours(t->proc, a[1]) && make_room(t->proc, a[1]) < 0)
         return -EBUSY;
     return call_host(t, row, a);
 }
 
 int64_t sys_dup3(struct user_thread *t, const struct call_row *row, const uint64_t a[6])
 {
-    if (is_ours(t->proc, a[0]))
+    if (call_fd_is_ours(t->proc, a[0]))
         return -EBADF;
-    if (is_ours(t->proc, a[1]) && make_room(t->proc, a[1]) < 0)
+    if (call_fd_is_ours(t->proc, a[1]) && make_room(t->proc, a[1]) < 0)
         return -EBUSY;
     return call_pass(t, row, a);
 }
@@ -130,7 +130,7 @@ int64_t sys_getdents64(struct user_thread *t, const struct call_row *row, const 
 
         if (len < NAME || at + len > n)
             break;
-        if (end != name && is_ours(t->proc, fd)) {
+        if (end != name && call_fd_is_ours(t->proc, fd)) {
             memmove(buf + at, buf + at + len, n - at - len);
             n -= len;
         } else {
@@ -249,7 +249,7 @@ int64_t sys_fcntl(struct user_thread *t, const struct call_row *row, const uint6
     unsigned size = fcntl_size(a[1]);
     int64_t r;
 
-    if (is_ours(t->proc, a[0]))
+    if (call_fd_is_ours(t->proc, a[0]))
         return -EBADF;
     if (call_is_32(t))
         return call_host(t, row, a);

@@ -116,6 +116,8 @@ struct call_row {
 
 /* The row of a call, or NULL for a number that this ABI has not (syscall.c). */
 const struct call_row *call_row(enum user_call_column column, uint64_t nr);
+/* A descriptor of our own, which the guest does not have: EBADF (sys_file.c). */
+bool call_fd_is_ours(const struct user_proc *p, uint64_t fd);
 /* Carries out a row without -strace. */
 int64_t call_row_run(struct user_thread *t, const struct call_row *row, const uint64_t a[6]);
 
