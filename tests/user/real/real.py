@@ -43,7 +43,7 @@ TESTS = [
         print "$s\n"; my $t = "x" x 1000; (my $u = $t) =~ s/x{3}/ab/g; print length($u), "\n"; local $SIG{ALRM} = sub { print "alarm\n" }; alarm 1; select(undef,undef,undef,3);
         my $pid = fork // die; if (!$pid) { exit 7 } waitpid $pid, 0; print $? >> 8, "\n"; printf "%.10f\n", atan2(1,1)*4; print join(",", sort { $a <=> $b } map { ($_*7919)%1000 } 1..10), "\n"' ''',
      r'50000\n667\nalarm\n7\n3\.1415926536\n', 120),
-    ('python3', 'python3 libpython3.{python}-testsuite', '''python3 -c 'import sys, json, re, hashlib, threading, subprocess, decimal
+    ('python3', 'python3 netbase libpython3.{python}-testsuite', '''python3 -c 'import sys, json, re, hashlib, threading, subprocess, decimal
 print(sys.implementation._multiarch); print(hashlib.sha256(b"x"*100000).hexdigest()[:16])
 l = []; t = [threading.Thread(target=lambda i=i: l.append(sum(range(i*1000)))) for i in range(16)]
 [x.start() for x in t]; [x.join() for x in t]; print(sum(l)); print(subprocess.check_output(["echo", "child"]).decode(), end="")
