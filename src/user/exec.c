@@ -337,18 +337,17 @@ static int64_t run_ourselves(struct user_exec *x, const char *path)
         option_number(w, "-exec-fd", "%d", fd);
         path = w->own[w->own_count++] = script_name(x);
     }
-    /* the next of us may find no name that leads to itself */
-    int self = fcntl(p->self_fd, F_DUPFD, HANDED_FD_LOW);
-    if (self >= 0)
-        option_number(w, "-self-fd", "%d", self);
+    /* the next of us may find no name that leads to itself; a copy of the descriptor could fail
+     * under a low limit of open files */
+    option_number(w, "-self-fd", "%d", p->self_fd);
     option(w, "-0", argc ? x->argv[0] : "");
     word(w, "--");
     word(w, path);
     for (size_t i = 1; i < argc; i++)
         word(w, x->argv[i]);
-    int64_t r = self < 0 ? -errno : host_exec(x->t, self, "", w->list, x->envp, AT_EMPTY_PATH);
-    if (self >= 0)
-        close(self);
+    (void)fcntl(p->self_fd, F_SETFD, 0);
+    int64_t r = host_exec(x->t, p->self_fd, "", w->list, x->envp, AT_EMPTY_PATH);
+    (void)fcntl(p->self_fd, F_SETFD, FD_CLOEXEC);
     if (fd >= 0)
         close(fd);
     return r;

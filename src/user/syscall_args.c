@@ -347,7 +347,8 @@ int64_t call_pass(struct user_thread *t, const struct call_row *row, const uint6
 
         if (arg->kind == KIND_FLAGS && arg->size <= SET_FDFL) {
             w.v[i] = call_open_flags_to_host(t->proc->abi, a[i]);
-        } else if (arg->kind == KIND_FD && call_fd_is_ours(t->proc, a[i])) {
+        } else if ((arg->kind == KIND_FD || arg->kind == KIND_AT) &&
+                   call_fd_is_ours(t->proc, a[i])) {
             r = -EBADF;
             goto out;
         } else if (arg->kind >= KIND_POINTERS && a[i]) {

@@ -296,7 +296,7 @@ bool tr_pclmulqdq(struct tr *t, const struct x86_insn *i)
     if (!vec_begin(t, i))
         return true;
     ir_val b = vec_get(t, i, 1), a = vec_get(t, i, 0);
-    vec_set(t, i, 0, ir_vop2(t->b, IR_VCLMUL, IR_I64, a, b, vec_imm(i) & 0x11));
+    vec_set(t, i, 0, ir_vop2(t->b, IR_VCLMUL, IR_I8, a, b, vec_imm(i) & 0x11));
     return true;
 }
 
