@@ -53,7 +53,9 @@ static bool zero_above(const struct fold *f, ir_val v, unsigned n)
 {
     for (unsigned depth = 0; depth < 16; depth++) {
         const struct ir_insn *d = fold_def(f, v);
-        unsigned lane = ir_type_bits[d->sub & ~IR_SCALAR & 0xff];
+        unsigned lane = d->sub & ~IR_SCALAR & 0xff;
+
+        lane = lane < IR_V128 ? ir_type_bits[lane] : 128; /* where sub is a lane */
 
         switch (d->op) {
         case IR_VCONST: return !d->imm;
