@@ -7,6 +7,11 @@
 
 #include "cpu/engine.h"
 
+/* the guest aligns, or does not */
+typedef uint16_t any_u16 __attribute__((aligned(1)));
+typedef uint32_t any_u32 __attribute__((aligned(1)));
+typedef uint64_t any_u64 __attribute__((aligned(1)));
+
 /* One host instruction where the size has one: not torn for other threads. */
 uint64_t direct_load(struct cpu *cpu, gva_t va, unsigned size)
 {
@@ -14,9 +19,9 @@ uint64_t direct_load(struct cpu *cpu, gva_t va, unsigned size)
 
     switch (size) {
     case 1: return *(const volatile uint8_t *)p;
-    case 2: return *(const volatile uint16_t *)p;
-    case 4: return *(const volatile uint32_t *)p;
-    default: return *(const volatile uint64_t *)p;
+    case 2: return *(const volatile any_u16 *)p;
+    case 4: return *(const volatile any_u32 *)p;
+    default: return *(const volatile any_u64 *)p;
     }
 }
 
@@ -26,9 +31,9 @@ void direct_store(struct cpu *cpu, gva_t va, uint64_t value, unsigned size)
 
     switch (size) {
     case 1: *(volatile uint8_t *)p = (uint8_t)value; break;
-    case 2: *(volatile uint16_t *)p = (uint16_t)value; break;
-    case 4: *(volatile uint32_t *)p = (uint32_t)value; break;
-    default: *(volatile uint64_t *)p = value; break;
+    case 2: *(volatile any_u16 *)p = (uint16_t)value; break;
+    case 4: *(volatile any_u32 *)p = (uint32_t)value; break;
+    default: *(volatile any_u64 *)p = value; break;
     }
 }
 
