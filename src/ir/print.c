@@ -93,6 +93,19 @@ static const char *helper_name(const struct ir_insn *in)
     return ((const struct helper *)(intptr_t)in->imm)->name;
 }
 
+/* helper(operands), with the condition on which a repair calls it */
+static void print_call(FILE *f, const struct ir *ir, const struct ir_insn *in)
+{
+    if (in->op == IR_FIX)
+        fprintf(f, ".%s", cond_name(in->sub));
+    else if (in->op == IR_VFIX)
+        fprintf(f, ".%s%s", ir_type_names[in->sub & ~IR_SCALAR & 0xff],
+                in->sub & IR_SCALAR ? ".s" : "");
+    fprintf(f, " %s(", helper_name(in));
+    print_args(f, ir, in, "");
+    fputs(")", f);
+}
+
 /* The operands of one insn, behind its name. */
 static void print_operands(FILE *f, const struct ir *ir, const struct ir_insn *in)
 {
@@ -116,21 +129,8 @@ static void print_operands(FILE *f, const struct ir *ir, const struct ir_insn *i
             fprintf(f, " -> L%" PRId64, in->imm);
         break;
     case IR_FIX:
-        fprintf(f, ".%s %s(", cond_name(in->sub), helper_name(in));
-        print_args(f, ir, in, "");
-        fputs(")", f);
-        break;
     case IR_VFIX:
-        fprintf(f, ".%s%s %s(", ir_type_names[in->sub & ~IR_SCALAR & 0xff],
-                in->sub & IR_SCALAR ? ".s" : "", helper_name(in));
-        print_args(f, ir, in, "");
-        fputs(")", f);
-        break;
-    case IR_CALL:
-        fprintf(f, " %s(", helper_name(in));
-        print_args(f, ir, in, "");
-        fputs(")", f);
-        break;
+    case IR_CALL: print_call(f, ir, in); break;
     case IR_EXIT_JMP:
     case IR_EXIT_IND:
     case IR_EXIT_LOOP: print_exit(f, ir, in); break;
