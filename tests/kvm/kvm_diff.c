@@ -188,6 +188,7 @@ int main(int argc, char **argv)
             return 1;
         skipped += skip;
     }
+    rig_free(rig);
     printf("%llu cases, %llu of them not decided by KVM, %u differences (seed %llu, %s)\n",
            (unsigned long long)cases, (unsigned long long)skipped, differences,
            (unsigned long long)seed, accel);

@@ -61,4 +61,5 @@ void kvm_run_case(const struct state *start, uint8_t *ram, struct state *ret);
 /* ---- rhea_side.c ---- */
 struct rig;
 struct rig *rig_new(const char *model, const char *accel);
+void rig_free(struct rig *r);
 void rig_run_case(struct rig *r, const struct state *start, uint8_t *ram, struct state *ret);

@@ -79,6 +79,15 @@ fail:
     exit(1);
 }
 
+void rig_free(struct rig *r)
+{
+    cpu_free(r->cpu);
+    mem_free(r->mem);
+    mem_free(r->ports);
+    loop_free(r->loop);
+    free(r);
+}
+
 static void put_state(struct x86_cpu *x, const struct state *s)
 {
     cpu_reset(&x->c);
