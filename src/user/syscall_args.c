@@ -113,7 +113,7 @@ int64_t call_host(struct user_thread *t, const struct call_row *row, const uint6
         return host_32(t, row, v);
     if (!(row->flags & CALL_BLOCK))
         return call_raw(row->nr[USER_CALLS_X86_64], v[0], v[1], v[2], v[3], v[4], v[5]);
-    r = user_syscall_safe(row->nr[USER_CALLS_X86_64], v[0], v[1], v[2], v[3], v[4], v[5]);
+    r = user_syscall_begun(row->nr[USER_CALLS_X86_64], v);
     return unlikely(r == USER_RESTART) ? call_restart(row, r) : r;
 }
 

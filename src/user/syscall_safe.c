@@ -3,7 +3,10 @@
  * Host system calls that a guest's signal interrupts even when it comes before the call: the stub
  * looks at signal_state.stop right before the instruction, and the signal handler moves a thread
  * found between the two behind the call. A call that the kernel would restart (our handlers have
- * SA_RESTART) is seen in the handler, too: there the interrupted pc is the instruction again.
+ * SA_RESTART) is seen in the handler, too: there the interrupted pc is the instruction again, and
+ * rcx says that it was executed. A call that was not begun is made again whatever the handler's
+ * flags are: to the guest the signal came before it. (A close() that fails with EINTR would leak
+ * the descriptor.)
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -15,11 +18,14 @@
 
 int64_t user_safe_stub(const _Atomic uint32_t *stop, long nr, uint64_t a, uint64_t b, uint64_t c,
                        uint64_t d, uint64_t e, uint64_t f);
-extern const char user_safe_begin[], user_safe_call[], user_safe_end[], user_safe_stop[];
+extern const char user_safe_begin[], user_safe_call[], user_safe_end[], user_safe_stop[],
+    user_safe_again[];
 
 asm(".text\n"
     ".globl user_safe_stub, user_safe_begin, user_safe_call, user_safe_end, user_safe_stop\n"
+    ".globl user_safe_again\n"
     ".hidden user_safe_stub, user_safe_begin, user_safe_call, user_safe_end, user_safe_stop\n"
+    ".hidden user_safe_again\n"
     ".type user_safe_stub, @function\n"
     "user_safe_stub:\n"
     "    .cfi_startproc\n"
@@ -39,6 +45,9 @@ asm(".text\n"
     "user_safe_end:\n"
     "    ret\n"
     "user_safe_stop:\n"
+    "    movq $-513, %rax\n" /* USER_RESTART_NOINTR: it was not begun */
+    "    ret\n"
+    "user_safe_again:\n"
     "    movq $-512, %rax\n" /* USER_RESTART */
     "    ret\n"
     "    .cfi_endproc\n"
@@ -79,21 +88,29 @@ asm(".text\n"
     "    movl $-512, %eax\n" /* USER_RESTART */
     "    jmp user_safe_end32\n"
     ".size user_safe_stub32, . - user_safe_stub32\n");
-_Static_assert(USER_RESTART == -512, "in the stubs");
+_Static_assert(USER_RESTART == -512 && USER_RESTART_NOINTR == -513, "in the stubs");
 
-int64_t user_syscall_safe(long nr, ...)
+int64_t user_syscall_begun(long nr, const uint64_t a[6])
 {
     static const _Atomic uint32_t never;
     struct user_thread *t = user_self;
+
+    return user_safe_stub(t && t->signals ? &t->signals->stop : &never, nr, a[0], a[1], a[2], a[3],
+                          a[4], a[5]);
+}
+
+int64_t user_syscall_safe(long nr, ...)
+{
     uint64_t a[6];
     va_list ap;
+    int64_t r;
 
     va_start(ap, nr);
     for (unsigned i = 0; i < 6; i++)
         a[i] = va_arg(ap, uint64_t);
     va_end(ap);
-    return user_safe_stub(t && t->signals ? &t->signals->stop : &never, nr, a[0], a[1], a[2], a[3],
-                          a[4], a[5]);
+    r = user_syscall_begun(nr, a);
+    return r == USER_RESTART_NOINTR ? USER_RESTART : r;
 }
 
 int64_t user_syscall32(const uint32_t regs[7], bool wait)
@@ -131,6 +148,8 @@ void user_syscall_interrupt(void *ucontext)
     if (pc == (uintptr_t)user_safe_call && g[REG_RAX] == SYS_restart_syscall) {
         g[REG_RAX] = -EINTR;
         g[REG_RIP] = (greg_t)(uintptr_t)user_safe_end;
+    } else if (pc == (uintptr_t)user_safe_call && g[REG_RCX] == (greg_t)(uintptr_t)user_safe_end) {
+        g[REG_RIP] = (greg_t)(uintptr_t)user_safe_again; /* the instruction left its mark in rcx */
     } else {
         g[REG_RIP] = (greg_t)(uintptr_t)user_safe_stop;
     }

@@ -281,6 +281,9 @@ uint64_t signals_mask(const struct user_thread *t);
  * the kernel's value, or -EINTR / USER_RESTART when a guest signal waits. For every call that can
  * block. */
 int64_t user_syscall_safe(long nr, ...);
+/* The same, which tells a call that a signal kept from beginning: USER_RESTART_NOINTR. For calls
+ * without a mask of their own. */
+int64_t user_syscall_begun(long nr, const uint64_t a[6]);
 /* The same through the host's 32-bit entry (not wait: signals stay pending until it is done). regs:
  * eax ebx ecx edx esi edi ebp; addresses below 4 GiB. */
 int64_t user_syscall32(const uint32_t regs[7], bool wait);
