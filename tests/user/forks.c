@@ -314,6 +314,28 @@ static void vfork_faults(void)
     CHECK_EQ(wait_for(pid) & 0x7f, SIGSEGV);
 }
 
+static void nothing(int sig)
+{
+}
+
+/* A signal that comes before a call is handled before it: no call that does not wait fails. */
+static void before_calls(void)
+{
+    struct sigaction a = { .sa_handler = nothing };
+    struct itimerval on = { { 0, 80 }, { 0, 80 } }, off = { { 0, 0 }, { 0, 0 } };
+    unsigned bad = 0;
+
+    sigaction(SIGALRM, &a, NULL); /* without SA_RESTART */
+    setitimer(ITIMER_REAL, &on, NULL);
+    for (unsigned i = 0; i < 50000; i++) {
+        int fd = dup(0);
+
+        bad += fd < 0 || close(fd) < 0;
+    }
+    setitimer(ITIMER_REAL, &off, NULL);
+    CHECK(bad == 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -329,6 +351,7 @@ int main(int argc, char **argv)
         { "under_timer", under_timer },
         { "vfork_killed", vfork_killed },
         { "vfork_faults", vfork_faults },
+        { "before_calls", before_calls },
         { 0 },
     };
 

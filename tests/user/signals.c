@@ -953,24 +953,6 @@ static void none_lost(void)
     usual(rt);
 }
 
-/* A signal that comes before a call is handled before it: no call that does not wait fails. */
-static void before_calls(void)
-{
-    struct sigaction a = { .sa_handler = tick };
-    struct itimerval on = { { 0, 80 }, { 0, 80 } }, off = { { 0, 0 }, { 0, 0 } };
-    unsigned bad = 0;
-
-    sigaction(SIGALRM, &a, NULL); /* without SA_RESTART */
-    setitimer(ITIMER_REAL, &on, NULL);
-    for (unsigned i = 0; i < 50000; i++) {
-        int fd = dup(0);
-
-        bad += fd < 0 || close(fd) < 0;
-    }
-    setitimer(ITIMER_REAL, &off, NULL);
-    CHECK(bad == 0);
-}
-
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -1003,7 +985,6 @@ int main(int argc, char **argv)
         { "call_masks", call_masks },
         { "autodisarm", autodisarm },
         { "none_lost", none_lost },
-        { "before_calls", before_calls },
         { 0 },
     };
 
