@@ -46,6 +46,22 @@ bool optlist_take_u64(struct optlist *l, const char *key, uint64_t *ret,
 bool optlist_take_size(struct optlist *l, const char *key, uint64_t unit, uint64_t *ret,
                        struct error *err) MUST_CHECK;
 
+/* Appends key=value (copied). */
+void optlist_add(struct optlist *l, const char *key, const char *value);
+
+/* The items of a JSON object, nested members as "file.driver", elements as "children.0"; numbers
+ * and booleans as text. Text that starts with '{'. */
+bool optlist_parse_json(struct optlist *l, const char *text, struct error *err) MUST_CHECK;
+
+/* Moves the items "PREFIX.rest" that were not taken into sub, as "rest". Their names count as
+ * asked. */
+void optlist_move_prefix(struct optlist *l, const char *prefix, struct optlist *sub);
+
+/* Takes the items that the field table names ('-' equals '_') and sets the members of obj. */
+struct field;
+bool optlist_apply(struct optlist *l, const struct field *table, void *obj,
+                   struct error *err) MUST_CHECK;
+
 /* Fails when an item was not taken: "-rtc: no option is called 'bsae'; did you mean 'base'?". */
 bool optlist_done(struct optlist *l, const char *what, struct error *err) MUST_CHECK;
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Objects that people name with --object TYPE,id=NAME,...: secrets, TLS credentials, throttle
+ * groups. A type is one const record; a set holds the objects of one program or VM.
+ */
+#ifndef BASE_OBJECT_H
+#define BASE_OBJECT_H
+
+#include "base/field.h"
+#include "base/optlist.h"
+
+struct object_set;
+
+struct object_type {
+    const char *name, *doc;
+    size_t size;
+    const struct field *props; /* members of the object's struct */
+    bool (*complete)(void *obj, struct object_set *set, struct error *err); /* props are set */
+    void (*finish)(void *obj); /* copes with a half-made one; strings of props are freed after it */
+};
+extern const struct object_type *const object_types[]; /* NULL-terminated, made by listgen.py */
+
+struct object_set *object_set_new(void);
+void object_set_free(struct object_set *s); /* NULL is fine */
+
+/* "secret,id=sec0,file=pw.txt", or the same as JSON with "qom-type". */
+bool object_add(struct object_set *s, const char *text, struct error *err) MUST_CHECK;
+bool object_remove(struct object_set *s, const char *id, struct error *err) MUST_CHECK;
+
+/* The struct of the object, or NULL with an error that names what there is. set may be NULL. */
+void *object_find(struct object_set *s, const char *id, const struct object_type *type,
+                  struct error *err);
+
+/* Prints the types, or one type's properties, for --object help. */
+void object_print_help(FILE *f, const char *type);
+
+#endif

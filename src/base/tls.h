@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Byte channels over a socket, plain or TLS (gnutls), and the objects tls-creds-x509,
+ * tls-creds-psk, tls-creds-anon that hold credentials.
+ */
+#ifndef BASE_TLS_H
+#define BASE_TLS_H
+
+#include <sys/uio.h>
+
+#include "base/object.h"
+
+struct tls_creds;
+struct channel;
+
+extern const struct object_type tls_creds_x509_object, tls_creds_psk_object, tls_creds_anon_object;
+
+/* Credentials by id, of any of the three types; server: they must have endpoint=server. */
+struct tls_creds *tls_creds_find(struct object_set *s, const char *id, bool server,
+                                 struct error *err);
+
+/* Owns fd (blocking). One thread may read while another writes. */
+struct channel *channel_new(int own_fd);
+void channel_free(struct channel *c); /* NULL is fine; closes */
+int channel_fd(const struct channel *c);
+
+/* Handshake. hostname: what the server's certificate must say (client), or NULL. Blocks up to 30 s.
+ */
+bool channel_start_tls(struct channel *c, struct tls_creds *creds, bool server,
+                       const char *hostname, struct error *err) MUST_CHECK;
+bool channel_is_tls(const struct channel *c);
+/* Distinguished name of the peer's certificate, or NULL; free(). For tls-authz. */
+char *channel_peer_name(const struct channel *c);
+
+/* All of it or a negative errno; -ECONNRESET at end of stream within, 0 bytes read at its very
+ * start: 1. */
+int channel_read(struct channel *c, void *buf, size_t len) MUST_CHECK;
+int channel_write(struct channel *c, const void *buf, size_t len) MUST_CHECK;
+int channel_writev(struct channel *c, const struct iovec *iov, unsigned n) MUST_CHECK;
+/* As many bytes as are there now, at least 1 (blocks for them); 0: end of stream. */
+ssize_t channel_read_some(struct channel *c, void *buf, size_t len) MUST_CHECK;
+/* Ends both directions: a reader in another thread returns. Any thread. */
+void channel_shutdown(struct channel *c);
+
+#endif
