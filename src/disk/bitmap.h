@@ -62,4 +62,8 @@ void disk_bitmap_deserialise(struct disk_bitmap *b, uint64_t first_byte, const u
 /* Called by the request layer for each completed write, zero and discard. */
 void disk_bitmaps_written(struct disk *d, uint64_t offset, uint64_t len);
 
+/* Called by the core: d has another size now (drained); d is closed, persistent ones are stored. */
+void disk_bitmaps_resized(struct disk *d);
+void disk_bitmaps_free(struct disk *d);
+
 #endif

@@ -152,8 +152,9 @@ struct disk_driver {
     int (*fd)(struct disk *d,
               enum disk_op op); /* transports: a file descriptor for io_uring, or -1 */
 
-    json_t *(*info)(struct disk *d);        /* format-specific data */
-    int64_t (*allocated)(struct disk *d);   /* bytes on the host */
+    void (*event)(struct disk *d, unsigned event); /* enum disk_event (disk/event.h): blkdebug */
+    json_t *(*info)(struct disk *d);               /* format-specific data */
+    int64_t (*allocated)(struct disk *d);          /* bytes on the host */
     uint64_t (*query_size)(struct disk *d); /* transports whose size changes (host devices) */
     int (*check)(struct disk *d, struct disk_check *c, unsigned fix);
     bool (*measure)(const void *create_opts, struct disk *source, uint64_t size,
@@ -190,7 +191,8 @@ struct disk {
     char *node_name, *filename;
     unsigned open_flags;
     bool read_only, probed, detect_zeroes, detect_zeroes_unmap;
-    struct disk_private *core; /* reference count, request tracking, bitmaps: node_priv.h */
+    struct disk_private *core;                /* reference count, request tracking: node_priv.h */
+    struct disk_bitmap_list *_Atomic bitmaps; /* bitmap.c's; NULL while it has none */
 };
 
 /* For drivers with more children than file and backing: opens what d's options under "NAME." say,
