@@ -15,6 +15,7 @@ struct object_type {
     const char *name, *doc;
     size_t size;
     const struct field *props; /* members of the object's struct */
+    void (*init)(void *obj);   /* sets defaults that are not 0; may be NULL */
     bool (*complete)(void *obj, struct object_set *set, struct error *err); /* props are set */
     void (*finish)(void *obj); /* copes with a half-made one; strings of props are freed after it */
 };
@@ -30,6 +31,12 @@ bool object_remove(struct object_set *s, const char *id, struct error *err) MUST
 /* The struct of the object, or NULL with an error that names what there is. set may be NULL. */
 void *object_find(struct object_set *s, const char *id, const struct object_type *type,
                   struct error *err);
+/* The same for any of n types; *ret_type is the one it has. */
+void *object_find_any(struct object_set *s, const char *id, const struct object_type *const *types,
+                      unsigned n, const struct object_type **ret_type, struct error *err);
+
+/* Whether the argument of --object asks for help ("help", "TYPE,help"); prints it then. */
+bool object_help(FILE *f, const char *text);
 
 /* Prints the types, or one type's properties, for --object help. */
 void object_print_help(FILE *f, const char *type);

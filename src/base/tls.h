@@ -15,7 +15,8 @@ struct channel;
 
 extern const struct object_type tls_creds_x509_object, tls_creds_psk_object, tls_creds_anon_object;
 
-/* Credentials by id, of any of the three types; server: they must have endpoint=server. */
+/* Credentials by id, of any of the three types; server: they must have endpoint=server, else
+ * endpoint=client. Borrowed: the object must stay until the channels that use it are gone. */
 struct tls_creds *tls_creds_find(struct object_set *s, const char *id, bool server,
                                  struct error *err);
 
@@ -39,6 +40,10 @@ int channel_write(struct channel *c, const void *buf, size_t len) MUST_CHECK;
 int channel_writev(struct channel *c, const struct iovec *iov, unsigned n) MUST_CHECK;
 /* As many bytes as are there now, at least 1 (blocks for them); 0: end of stream. */
 ssize_t channel_read_some(struct channel *c, void *buf, size_t len) MUST_CHECK;
+/* Reads and writes fail with -ETIMEDOUT when nothing moves for so long; 0: never (the start). */
+void channel_set_timeout(struct channel *c, unsigned ms);
+/* The writing thread has no more to say: TLS close_notify and end of stream for the peer. */
+void channel_end(struct channel *c);
 /* Ends both directions: a reader in another thread returns. Any thread. */
 void channel_shutdown(struct channel *c);
 
