@@ -16,7 +16,7 @@
 #include "base/bits.h"
 #include "base/tls_creds.h"
 
-enum { AHEAD = 16384, HANDSHAKE_MS = 30000, END_MS = 500 };
+enum { AHEAD = 16384, RECORD = 16384, HANDSHAKE_MS = 30000, END_MS = 500 };
 
 struct channel {
     int fd;
@@ -243,23 +243,47 @@ ssize_t channel_read_some(struct channel *c, void *buf, size_t len)
     return receive(c, buf, len, false);
 }
 
-static int tls_write(struct channel *c, const struct iovec *iov, unsigned n)
+static int tls_send(struct channel *c, const void *buf, size_t len)
 {
     ssize_t r;
 
-    for (unsigned i = 0; i < n; i++) {
-        for (size_t done = 0; done < iov[i].iov_len; done += (size_t)r) {
-            do
-                r = gnutls_record_send(c->tls, (char *)iov[i].iov_base + done,
-                                       iov[i].iov_len - done);
-            while (r == GNUTLS_E_INTERRUPTED);
-            if (r < 0) {
-                c->broken = true; /* a record may be half sent */
-                return r == GNUTLS_E_AGAIN ? -ETIMEDOUT : -EIO;
-            }
+    for (size_t done = 0; done < len; done += (size_t)r) {
+        do
+            r = gnutls_record_send(c->tls, (const char *)buf + done, len - done);
+        while (r == GNUTLS_E_INTERRUPTED);
+        if (r < 0) {
+            c->broken = true; /* a record may be half sent */
+            return r == GNUTLS_E_AGAIN ? -ETIMEDOUT : -EIO;
         }
     }
     return 0;
+}
+
+/* A record costs a system call at each end, so small pieces are gathered into one. */
+static int tls_writev(struct channel *c, const struct iovec *iov, unsigned n)
+{
+    uint8_t stage[RECORD];
+    size_t staged = 0;
+    int r = 0;
+
+    for (unsigned i = 0; !r && i < n; i++) {
+        const uint8_t *p = iov[i].iov_base;
+        size_t len = iov[i].iov_len, k = MIN(len, sizeof(stage) - staged);
+
+        if (staged || len < sizeof(stage)) {
+            memcpy(stage + staged, p, k);
+            staged += k;
+            p += k;
+            len -= k;
+        }
+        if (staged == sizeof(stage) || len) {
+            r = tls_send(c, stage, staged);
+            staged = 0;
+        }
+        if (!r && len)
+            r = tls_send(c, p, len);
+    }
+    return r ? r : tls_send(c, stage, staged);
 }
 
 int channel_writev(struct channel *c, const struct iovec *iov, unsigned n)
@@ -267,13 +291,8 @@ int channel_writev(struct channel *c, const struct iovec *iov, unsigned n)
     struct iovec part[64];
     size_t skip = 0; /* bytes of iov[0] that are out */
 
-    if (c->tls) {
-        gnutls_record_cork(c->tls);
-        int r = tls_write(c, iov, n);
-        int u = gnutls_record_uncork(c->tls, GNUTLS_RECORD_WAIT);
-
-        return r ? r : u < 0 ? tls_errno(c, u) : 0;
-    }
+    if (c->tls)
+        return tls_writev(c, iov, n);
     while (n) {
         unsigned k = MIN(n, (unsigned)ARRAY_SIZE(part));
         struct msghdr m = { .msg_iov = part, .msg_iovlen = k };

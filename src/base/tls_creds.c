@@ -34,9 +34,8 @@ static char *file_in(const struct tls_creds *c, const char *name, struct error *
     char *path;
 
     if (!c->dir) {
-        if (err)
-            fail(err, EINVAL, "Missing 'dir' property value") ||
-                fail_hint(err, "the folder that holds %s", name);
+        if (err && !fail(err, EINVAL, "Missing 'dir' property value"))
+            fail_hint(err, "the folder that holds %s", name);
         return NULL;
     }
     path = xasprintf("%s/%s", c->dir, name);
