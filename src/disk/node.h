@@ -110,7 +110,8 @@ struct disk_driver {
     bool is_filter;    /* same data and size as its child */
     bool no_file;      /* neither: opens its own children (quorum) or none */
     bool backing;      /* images of this format may have a backing file */
-    const char *const *schemes; /* transports: "nbd", "nbd+unix": name:rest; NULL-terminated */
+    const char *file_name;      /* of the option and edge behind d->file; NULL is "file" */
+    const char *const *schemes; /* transports, some filters: "nbd": name:rest; NULL-terminated */
     const char *const
         *required; /* options without which it does not open; NULL-terminated or NULL */
     bool keeps_probed_name;
@@ -122,7 +123,7 @@ struct disk_driver {
 
     /* Formats: 0..100, how sure the first bytes make it. name may be NULL. */
     int (*probe)(const uint8_t *head, size_t len, const char *filename);
-    /* Transports: "nbd://..." and the like into options; missing: {"filename": rest}. */
+    /* Of schemes: "nbd://..." and the like into options; missing: {"filename": rest}. */
     bool (*parse_name)(const char *name, struct optlist *opts, struct error *err);
 
     /* d->file is open (formats, filters). Sets d->size, d->align, d->cluster_size,
