@@ -10,7 +10,8 @@
 
 struct luks;
 
-/* How the header is reached: the file's start, or qcow2's crypto clusters. 0 or -errno. */
+/* How the header is reached: the file's start, or qcow2's crypto clusters. 0 or -errno. The struct
+ * is copied, what opaque points at must stay. */
 struct luks_store {
     int (*read)(void *opaque, uint64_t offset, void *buf, size_t len);
     int (*write)(void *opaque, uint64_t offset, const void *buf, size_t len);
@@ -35,9 +36,13 @@ uint64_t luks_payload_offset(const struct luks *l); /* bytes */
 /* Whole 512-byte sectors in place; offset is the byte offset that gives the IV. Any thread. */
 int luks_decrypt(struct luks *l, uint64_t offset, void *buf, size_t len) MUST_CHECK;
 int luks_encrypt(struct luks *l, uint64_t offset, void *buf, size_t len) MUST_CHECK;
+/* The same from one buffer to another, without copying first. */
+int luks_encrypt_to(struct luks *l, uint64_t offset, void *dst, const void *src,
+                    size_t len) MUST_CHECK;
 json_t *luks_info(const struct luks *l); /* cipher-alg, ..., slots */
 
-/* Key slots (amend). keyslot -1: any. */
+/* Key slots (amend). keyslot -1: any free one to add; those that old_secret opens to remove, or all
+ * of them. force: also the last one, or one in use. */
 bool luks_add_key(struct luks *l, struct object_set *objects, const char *new_secret, int keyslot,
                   uint64_t iter_time_ms, bool force, struct error *err) MUST_CHECK;
 bool luks_remove_key(struct luks *l, struct object_set *objects, const char *old_secret,
