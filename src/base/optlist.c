@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/field.h"
 #include "base/str.h"
 
 /* Copies one item, turning ",," into ","; *text moves behind its final comma. */
@@ -109,6 +110,65 @@ const char *optlist_take_next(struct optlist *l, const char *key)
         }
     }
     return NULL;
+}
+
+bool optlist_has(const struct optlist *l, const char *key)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        if (!l->items[i].taken && !strcmp(l->items[i].key, key))
+            return true;
+    }
+    return false;
+}
+
+void optlist_add(struct optlist *l, const char *key, const char *value)
+{
+    l->items = xrealloc_array(l->items, l->count + 1, sizeof(*l->items));
+    l->items[l->count++] =
+        (struct optlist_item){ .key = xstrdup(key), .value = xstrdup(value ? value : "") };
+}
+
+void optlist_move_prefix(struct optlist *l, const char *prefix, struct optlist *sub)
+{
+    size_t n = strlen(prefix);
+
+    for (size_t i = 0; i < l->count; i++) {
+        struct optlist_item *it = &l->items[i];
+
+        if (it->taken || strncmp(it->key, prefix, n) || it->key[n] != '.' || !it->key[n + 1])
+            continue;
+        optlist_add(sub, it->key + n + 1, it->value);
+        sub->items[sub->count - 1].is_flag = it->is_flag;
+        it->taken = true;
+        note_asked(l, it->key);
+    }
+}
+
+static bool same_option(const char *key, const char *name)
+{
+    for (; *key && *name; key++, name++) {
+        if ((*key == '-' ? '_' : *key) != (*name == '-' ? '_' : *name))
+            return false;
+    }
+    return !*key && !*name;
+}
+
+bool optlist_apply(struct optlist *l, const struct field *table, void *obj, struct error *err)
+{
+    for (const struct field *f = table; f && f->name; f++) {
+        note_asked(l, f->wire ? f->wire : f->name);
+        for (size_t i = 0; i < l->count; i++) {
+            struct optlist_item *it = &l->items[i];
+
+            if (it->taken ||
+                !(same_option(it->key, f->name) || (f->wire && same_option(it->key, f->wire))))
+                continue;
+            if (!field_set_str(obj, table, f->name, it->value, err))
+                return false;
+            it->taken = true;
+        }
+    }
+    return true;
 }
 
 static bool checked(bool ok, const char *key, struct error *err)

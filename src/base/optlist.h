@@ -36,6 +36,9 @@ void optlist_finish(struct optlist *l);
 /* The last value given for the key, or NULL. All items of that key count as taken. */
 const char *optlist_take(struct optlist *l, const char *key);
 
+/* Whether an item of that key is there that was not taken. */
+bool optlist_has(const struct optlist *l, const char *key);
+
 /* The first value of the key that was not taken yet, for keys that may repeat. */
 const char *optlist_take_next(struct optlist *l, const char *key);
 

@@ -47,6 +47,8 @@ enum disk_open_flags {
     DISK_AIO_URING = 1 << 12,   /* aio=io_uring */
     DISK_SHARE_WRITE = 1 << 13, /* share-rw=on */
     DISK_NEW = 1 << 14,         /* just created by us: nobody else can know it */
+    DISK_KEEP_SIZE = 1 << 16,   /* others must not resize it (exports) */
+    DISK_EXCLUSIVE = 1 << 17,   /* others must not write to it (a guest's disk without share-rw) */
     DISK_RESIZE = 1 << 15,      /* with RDWR: its size will be changed (lock against others' use) */
 };
 

@@ -114,7 +114,8 @@ struct disk_driver {
     const char *const *schemes; /* transports, some filters: "nbd": name:rest; NULL-terminated */
     const char *const
         *required; /* options without which it does not open; NULL-terminated or NULL */
-    bool keeps_probed_name;
+    /* options that change what is read: they are part of a json: name; NULL-terminated */
+    const char *const *strong_options;
     size_t size;                 /* of the driver's own struct, zeroed: d->priv */
     const struct field *options; /* members of that struct, set before open */
     size_t create_size;
@@ -131,6 +132,8 @@ struct disk_driver {
     bool (*open)(struct disk *d, struct error *err);
     void (*close)(struct disk *d);     /* copes with half an open; flushed before */
     int (*inactivate)(struct disk *d); /* write everything back before close or hand-over */
+    /* The edges to d have changed: what will be done (enum disk_perm) and what others may do. */
+    bool (*set_perm)(struct disk *d, unsigned perm, unsigned shared, struct error *err);
     bool (*reopen)(struct disk *d, const void *new_priv, unsigned flags, struct error *err);
     bool (*create)(const struct disk_create *c, struct error *err);
     bool (*remove)(const char *filename, struct error *err); /* transports: undo a failed create */

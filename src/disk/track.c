@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who is inside a node. A request that comes from outside is counted at the node it enters; what a
+ * driver asks of its children on the way belongs to it and is not counted again (this thread knows
+ * that it works inside one). So a drain of a node keeps newcomers out of it and of all that lies
+ * above, and waits for those counters.
+ *
+ * Writes are listed in nodes where requests may have to wait for each other (blocks larger than
+ * what is written, DISK_SERIALISE): there a later request waits for earlier ones that overlap, if
+ * one of the two serialises. Elsewhere a write only raises a counter, untracked, until the first
+ * serialising request turns the list on.
+ */
+#include "base/bits.h"
+#include "base/scope.h"
+#include "disk/node_priv.h"
+
+static _Thread_local unsigned nested; /* requests this thread is inside of */
+
+void request_nested_begin(void)
+{
+    nested++;
+}
+
+void request_nested_end(void)
+{
+    nested--;
+}
+
+bool request_is_nested(void)
+{
+    return nested;
+}
+
+bool request_try_enter(struct disk *d)
+{
+    struct disk_private *c = d->core;
+
+    atomic_fetch_add(&c->in_flight, 1);
+    if (likely(!atomic_load(&c->gates)))
+        return true;
+    request_leave(d);
+    return false;
+}
+
+void request_enter(struct disk *d)
+{
+    struct disk_private *c = d->core;
+
+    while (!request_try_enter(d)) {
+        WITH_LOCK (&c->lock) {
+            while (atomic_load(&c->gates))
+                pthread_cond_wait(&c->changed, &c->lock);
+        }
+    }
+}
+
+void request_leave(struct disk *d)
+{
+    struct disk_private *c = d->core;
+
+    if (atomic_fetch_sub(&c->in_flight, 1) > 1 || likely(!atomic_load(&c->gates)))
+        return;
+    WITH_LOCK (&c->lock)
+        pthread_cond_broadcast(&c->changed);
+}
+
+/* Calls fn for d and everything above it, once for each way up. graph->lock held. */
+static void for_all_above(struct disk *d, void (*fn)(struct disk *d))
+{
+    fn(d);
+    for (struct disk_edge *e = d->parents; e; e = e->next_parent)
+        for_all_above(e->parent, fn);
+}
+
+static void close_gate(struct disk *d)
+{
+    atomic_fetch_add(&d->core->gates, 1);
+}
+
+static void open_gate(struct disk *d)
+{
+    if (atomic_fetch_sub(&d->core->gates, 1) > 1)
+        return;
+    WITH_LOCK (&d->core->lock)
+        pthread_cond_broadcast(&d->core->changed);
+}
+
+static void wait_until_empty(struct disk *d)
+{
+    struct disk_private *c = d->core;
+
+    WITH_LOCK (&c->lock) {
+        while (atomic_load(&c->in_flight))
+            pthread_cond_wait(&c->changed, &c->lock);
+    }
+}
+
+void disk_drain_begin(struct disk *d)
+{
+    WITH_LOCK (&d->graph->lock) {
+        for_all_above(d, close_gate);
+        for_all_above(d, wait_until_empty);
+    }
+}
+
+void disk_drain_end(struct disk *d)
+{
+    WITH_LOCK (&d->graph->lock)
+        for_all_above(d, open_gate);
+}
+
+/* In the way: earlier, overlapping, and one of the two serialises. core->lock held. */
+static bool blocked(struct disk_private *c, const struct track *me, uint64_t offset, uint64_t end,
+                    bool serialise)
+{
+    for (struct track *t = c->tracks; t; t = t->next) {
+        if (t != me && t->offset < end && offset < t->end && (serialise || t->serialising))
+            return true;
+    }
+    return false;
+}
+
+static void list_track(struct disk_private *c, struct track *t)
+{
+    t->listed = true;
+    t->next = c->tracks;
+    t->link = &c->tracks;
+    if (t->next)
+        t->next->link = &t->next;
+    c->tracks = t;
+}
+
+void track_enable(struct disk *d)
+{
+    struct disk_private *c = d->core;
+
+    if (atomic_load(&c->tracking))
+        return;
+    atomic_store(&c->tracking, true);
+    /* writes that did not see the flag end without waiting for anybody */
+    WITH_LOCK (&c->lock) {
+        while (atomic_load(&c->untracked))
+            pthread_cond_wait(&c->changed, &c->lock);
+    }
+}
+
+static void leave_untracked(struct disk_private *c)
+{
+    if (atomic_fetch_sub(&c->untracked, 1) > 1 || likely(!atomic_load(&c->tracking)))
+        return;
+    WITH_LOCK (&c->lock)
+        pthread_cond_broadcast(&c->changed);
+}
+
+/* Raises untracked unless the list is on. */
+static bool enter_untracked(struct disk_private *c)
+{
+    atomic_fetch_add(&c->untracked, 1);
+    if (likely(!atomic_load(&c->tracking)))
+        return true;
+    leave_untracked(c);
+    return false;
+}
+
+static void set_range(struct track *t, uint64_t offset, uint64_t len, bool serialise)
+{
+    t->offset = offset;
+    t->end = offset + len;
+    t->serialising = serialise;
+    t->listed = false;
+}
+
+void track_begin(struct disk *d, struct track *t, uint64_t offset, uint64_t len, bool serialise)
+{
+    struct disk_private *c = d->core;
+
+    set_range(t, offset, len, serialise);
+    if (serialise)
+        track_enable(d);
+    else if (enter_untracked(c))
+        return;
+    WITH_LOCK (&c->lock) {
+        while (blocked(c, t, t->offset, t->end, serialise))
+            pthread_cond_wait(&c->changed, &c->lock);
+        list_track(c, t);
+    }
+}
+
+bool track_try(struct disk *d, struct track *t, uint64_t offset, uint64_t len)
+{
+    struct disk_private *c = d->core;
+    bool ok = false;
+
+    set_range(t, offset, len, false);
+    if (enter_untracked(c))
+        return true;
+    WITH_LOCK (&c->lock) {
+        ok = !blocked(c, t, t->offset, t->end, false);
+        if (ok)
+            list_track(c, t);
+    }
+    return ok;
+}
+
+void track_end(struct disk *d, struct track *t)
+{
+    struct disk_private *c = d->core;
+
+    if (!t->listed) {
+        leave_untracked(c);
+        return;
+    }
+    WITH_LOCK (&c->lock) {
+        *t->link = t->next;
+        if (t->next)
+            t->next->link = t->link;
+        pthread_cond_broadcast(&c->changed);
+    }
+}
