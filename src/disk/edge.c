@@ -12,7 +12,7 @@
 
 static struct disk **shortcut(struct disk *parent, const char *name)
 {
-    if (!strcmp(name, "file"))
+    if (!strcmp(name, parent->driver->file_name ? parent->driver->file_name : "file"))
         return &parent->file;
     if (!strcmp(name, "backing"))
         return &parent->backing;

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/scope.h"
+#include "disk/bitmap.h"
 #include "disk/node_priv.h"
 
 struct disk_graph *disk_graph_new(struct object_set *objects)
@@ -63,7 +64,6 @@ struct disk *node_new(struct disk_graph *g, const struct disk_driver *drv)
     pthread_mutex_init(&d->core->lock, NULL);
     pthread_cond_init(&d->core->changed, NULL);
     pthread_mutex_init(&d->core->flush_lock, NULL);
-    pthread_mutex_init(&d->core->bitmap_lock, NULL);
     d->core->shared = d->core->user_shared = PERM_ALL;
     return d;
 }
@@ -117,7 +117,6 @@ static void node_free(struct disk *d)
     pthread_mutex_destroy(&d->core->lock);
     pthread_cond_destroy(&d->core->changed);
     pthread_mutex_destroy(&d->core->flush_lock);
-    pthread_mutex_destroy(&d->core->bitmap_lock);
     free(d->core);
     free(d->priv);
     free(d->node_name);
@@ -138,6 +137,7 @@ int node_close(struct disk *d)
             r = r2;
     }
     unpublish(d);
+    disk_bitmaps_free(d);
     if (d->driver->close)
         d->driver->close(d);
     while (d->children)

@@ -16,8 +16,6 @@ struct track {
     struct track *next, **link;
 };
 
-struct disk_bitmap_list; /* bitmap.c */
-
 struct disk_private {
     _Atomic(unsigned) refs;
     struct disk *next_node, **node_link; /* guarded by graph->lock */
@@ -49,9 +47,6 @@ struct disk_private {
     _Atomic(uint64_t) write_gen; /* completed writes of a transport */
     _Atomic(uint64_t) flush_gen; /* write_gen at the start of the last good flush */
     pthread_mutex_t flush_lock;
-
-    struct disk_bitmap_list *bitmaps; /* bitmap.c's */
-    pthread_mutex_t bitmap_lock;
 };
 
 /* Work for a thread of the pool. Owned by who submits; run() may free it. */

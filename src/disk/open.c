@@ -81,13 +81,6 @@ static unsigned child_flags(const struct disk *parent, enum disk_role role)
     return flags;
 }
 
-/* A filter shows what its child shows, so its child may need probing; a format's file does not. */
-static bool is_protocol_role(const struct disk *parent, enum disk_role role)
-{
-    return role == ROLE_STORAGE || role == ROLE_DATA ||
-           (role == ROLE_FILTERED && !strcmp(parent->driver->name, "raw"));
-}
-
 static struct disk *open_child(struct disk *parent, const char *name, const char *default_name,
                                const char *format, enum disk_role role, struct error *err)
 {
@@ -96,9 +89,9 @@ static struct disk *open_child(struct disk *parent, const char *name, const char
     struct optlist sub = { 0 };
     struct disk *child;
     struct opening o = { parent->graph, &sub, default_name, format, child_flags(parent, role),
-                         parent,        role, false };
+                         parent,        role, false,        false };
 
-    o.protocol = is_protocol_role(parent, role);
+    o.protocol = role != ROLE_BACKING;
     if (reference) {
         child = disk_graph_find(parent->graph, reference);
         if (!child) {
@@ -210,15 +203,16 @@ static bool open_file_child(struct disk *d, struct disk *own_file, const char *n
 {
     bool through = d->driver->is_filter || !strcmp(d->driver->name, "raw");
     enum disk_role role = through ? ROLE_FILTERED : ROLE_STORAGE;
+    const char *edge = d->driver->file_name ? d->driver->file_name : "file";
 
     if (d->file || d->driver->is_transport || d->driver->no_file)
         return true;
     if (own_file) {
         own_file->core->soft_end = !through || d->core->soft_end;
-        (void)edge_add(d, own_file, "file", role);
+        (void)edge_add(d, own_file, edge, role);
         if (!edge_update_perms(own_file, err))
             return false;
-    } else if (!open_child(d, "file", name, NULL, role, err)) {
+    } else if (!open_child(d, edge, name, NULL, role, err)) {
         return false;
     }
     if (!d->filename && d->file->filename)
@@ -309,8 +303,10 @@ static struct disk *open_with_driver(struct opening *o, const struct disk_driver
     inherit(d, o);
     d->probed = own_file != NULL;
     copy_untaken(o->opts, &d->core->opts);
-    if (name && (drv->is_transport || drv->schemes))
+    if (o->own_name) {
         d->filename = xstrdup(str_after(name, "file:") ? name + 5 : name);
+        name = NULL;
+    }
     if (finish_node(d, own_file, name, common, err))
         return d;
     (void)node_close(d);
@@ -346,15 +342,26 @@ static struct disk *open_probed(struct opening *o, const struct common_options *
     return d;
 }
 
-/* A driver that was named and has a name of its own kind gets it as its option. */
-static bool name_to_options(const struct disk_driver *drv, const char *name, struct optlist *opts,
-                            struct error *err)
+static bool has_scheme_of(const struct disk_driver *drv, const char *name)
 {
-    if (!drv->is_transport || !name)
+    for (const char *const *s = drv->schemes; s && *s; s++) {
+        if (str_after(name, *s) && name[strlen(*s)] == ':')
+            return true;
+    }
+    return false;
+}
+
+/* The driver is stated: does it take the name as its own, or is it the name of its file? */
+static bool name_to_options(struct opening *o, const struct disk_driver *drv, struct error *err)
+{
+    const char *name = o->name;
+
+    if (!name || (!drv->is_transport && !has_scheme_of(drv, name)))
         return true;
+    o->own_name = true;
     if (name_has_protocol(name))
-        return name_protocol(name, opts, err) != NULL;
-    optlist_add(opts, "filename", name);
+        return name_protocol(name, o->opts, err) != NULL;
+    optlist_add(o->opts, "filename", name);
     return true;
 }
 
@@ -372,7 +379,7 @@ static struct disk *open_own_options(struct opening *o, struct error *err)
         driver = o->format;
     if (driver) {
         drv = find_driver(driver, err);
-        if (!drv || !name_to_options(drv, o->name, o->opts, err))
+        if (!drv || !name_to_options(o, drv, err))
             return NULL;
         return open_with_driver(o, drv, NULL, o->name, &common, err);
     }
@@ -380,6 +387,7 @@ static struct disk *open_own_options(struct opening *o, struct error *err)
         o->name = optlist_take(o->opts, "filename");
     if (o->protocol && o->name) {
         drv = name_protocol(o->name, o->opts, err);
+        o->own_name = true;
         return drv ? open_with_driver(o, drv, NULL, o->name, &common, err) : NULL;
     }
     if (!o->name && !optlist_has(o->opts, "file") && !has_prefix(o->opts, "file")) {

@@ -206,7 +206,7 @@ void node_make_shown_name(struct disk *d)
         return;
     }
     o = describe(d);
-    text = json_dumps(o, JSON_ENCODE_ANY);
+    text = json_dumps(o, 0);
     json_decref(o);
     d->core->shown_name = xasprintf("json:%s", text ? text : "{}");
 }

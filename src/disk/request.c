@@ -177,10 +177,8 @@ void request_wrote(struct disk *d, uint64_t offset, uint64_t len)
     }
     if (d->driver->is_transport)
         atomic_fetch_add(&d->core->write_gen, 1);
-#ifdef DISK_HAVE_BITMAPS
-    if (unlikely(d->core->bitmaps))
+    if (unlikely(atomic_load_explicit(&d->bitmaps, memory_order_relaxed) != NULL))
         disk_bitmaps_written(d, offset, len);
-#endif
 }
 
 /* Reads what a partly written block keeps: the block at offset. */

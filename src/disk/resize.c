@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "disk/bitmap.h"
 #include "disk/node_priv.h"
 
 const char *const disk_preallocation_names[] = { "off", "metadata", "falloc", "full", NULL };
@@ -47,6 +48,8 @@ static bool do_resize(struct disk *d, uint64_t size, enum disk_preallocation pre
     } else {
         return fail(err, ENOTSUP, "Image format driver does not support resize");
     }
+    if (atomic_load(&d->bitmaps))
+        disk_bitmaps_resized(d);
     if (d->driver->is_transport)
         atomic_fetch_add(&d->core->write_gen, 1);
     return size <= old_size || hide_backing(d, old_size, err);
