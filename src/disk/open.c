@@ -24,6 +24,7 @@ struct opening {
     unsigned flags;
     struct disk *parent; /* NULL: a user */
     enum disk_role role;
+    bool own_name; /* the name went into the options of this node, it is not its child's */
     bool protocol; /* without a driver stated, the name says which: no probing */
 };
 
