@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "disk/job/chain.h"
+
+#include "disk/node.h"
+
+struct disk *chain_skip_filters(struct disk *d)
+{
+    while (d && d->driver->is_filter && d->file)
+        d = d->file;
+    return d;
+}
+
+bool chain_has(struct disk *top, struct disk *base)
+{
+    base = chain_skip_filters(base);
+    for (top = chain_skip_filters(top); top; top = chain_skip_filters(top->backing))
+        if (top->backing && chain_skip_filters(top->backing) == base)
+            return true;
+    return false;
+}
+
+struct disk *chain_overlay_of(struct disk *active, struct disk *d)
+{
+    d = chain_skip_filters(d);
+    for (active = chain_skip_filters(active); active; active = chain_skip_filters(active->backing))
+        if (active->backing && chain_skip_filters(active->backing) == d)
+            return active;
+    return NULL;
+}
+
+bool chain_make_writable(struct disk *d, struct chain_access *ret, struct error *err)
+{
+    *ret = (struct chain_access){ 0 };
+    if (!disk_read_only(d))
+        return true;
+    if (!disk_reopen(d, NULL, (d->open_flags & ~(unsigned)DISK_AUTO_RDONLY) | DISK_RDWR, err))
+        return false;
+    *ret = (struct chain_access){ d, d->open_flags & ~(unsigned)DISK_RDWR };
+    return true;
+}
+
+void chain_restore(struct chain_access *a)
+{
+    struct error err = { 0 };
+
+    /* a node that stays writable has done its work as well */
+    if (a->node)
+        (void)disk_reopen(a->node, NULL, a->flags, &err);
+    a->node = NULL;
+}
+
+bool chain_set_backing(struct disk *overlay, struct disk *base, const char *name, struct error *err)
+{
+    struct chain_access access;
+    bool ok;
+
+    if (!chain_make_writable(overlay, &access, err))
+        return false;
+    if (base && !name)
+        name = disk_filename(base);
+    ok = disk_change_backing_file(overlay, base ? name : NULL,
+                                  base ? chain_skip_filters(base)->driver->name : NULL, err) &&
+         disk_set_backing(overlay, base, err);
+    chain_restore(&access);
+    return ok;
+}
