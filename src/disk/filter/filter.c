@@ -60,3 +60,10 @@ struct disk *filter_below(struct disk *d, const struct disk_driver *driver)
         d = d->file;
     return d;
 }
+
+struct disk *filter_below_format(struct disk *d)
+{
+    while (d && d->driver->is_filter && d->file)
+        d = d->file;
+    return d;
+}

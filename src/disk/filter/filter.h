@@ -23,4 +23,7 @@ bool filter_option_list(struct disk *d, const char *prefix, const struct field *
 /* The first node at or below d, through formats' files too, of this driver; or NULL. */
 struct disk *filter_below(struct disk *d, const struct disk_driver *driver);
 
+/* The node that holds the data: d without filters on top. */
+struct disk *filter_below_format(struct disk *d);
+
 #endif

@@ -269,6 +269,8 @@ struct job *mirror_commit_active(const struct job_options *o, struct disk *activ
         .source = active, .target = base, .base = base, .into_base = true, .sync = DISK_SYNC_TOP
     };
 
+    set.copy.base = base;
+    set.copy.skip_holes = true;
     return mirror_new(&commit_active_type, o, &set, 0, err);
 }
 
