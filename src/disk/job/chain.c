@@ -43,9 +43,9 @@ void chain_restore(struct chain_access *a)
 {
     struct error err = { 0 };
 
-    /* a node that stays writable has done its work as well */
-    if (a->node)
-        (void)disk_reopen(a->node, NULL, a->flags, &err);
+    bool restored = !a->node || disk_reopen(a->node, NULL, a->flags, &err);
+
+    (void)restored; /* a node that stays writable has done its work as well */
     a->node = NULL;
 }
 

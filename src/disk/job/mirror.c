@@ -201,12 +201,14 @@ static void mirror_clean(struct job *j)
 {
     struct mirror *m = j->priv;
     struct error err = { 0 };
+    bool removed;
 
     copy_finish(&m->copy);
     if (m->drained)
         disk_drain_end(m->source);
-    if (m->dirty)
-        (void)disk_bitmap_remove(m->dirty, &err);
+    removed = !m->dirty || disk_bitmap_remove(m->dirty, &err);
+    assert(removed);
+    m->dirty = NULL;
     chain_restore(&m->access);
     disk_unref(m->source);
     disk_unref(m->target);
