@@ -22,6 +22,7 @@ struct channel {
     int fd;
     gnutls_session_t tls; /* NULL: plain */
     bool ended;           /* writing thread */
+    bool half_sent;       /* writing thread: gnutls holds a record that did not fit the socket */
     _Atomic(bool) broken; /* no goodbye: it would not arrive, or not be understood */
     uint32_t head, tail;  /* reading thread: ahead[head..tail) was read, not yet taken */
     uint8_t ahead[AHEAD];
@@ -324,4 +325,108 @@ int channel_write(struct channel *c, const void *buf, size_t len)
     struct iovec iov = { (void *)(uintptr_t)buf, len };
 
     return channel_writev(c, &iov, 1);
+}
+
+/* --- for threads that poll --- */
+
+void channel_set_nonblocking(struct channel *c, bool on)
+{
+    int flags = fcntl(c->fd, F_GETFL);
+
+    if (flags >= 0)
+        (void)fcntl(c->fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+}
+
+bool channel_has_input(const struct channel *c)
+{
+    return c->head != c->tail || (c->tls && gnutls_record_check_pending(c->tls));
+}
+
+bool channel_has_output(const struct channel *c)
+{
+    return c->half_sent;
+}
+
+static ssize_t tls_try_read(struct channel *c, const struct iovec *iov)
+{
+    ssize_t r;
+
+    do
+        r = gnutls_record_recv(c->tls, iov->iov_base, iov->iov_len);
+    while (r == GNUTLS_E_INTERRUPTED || r == GNUTLS_E_WARNING_ALERT_RECEIVED);
+    if (r == GNUTLS_E_AGAIN)
+        return -EAGAIN;
+    return r < 0 ? tls_errno(c, r) : r;
+}
+
+ssize_t channel_try_readv(struct channel *c, const struct iovec *iov, unsigned n)
+{
+    struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n };
+    ssize_t r;
+
+    while (n && !iov->iov_len) {
+        iov++;
+        n--;
+    }
+    if (!n)
+        return -EAGAIN;
+    if (c->head != c->tail)
+        return (ssize_t)take_ahead(c, iov->iov_base, iov->iov_len);
+    if (c->tls)
+        return tls_try_read(c, iov);
+    do
+        r = recvmsg(c->fd, &m, MSG_DONTWAIT);
+    while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : r;
+}
+
+/* One record of at most RECORD bytes. What gnutls took counts as sent, though the socket may have
+ * no room for it yet. */
+static ssize_t tls_try_write(struct channel *c, const struct iovec *iov, unsigned n)
+{
+    uint8_t stage[RECORD];
+    const uint8_t *p = n ? iov[0].iov_base : NULL;
+    size_t len = n ? MIN(iov[0].iov_len, (size_t)RECORD) : 0;
+    ssize_t r;
+
+    if (c->half_sent) {
+        do
+            r = gnutls_record_send(c->tls, NULL, 0);
+        while (r == GNUTLS_E_INTERRUPTED);
+        if (r < 0)
+            return r == GNUTLS_E_AGAIN ? -EAGAIN : tls_errno(c, r);
+        c->half_sent = false;
+    }
+    if (n > 1 && len < RECORD) {
+        p = stage;
+        len = 0;
+        for (unsigned i = 0; i < n && len < RECORD; i++) {
+            size_t k = MIN(iov[i].iov_len, RECORD - len);
+
+            memcpy(stage + len, iov[i].iov_base, k);
+            len += k;
+        }
+    }
+    if (!len)
+        return 0;
+    do
+        r = gnutls_record_send(c->tls, p, len);
+    while (r == GNUTLS_E_INTERRUPTED);
+    c->half_sent = r == GNUTLS_E_AGAIN;
+    if (r < 0 && !c->half_sent)
+        return tls_errno(c, r);
+    return c->half_sent ? (ssize_t)len : r;
+}
+
+ssize_t channel_try_writev(struct channel *c, const struct iovec *iov, unsigned n)
+{
+    struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n };
+    ssize_t r;
+
+    if (c->tls)
+        return tls_try_write(c, iov, n);
+    do
+        r = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : r;
 }

@@ -42,6 +42,18 @@ int channel_writev(struct channel *c, const struct iovec *iov, unsigned n) MUST_
 ssize_t channel_read_some(struct channel *c, void *buf, size_t len) MUST_CHECK;
 /* Reads and writes fail with -ETIMEDOUT when nothing moves for so long; 0: never (the start). */
 void channel_set_timeout(struct channel *c, unsigned ms);
+/*
+ * For a thread that polls: after channel_set_nonblocking() only these two (and channel_start_tls(),
+ * after switching back) may be used. They move what can be moved now and return its bytes, 0 at the
+ * end of the stream (reading), -EAGAIN when there is nothing to move, or another negative errno.
+ */
+void channel_set_nonblocking(struct channel *c, bool on);
+ssize_t channel_try_readv(struct channel *c, const struct iovec *iov, unsigned n) MUST_CHECK;
+ssize_t channel_try_writev(struct channel *c, const struct iovec *iov, unsigned n) MUST_CHECK;
+/* What poll(2) on channel_fd() does not know: bytes to read are already in memory; a TLS record is
+ * half sent, so channel_try_writev() wants to be called (n may be 0) when the socket is writable. */
+bool channel_has_input(const struct channel *c);
+bool channel_has_output(const struct channel *c);
 /* The writing thread has no more to say: TLS close_notify and end of stream for the peer. */
 void channel_end(struct channel *c);
 /* Ends both directions: a reader in another thread returns. Any thread. */

@@ -84,7 +84,8 @@ static bool check_reopen(const struct reopen *a, unsigned *flags, struct error *
         return fail(err, EINVAL, "Only one -r/-w option may be given");
     if ((a->read_only || a->writable) && has_option(&a->opts, "read-only"))
         return fail(err, EINVAL, "Cannot set both -r/-w and 'read-only'");
-    if (a->cache && (has_option(&a->opts, "cache.direct") || has_option(&a->opts, "cache.no-flush")))
+    if (a->cache &&
+        (has_option(&a->opts, "cache.direct") || has_option(&a->opts, "cache.no-flush")))
         return fail(err, EINVAL, "Cannot set both -c and the cache options");
     if (a->cache && !io_set_cache(flags, a->cache, err))
         return false;

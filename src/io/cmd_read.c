@@ -46,8 +46,8 @@ static int conclude(const struct read_args *a, const uint8_t *buf, int64_t start
 {
     int r = 0;
     struct io_report report = { "read", a->offset, a->len, a->len, start, a->machine };
-    if (a->pattern >= 0 && !io_verify(buf + a->check_at, a->check_len, a->pattern,
-                                      a->offset + a->check_at))
+    if (a->pattern >= 0 &&
+        !io_verify(buf + a->check_at, a->check_len, a->pattern, a->offset + a->check_at))
         r = -EINVAL;
     if (a->quiet)
         return r;

@@ -41,7 +41,8 @@ static int run_discard(struct io *io, int argc, char **argv)
 }
 
 /* Whether offset is decided by this layer, and how far that goes, at most len. */
-static int allocated_run(struct disk *d, uint64_t offset, uint64_t len, bool *ret, uint64_t *ret_len)
+static int allocated_run(struct disk *d, uint64_t offset, uint64_t len, bool *ret,
+                         uint64_t *ret_len)
 {
     uint64_t done = 0;
     while (done < len) {

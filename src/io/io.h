@@ -85,7 +85,7 @@ struct io_report {
 int64_t io_now_ns(void);
 void io_report(const struct io_report *r);
 void io_dump(const uint8_t *buf, uint64_t offset, size_t len);
-void io_size_text(double value, char buf[64]); /* "64 KiB", "1.500 MiB", "12 bytes" */
+void io_size_text(double value, char buf[64]);       /* "64 KiB", "1.500 MiB", "12 bytes" */
 void io_print_json(const json_t *j, unsigned depth); /* as lines "key: value" */
 
 /* line.c: the next line without its newline, or NULL at the end; free() it. */

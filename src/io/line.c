@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Lines typed by a person, with editing and history where libedit is there, or sent by a program. */
+/* Lines typed by a person, with editing and history where libedit is there, or sent by a program.
+ */
 #include "io/io.h"
 
 #include <string.h>

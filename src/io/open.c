@@ -33,8 +33,9 @@ static struct disk *open_disk(struct io *io, const char *name, struct optlist *o
 {
     unsigned flags = o->flags | DISK_RESIZE;
     if ((flags & DISK_AIO_NATIVE) && !(flags & DISK_DIRECT)) {
-        fail(err, EINVAL, "aio=native was specified, but it requires cache.direct=on, which was "
-                          "not specified");
+        fail(err, EINVAL,
+             "aio=native was specified, but it requires cache.direct=on, which was "
+             "not specified");
         fail_hint(err, "add -n, or use aio=io_uring");
         return NULL;
     }

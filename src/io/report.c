@@ -112,7 +112,8 @@ void io_print_json(const json_t *j, unsigned depth)
     }
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)j, key, value) {
+    json_object_foreach((json_t *)j, key, value)
+    {
         print_indent(depth);
         for (const char *p = key; *p; p++)
             putchar(*p == '-' ? ' ' : *p);

@@ -19,12 +19,15 @@ struct nbd_server_options {
     unsigned handshake_timeout_s; /* 0: 10 */
     /* Called (any thread) when the number of clients changes. */
     void (*clients_changed)(struct nbd_server *s, unsigned count, void *opaque);
+    /* Called (a client's thread) with why a client was sent away; may be NULL. */
+    void (*complain)(struct nbd_server *s, const struct error *err, void *opaque);
     void *opaque;
 };
 
 struct nbd_export_options {
     const char *name, *description; /* name "" is the default export */
     bool writable, allocation_depth;
+    bool multi_conn; /* several clients may connect; what one flushes all have flushed */
     const char *const
         *bitmaps; /* names, found in the node or its backing chain; NULL-terminated or NULL */
     uint64_t offset, size; /* size 0: to the end */
@@ -37,11 +40,12 @@ void nbd_server_free(
 /* Takes a reference of d. */
 bool nbd_server_export(struct nbd_server *s, struct disk *d, const struct nbd_export_options *o,
                        struct error *err) MUST_CHECK;
+/* Nobody finds it by that name any more. Clients that use it go on, unless hard ends them. */
 bool nbd_server_remove(struct nbd_server *s, const char *name, bool hard,
                        struct error *err) MUST_CHECK;
 
 /* Serves a connected socket on a thread of its own. */
 bool nbd_server_add_client(struct nbd_server *s, int own_fd, struct error *err) MUST_CHECK;
-unsigned nbd_server_clients(const struct nbd_server *s);
+unsigned nbd_server_clients(struct nbd_server *s);
 
 #endif
