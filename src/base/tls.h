@@ -51,7 +51,8 @@ void channel_set_nonblocking(struct channel *c, bool on);
 ssize_t channel_try_readv(struct channel *c, const struct iovec *iov, unsigned n) MUST_CHECK;
 ssize_t channel_try_writev(struct channel *c, const struct iovec *iov, unsigned n) MUST_CHECK;
 /* What poll(2) on channel_fd() does not know: bytes to read are already in memory; a TLS record is
- * half sent, so channel_try_writev() wants to be called (n may be 0) when the socket is writable. */
+ * half sent, so channel_try_writev() wants to be called (n may be 0) when the socket is writable.
+ */
 bool channel_has_input(const struct channel *c);
 bool channel_has_output(const struct channel *c);
 /* The writing thread has no more to say: TLS close_notify and end of stream for the peer. */

@@ -72,11 +72,12 @@ static bool create_file(struct disk_graph *g, const char *path, uint64_t size, s
     return ok;
 }
 
-static struct disk *open_file(struct disk_graph *g, const char *path, unsigned flags,
-                              struct error *err)
+static struct disk *open_file(struct disk_graph *g, const char *path, struct disk *base,
+                              unsigned flags, struct error *err)
 {
     struct optlist opts = { 0 };
     optlist_add(&opts, "driver", "qcow2");
+    optlist_add(&opts, "backing", disk_node_name(base));
     /* nobody will ever read it again: flushes are for nothing */
     struct disk *d = disk_open(g, path, &opts, flags | DISK_RDWR | DISK_NO_FLUSH | DISK_UNMAP, err);
     optlist_finish(&opts);
@@ -95,17 +96,15 @@ struct disk *disk_open_temporary(struct disk_graph *g, struct disk *own_base, un
         fail_hint(err, "set TMPDIR to a folder with room");
         return NULL;
     }
+    struct disk *top = NULL;
+    open_flags &= ~(unsigned)(DISK_FORCE_SHARE | DISK_AIO_NATIVE | DISK_DIRECT | DISK_RESIZE);
     /* size rounds up: formats hold whole sectors */
-    AUTO_UNREF(disk) top = NULL;
     if (create_file(g, path, ALIGN_UP(disk_size(base), 512), err))
-        top = open_file(g, path, open_flags & ~(DISK_FORCE_SHARE | DISK_AIO_NATIVE | DISK_DIRECT),
-                        err);
+        top = open_file(g, path, base, open_flags, err);
     (void)unlink(path);
-    if (!top || !disk_set_backing(top, base, err)) {
+    if (!top)
         err_prefix(err, "temporary overlay: ");
-        return NULL;
-    }
-    return TAKE(top);
+    return top;
 }
 
 void disk_warn_probed(FILE *f, const struct disk *d)

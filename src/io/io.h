@@ -17,6 +17,7 @@ struct io {
     struct disk_graph *graph;
     struct disk *disk;        /* NULL: nothing is open */
     struct disk_queue *queue; /* made when first needed */
+    struct io_tag *stopped;   /* requests of which it was said that they stopped */
     bool misaligned, quit;
 };
 
@@ -56,6 +57,9 @@ bool io_need_queue(struct io *io);
 void io_reap(struct io *io); /* what has completed by now */
 void io_reap_all(struct io *io);
 void io_wait_ms(struct io *io, int ms); /* completions are reported meanwhile */
+
+/* cmd_debug.c: requests stopped at breakpoints go on */
+void io_let_all_go(struct io *io);
 
 /* args.c: arguments and buffers; complaints are printed. */
 bool io_size_arg(const char *text, uint64_t *ret); /* at most INT64_MAX */

@@ -67,6 +67,7 @@ int io_open(struct io *io, const char *name, struct optlist *opts, const struct 
 
 void io_close(struct io *io)
 {
+    io_let_all_go(io);
     io_reap_all(io);
     int r = io->disk ? disk_close(io->disk) : 0;
     io->disk = NULL;
