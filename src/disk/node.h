@@ -185,6 +185,7 @@ struct disk {
     unsigned write_flags, zero_flags; /* enum disk_request_flags the slots themselves understand */
     bool has_vm_state;
     bool encrypted;                      /* "encrypted": true in info */
+    bool not_clean; /* "dirty-flag": true in info: not closed in order, to be repaired */
     char *backing_name, *backing_format; /* as the image's header says; core opens it */
 
     /* core's; constant after open except under a drain */
