@@ -54,8 +54,7 @@ bool disk_amend(struct disk *d, struct optlist *options, bool force, struct disk
         return fail(err, EROFS, "the image is open for reading only");
     void *opts = xcalloc(1, drv->create_size + 1);
     bool ok = optlist_apply(options, drv->amend_options, opts, err) &&
-              optlist_done(options, drv->name, err) &&
-              drv->amend(d, opts, options, force, p, err);
+              optlist_done(options, drv->name, err) && drv->amend(d, opts, options, force, p, err);
     field_free_strings(opts, drv->amend_options);
     free(opts);
     return ok;

@@ -185,9 +185,7 @@ static int report(struct compare *c)
     if (c->side[0].size != c->side[1].size && (c->found == EQUAL || c->found_at >= common))
         img_say(c->img, "Warning: Image size mismatch!\n");
     switch (c->found) {
-    case EQUAL:
-        img_say(c->img, "Images are identical.\n");
-        break;
+    case EQUAL: img_say(c->img, "Images are identical.\n"); break;
     case DIFFERENT:
         img_say(c->img,
                 c->found_status ? "Strict mode: Offset %" PRIu64 " block status mismatch!\n"
@@ -264,7 +262,9 @@ const struct img_command img_compare_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
             { 0, "image-opts", NULL, "both names are strings of options, driver=...",
               IMG_TO(struct compare_args, source.image_opts) },

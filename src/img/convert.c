@@ -63,9 +63,11 @@ static bool take_numbers(struct convert *c)
         if (!img_size(a->sparse, &n))
             return bad_number(c, "buffer size for sparse output");
         if (n % 512 || n > MAX_SPARSE)
-            return say(c, "Invalid buffer size for sparse output specified. Valid sizes are "
-                          "multiples of 512 up to %d. Select 0 to disable sparse detection (fully "
-                          "allocates output).", MAX_SPARSE);
+            return say(c,
+                       "Invalid buffer size for sparse output specified. Valid sizes are "
+                       "multiples of 512 up to %d. Select 0 to disable sparse detection (fully "
+                       "allocates output).",
+                       MAX_SPARSE);
         c->copy.min_sparse = n;
         c->copy.copy_all = !n;
     }
@@ -229,8 +231,10 @@ static bool make_target(struct convert *c)
     if (!check_backing(c, format, backing, backing_format))
         return false;
     if (a->backing_format && !backing)
-        return say(c, "%s: error while converting %s: Backing format cannot be used without "
-                      "backing file", c->target_name, format);
+        return say(c,
+                   "%s: error while converting %s: Backing format cannot be used without "
+                   "backing file",
+                   c->target_name, format);
     if (option(&c->options, "size") && img_size(option(&c->options, "size"), &create.size))
         create.has_size = true;
     AUTO_FREE char *data_path = data_file ? img_backing_path(c->target_name, data_file) : NULL;
@@ -266,9 +270,9 @@ static bool open_target(struct convert *c)
                 *q++ = ',';
             *q++ = *t;
         }
-        opts = xasprintf("driver=%s,%s=%s,file.filename=%s", s.format,
-                         secret ? "encrypt.key-secret" : "key-secret", secret ? secret : luks,
-                         quoted);
+        opts =
+            xasprintf("driver=%s,%s=%s,file.filename=%s", s.format,
+                      secret ? "encrypt.key-secret" : "key-secret", secret ? secret : luks, quoted);
         with_secret = (struct img_source){ .name = opts, .image_opts = true };
     }
     c->copy.target = img_open_or_say(c->img, &with_secret, c->target_flags);
@@ -291,11 +295,11 @@ static bool prepare_target(struct convert *c)
     y->target_has_backing = !!disk_backing(y->target);
     if (y->target_has_backing && a->target_is_zero)
         return say(c, "--target-is-zero cannot be used when the destination has a backing file");
-    y->target_is_zero = a->target_is_zero ||
-                        (!a->no_create && !y->target_has_backing && new_is_zero(y->target));
+    y->target_is_zero =
+        a->target_is_zero || (!a->no_create && !y->target_has_backing && new_is_zero(y->target));
     if (!y->target_is_zero && !y->target_has_backing && !y->copy_all)
-        y->target_is_zero = disk_zero(y->target, 0, disk_size(y->target),
-                                      DISK_MAY_UNMAP | DISK_NO_FALLBACK) >= 0;
+        y->target_is_zero =
+            disk_zero(y->target, 0, disk_size(y->target), DISK_MAY_UNMAP | DISK_NO_FALLBACK) >= 0;
     return true;
 }
 
@@ -403,7 +407,9 @@ const struct img_command img_convert_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
             { 0, "image-opts", NULL, "sources are strings of options, driver=...,file.filename=...",
               IMG_TO(struct convert_args, source.image_opts) },
@@ -419,8 +425,7 @@ const struct img_command img_convert_command = {
               IMG_TO(struct convert_args, source.force_share) },
             { 'C', "copy-range-offloading", NULL, "let the kernel copy between files",
               IMG_TO(struct convert_args, copy_range) },
-            { 'c', "compress", NULL, "compress the target",
-              IMG_TO(struct convert_args, compress) },
+            { 'c', "compress", NULL, "compress the target", IMG_TO(struct convert_args, compress) },
             { 'p', "progress", NULL, "show progress", IMG_TO(struct convert_args, base.progress) },
             { 'q', "quiet", NULL, "print nothing but errors",
               IMG_TO(struct convert_args, base.quiet) },

@@ -327,8 +327,8 @@ static bool order_is_free(struct disk *d)
 static void plan(struct copier *k)
 {
     struct img_copy *c = k->c;
-    uint64_t cluster = c->target->subcluster_size ? c->target->subcluster_size
-                                                  : disk_cluster_size(c->target);
+    uint64_t cluster =
+        c->target->subcluster_size ? c->target->subcluster_size : disk_cluster_size(c->target);
 
     for (unsigned i = 0; i < c->source_count; i++)
         k->begins[i + 1] = k->begins[i] + disk_size(c->sources[i]);

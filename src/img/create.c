@@ -21,7 +21,8 @@ static const struct {
                "size compat backing_file backing_fmt data_file data_file_raw lazy_refcounts=off "
                "refcount_bits=16 nocow extent_size_hint" },
     { "raw", "size nocow preallocation extent_size_hint" },
-    { "luks", "size key-secret cipher-alg cipher-mode ivgen-alg ivgen-hash-alg hash-alg iter-time" },
+    { "luks",
+      "size key-secret cipher-alg cipher-mode ivgen-alg ivgen-hash-alg hash-alg iter-time" },
     { "vmdk", "size adapter_type backing_file backing_fmt compat6=off hwversion=undefined "
               "toolsversion subformat zeroed_grain" },
     { "vdi", "size static=off" },
@@ -159,8 +160,10 @@ static bool look_at_backing(struct img *img, struct img_create *c, const char *b
     c->has_size = true;
     bool ok = true;
     if (!format)
-        ok = fail(err, EINVAL, "Backing file specified without backing format\n"
-                  "Detected format of %s.", disk_driver_name(d));
+        ok = fail(err, EINVAL,
+                  "Backing file specified without backing format\n"
+                  "Detected format of %s.",
+                  disk_driver_name(d));
     disk_unref(d);
     return ok;
 }
@@ -274,7 +277,9 @@ const struct img_command img_create_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
             { 'q', "quiet", NULL, "print nothing but errors",
               IMG_TO(struct create_args, base.quiet) },

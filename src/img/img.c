@@ -81,12 +81,13 @@ static void print_help(const struct img *img)
     printf("\nCommands:\n");
     for (unsigned i = 0; img_commands[i]; i++)
         printf("  %-10s %s\n", img_commands[i]->name, img_commands[i]->doc);
-    printf("\n"
-           "FILENAME is a file, nbd://HOST/EXPORT, https://..., json:{...}; SIZE may end in k, M, G, "
-           "T, P or E\n"
-           "(powers of 1024); CACHE is none, writeback, writethrough, directsync or unsafe.\n"
-           "\n"
-           "Supported formats:");
+    printf(
+        "\n"
+        "FILENAME is a file, nbd://HOST/EXPORT, https://..., json:{...}; SIZE may end in k, M, G, "
+        "T, P or E\n"
+        "(powers of 1024); CACHE is none, writeback, writethrough, directsync or unsafe.\n"
+        "\n"
+        "Supported formats:");
     for (unsigned i = 0; disk_drivers[i]; i++)
         printf(" %s", disk_drivers[i]->name);
     printf("\n");

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/bits.h"
 #include "base/object.h"
 #include "disk/disk.h"
 
@@ -54,7 +55,7 @@ struct img_option {
 };
 
 #define IMG_KIND_OF(m)                                                                             \
-    _Generic(&(m), bool *: IMG_FLAG, const char **: IMG_STRING, struct img_list *: IMG_LIST)
+    _Generic(&(m), bool * : IMG_FLAG, const char ** : IMG_STRING, struct img_list * : IMG_LIST)
 #define IMG_TO(T, m) .kind = IMG_KIND_OF(((T *)0)->m), .offset = offsetof(T, m)
 
 /* Every command's struct begins with this one. */
@@ -72,9 +73,9 @@ struct img_source {
 
 struct img_command {
     const char *name, *doc;
-    const char *operands; /* what follows the options in the help */
-    const struct img_option *options; /* ends with a zeroed one */
-    size_t size;                      /* of the struct that options fill */
+    const char *operands;                    /* what follows the options in the help */
+    const struct img_option *options;        /* ends with a zeroed one */
+    size_t size;                             /* of the struct that options fill */
     int (*run)(struct img *img, void *args); /* exit status */
 };
 extern const struct img_command *const img_commands[]; /* NULL-terminated, made by listgen.py */
@@ -84,13 +85,13 @@ int img_main(int argc, char **argv);
 void img_error(const struct img *img, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int img_fail(const struct img *img, const struct error *err); /* prints it; returns 1 */
 int img_usage_error(const struct img *img, const char *fmt, ...) PRINTF_LIKE(2, 3); /* returns 1 */
-void img_say(const struct img *img, const char *fmt, ...) PRINTF_LIKE(2, 3); /* unless -q */
+void img_say(const struct img *img, const char *fmt, ...) PRINTF_LIKE(2, 3);        /* unless -q */
 
 /* options.c. false: *ret_status is what to end with. */
 bool img_parse(struct img *img, const struct img_command *c, int argc, char **argv, void *args,
                int *ret_status) MUST_CHECK;
 void img_parse_finish(const struct img_command *c, void *args);
-void img_print_usage(FILE *f, const struct img_command *c);  /* one line */
+void img_print_usage(FILE *f, const struct img_command *c);   /* one line */
 void img_print_options(FILE *f, const struct img_command *c); /* a table */
 /* "human" or "json"; anything else is an error that is printed. */
 bool img_output_json(const struct img *img, const char *output, bool *ret) MUST_CHECK;

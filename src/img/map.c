@@ -21,8 +21,10 @@ struct entry {
     const char *file;
 };
 
-enum { SHOWN = DISK_MAP_DATA | DISK_MAP_ZERO | DISK_MAP_ALLOCATED | DISK_MAP_OFFSET |
-               DISK_MAP_COMPRESSED };
+enum {
+    SHOWN =
+        DISK_MAP_DATA | DISK_MAP_ZERO | DISK_MAP_ALLOCATED | DISK_MAP_OFFSET | DISK_MAP_COMPRESSED
+};
 
 struct map {
     struct img *img;
@@ -80,7 +82,11 @@ static bool next_entry(struct map *m, struct disk *d, uint64_t at, uint64_t end,
         return false;
     }
     unsigned flags = x.flags & SHOWN;
-    *e = (struct entry){ at, x.len, flags, x.depth, flags & DISK_MAP_OFFSET ? x.host_offset : 0,
+    *e = (struct entry){ at,
+                         x.len,
+                         flags,
+                         x.depth,
+                         flags & DISK_MAP_OFFSET ? x.host_offset : 0,
                          flags & DISK_MAP_OFFSET && x.file ? disk_filename(x.file) : NULL };
     return true;
 }
@@ -155,9 +161,12 @@ const struct img_command img_map_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
-            { 0, "image-opts", NULL, "FILENAME is a string of options, driver=...,file.filename=...",
+            { 0, "image-opts", NULL,
+              "FILENAME is a string of options, driver=...,file.filename=...",
               IMG_TO(struct map_args, source.image_opts) },
             { 'f', "format", "FMT", "format of the image; probed when not given",
               IMG_TO(struct map_args, source.format) },

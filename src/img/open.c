@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <stdlib.h>
+
 #include "base/alloc.h"
 #include "base/str.h"
 #include "disk/node.h"

@@ -58,15 +58,9 @@ static bool take(struct img *img, const struct img_option *o, char *args, const 
 {
     struct error err = { 0 };
     switch (o->kind) {
-    case IMG_FLAG:
-        *(bool *)(args + o->offset) = true;
-        return true;
-    case IMG_STRING:
-        *(const char **)(args + o->offset) = value;
-        return true;
-    case IMG_LIST:
-        list_add((struct img_list *)(args + o->offset), o, value);
-        return true;
+    case IMG_FLAG: *(bool *)(args + o->offset) = true; return true;
+    case IMG_STRING: *(const char **)(args + o->offset) = value; return true;
+    case IMG_LIST: list_add((struct img_list *)(args + o->offset), o, value); return true;
     case IMG_OBJECT:
         if (!strcmp(value, "help") || !strcmp(value, "?")) {
             object_print_help(stdout, NULL);
@@ -125,8 +119,8 @@ bool img_parse(struct img *img, const struct img_command *c, int argc, char **ar
             unknown_option(img, c, optopt && optopt < LONG_BASE ? letter : argv[optind - 1]);
             return false;
         }
-        const struct img_option *o = r >= LONG_BASE ? &c->options[r - LONG_BASE]
-                                                    : row_of_letter(c, r);
+        const struct img_option *o =
+            r >= LONG_BASE ? &c->options[r - LONG_BASE] : row_of_letter(c, r);
         if (!take(img, o, args, optarg, ret_status))
             return false;
     }
@@ -222,12 +216,9 @@ static const char *kind_text(const struct field *f)
     if (f->is_size)
         return "<size>";
     switch (f->kind) {
-    case FIELD_BOOL:
-        return "<bool (on/off)>";
-    case FIELD_STRING:
-        return "<str>";
-    default:
-        return "<num>";
+    case FIELD_BOOL: return "<bool (on/off)>";
+    case FIELD_STRING: return "<str>";
+    default: return "<num>";
     }
 }
 

@@ -30,13 +30,23 @@ void img_print_json(json_t *own_j)
 static unsigned rank_of(const char *key)
 {
     static const char *const order[] = {
-        "ivgen-alg",      "hash-alg",       "cipher-alg",  "uuid",        "virtual-size",
-        "filename",       "cluster-size",   "format",      "cipher-mode", "cid",
-        "parent-cid",     "create-type",    "extents",     "slots",       "payload-offset",
-        "master-key-iters", "compat",       "compression-type", "lazy-refcounts", "flags",
-        "name",           "granularity",    "bitmaps",     "refcount-bits", "encrypt",
-        "data-file",      "data-file-raw",  "corrupt",     "extended-l2", "active",
-        "iters",          "key-offset",     "stripes",
+        "ivgen-alg",      "hash-alg",
+        "cipher-alg",     "uuid",
+        "virtual-size",   "filename",
+        "cluster-size",   "format",
+        "cipher-mode",    "cid",
+        "parent-cid",     "create-type",
+        "extents",        "slots",
+        "payload-offset", "master-key-iters",
+        "compat",         "compression-type",
+        "lazy-refcounts", "flags",
+        "name",           "granularity",
+        "bitmaps",        "refcount-bits",
+        "encrypt",        "data-file",
+        "data-file-raw",  "corrupt",
+        "extended-l2",    "active",
+        "iters",          "key-offset",
+        "stripes",
     };
     unsigned i = 0;
     while (i < ARRAY_SIZE(order) && strcmp(order[i], key))
@@ -77,7 +87,8 @@ static void print_object(json_t *j, unsigned depth)
     const char *key;
     json_t *value;
 
-    json_object_foreach (j, key, value) {
+    json_object_foreach(j, key, value)
+    {
         unsigned i = n;
         if (n == ARRAY_SIZE(keys))
             break;
@@ -110,8 +121,8 @@ void img_print_tree(json_t *j, unsigned depth)
 
 void img_print_snapshots(const struct disk_snapshot *list, unsigned count)
 {
-    printf("Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK",
-           "ICOUNT");
+    printf("Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE",
+           "VM CLOCK", "ICOUNT");
     for (unsigned i = 0; i < count; i++) {
         const struct disk_snapshot *s = &list[i];
         char date[64] = "", size[32] = "", clock[64], icount[32] = "";

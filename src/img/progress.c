@@ -20,7 +20,8 @@ static void signal_set(sigset_t *set)
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         struct sigaction old;
         /* what our parent ignores (nohup) stays ignored; SIGUSR2 is ours, to end the thread */
-        if (!sigaction(signals[i], NULL, &old) && old.sa_handler == SIG_IGN && signals[i] != SIGUSR2)
+        if (!sigaction(signals[i], NULL, &old) && old.sa_handler == SIG_IGN &&
+            signals[i] != SIGUSR2)
             continue;
         sigaddset(set, signals[i]);
     }
