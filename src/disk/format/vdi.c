@@ -91,8 +91,8 @@ static int vdi_publish(struct blocks *b, uint64_t index, enum block_state state,
     return n >= v->allocated ? set_allocated(v, n + 1) : 0;
 }
 
-/* Calls fn for each entry in use; the lock is held. */
-static int each_entry(struct vdi *v, void (*fn)(void *arg, uint32_t index, uint32_t entry),
+/* Calls fn for each entry in use, until it says false; the lock is held. */
+static int each_entry(struct vdi *v, bool (*fn)(void *arg, uint32_t index, uint32_t entry),
                       void *arg)
 {
     for (uint32_t i = 0; i < v->block_count; i++) {
@@ -101,8 +101,8 @@ static int each_entry(struct vdi *v, void (*fn)(void *arg, uint32_t index, uint3
 
         if (r < 0)
             return r;
-        if (ld_le32(p) < VDI_DISCARDED)
-            fn(arg, i, ld_le32(p));
+        if (ld_le32(p) < VDI_DISCARDED && !fn(arg, i, ld_le32(p)))
+            break;
     }
     return 0;
 }
@@ -115,13 +115,14 @@ struct usage {
     uint32_t *owner; /* of each block, plus 1; may be NULL */
 };
 
-static void count_entry(void *arg, uint32_t index, uint32_t entry)
+static bool count_entry(void *arg, uint32_t index, uint32_t entry)
 {
     struct usage *u = arg;
 
     (void)index;
     u->used++;
     u->next = MAX(u->next, entry + 1);
+    return true;
 }
 
 /* New blocks follow the last one in use, whatever the header says: a writer that was killed may
@@ -256,7 +257,7 @@ static int vdi_inactivate(struct disk *d)
     return blocks_settle(&((struct vdi *)d->priv)->b);
 }
 
-static void check_entry(void *arg, uint32_t index, uint32_t entry)
+static bool check_entry(void *arg, uint32_t index, uint32_t entry)
 {
     struct usage *u = arg;
     char line[80];
@@ -272,11 +273,12 @@ static void check_entry(void *arg, uint32_t index, uint32_t entry)
         if (u->owner)
             u->owner[entry] = index + 1;
         u->used++;
-        return;
+        return true;
     }
     u->used += entry < u->limit;
     if (u->c->say && u->c->corruptions < 1000)
         u->c->say(u->c, line);
+    return u->c->corruptions < 1 << 20; /* beyond that it is no image */
 }
 
 static int vdi_check(struct disk *d, struct disk_check *c, unsigned fix)
