@@ -21,6 +21,7 @@ void blocks_init(struct blocks *b, struct disk *d, struct disk *file, const stru
     b->ops = ops;
     b->opaque = opaque;
     b->joined = true;
+    d->zero_flags = DISK_MAY_UNMAP;
     b->data_flags = DISK_MAP_DATA | DISK_MAP_ALLOCATED | DISK_MAP_OFFSET;
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->landed, NULL);
@@ -70,7 +71,7 @@ static int grow_file(struct blocks *b, uint64_t end)
 {
     struct error err;
     uint64_t ahead = MIN(MAX(end / 8, UINT64_C(1) << 20), UINT64_C(64) << 20);
-    uint64_t size = ALIGN_UP(end + ahead, (uint64_t)1 << 16);
+    uint64_t size = ALIGN_UP(end + ahead, UINT64_C(1) << 20); /* VHDX wants whole MiB */
 
     if (end <= b->file_size)
         return 0;

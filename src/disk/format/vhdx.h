@@ -101,7 +101,7 @@ bool vhdx_create(const struct disk_create *c, struct error *err);
 struct vhdx_create {
     uint64_t block_size, log_size;
     char *subformat;
-    bool block_state_zero, no_zero_state;
+    bool block_state_zero;
 };
 
 #endif

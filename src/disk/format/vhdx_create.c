@@ -23,11 +23,23 @@ static uint64_t default_block_size(uint64_t size)
     return size > UINT64_C(1) << 30 ? 16 * VHDX_MIB : 8 * VHDX_MIB;
 }
 
+/* On unless the user says off. */
+static bool wants_zero_state(const struct disk_create *c, const struct vhdx_create *o)
+{
+    for (size_t i = 0; c->secrets && i < c->secrets->count; i++) {
+        const char *key = c->secrets->items[i].key;
+
+        if (!strcmp(key, "block_state_zero") || !strcmp(key, "block-state-zero"))
+            return o->block_state_zero;
+    }
+    return true;
+}
+
 static bool plan(const struct disk_create *c, const struct vhdx_create *o, struct layout *l,
                  struct error *err)
 {
     l->fixed = o->subformat && strcmp(o->subformat, "fixed") == 0;
-    l->zero_state = !o->no_zero_state;
+    l->zero_state = wants_zero_state(c, o);
     if (o->subformat && !l->fixed && strcmp(o->subformat, "dynamic") != 0)
         return fail(err, EINVAL, "Parameter 'subformat' does not accept value '%s'",
                     o->subformat) ||
