@@ -5,6 +5,7 @@
  * bounded, and all of it has to end before a deadline.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,7 +15,7 @@
 #include "base/bits.h"
 #include "base/reader.h"
 #include "base/str.h"
-#include "nbd.h"
+#include "disk/transport/nbd.h"
 
 enum {
     OPTION_MAX = 16 * 1024, /* bytes of an option's reply that we care for */

@@ -6,7 +6,7 @@
 #include "base/bits.h"
 #include "base/endian.h"
 #include "base/scope.h"
-#include "nbd.h"
+#include "disk/transport/nbd.h"
 
 enum {
     CHUNK_MAX = 64 * 1024, /* bytes of an error's text */
@@ -66,7 +66,8 @@ void nbd_conn_free(struct nbd_conn *c)
 
         fill_header(head, &bye);
         channel_set_timeout(c->channel, 1000); /* a server that does not read is left behind */
-        (void)channel_write(c->channel, head, sizeof(head));
+        if (channel_write(c->channel, head, sizeof(head)))
+            channel_shutdown(c->channel);
     }
     channel_free(c->channel);
     pthread_cond_destroy(&c->changed);

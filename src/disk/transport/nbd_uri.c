@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/scope.h"
 #include "base/str.h"
-#include "nbd.h"
+#include "disk/transport/nbd.h"
 
 static const char usage[] = "write nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH";
 
