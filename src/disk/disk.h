@@ -158,11 +158,13 @@ int disk_map_above(struct disk *d, struct disk *base, uint64_t offset, uint64_t 
 void disk_drain_begin(struct disk *d);
 void disk_drain_end(struct disk *d);
 
-/* Graph surgery, for jobs and the monitor: everything that points at from (users, parents), except
- * for to itself, points at to afterwards. Drains. */
+/* Graph surgery, for jobs and the monitor: parents of from, except for to and what lies below it,
+ * have to as their child afterwards. Users keep their pointer, and their requests go to to, unless
+ * from lies below it. Drains. */
 bool disk_replace(struct disk *from, struct disk *to, struct error *err) MUST_CHECK;
-/* Sets the backing file in the open graph (NULL: none), and what the image's header says. */
+/* Sets the backing file in the open graph (NULL: none). The header keeps what it says. */
 bool disk_set_backing(struct disk *d, struct disk *backing, struct error *err) MUST_CHECK;
+/* Changes what the header says. The open graph stays. NULL or "": none. */
 bool disk_change_backing_file(struct disk *d, const char *filename, const char *format,
                               struct error *err) MUST_CHECK;
 

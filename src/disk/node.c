@@ -110,6 +110,7 @@ static void unpublish(struct disk *d)
 
 static void node_free(struct disk *d)
 {
+    disk_unref(d->core->forward);
     field_free_strings(d->priv, d->driver->options);
     optlist_finish(&d->core->opts);
     optlist_finish(&d->core->strong);
@@ -130,6 +131,7 @@ int node_close(struct disk *d)
 {
     int r = 0, r2;
 
+    request_nested_begin();   /* the last user is this one */
     if (d->core->node_link) { /* open() went well */
         if (!d->read_only)
             r = disk_flush(d);
@@ -143,6 +145,7 @@ int node_close(struct disk *d)
     while (d->children)
         edge_remove(d->children);
     node_free(d);
+    request_nested_end();
     return r;
 }
 

@@ -37,6 +37,8 @@ struct disk_private {
     /* requests that came from outside, and those who wait for them */
     _Atomic(unsigned) in_flight;
     _Atomic(unsigned) gates; /* drains of nodes below, and its own: newcomers wait */
+    struct drain *drains;    /* those begun here, innermost first; guarded by graph->lock */
+    struct disk *forward;    /* disk_replace(): where users' requests go; owned, or NULL */
     /* writes: see track.c */
     _Atomic(bool) tracking;
     _Atomic(unsigned) untracked;
@@ -89,6 +91,9 @@ void edge_perms(const struct disk *parent, enum disk_role role, unsigned *ret_pe
                 unsigned *ret_shared);
 /* Sums up the perms of all edges to d and tells its driver. */
 bool edge_update_perms(struct disk *d, struct error *err) MUST_CHECK;
+
+/* Whether a way down leads from d to other, or they are the same. graph->lock not held. */
+bool node_reaches(struct disk *d, const struct disk *other);
 
 /* options.c */
 bool name_has_protocol(const char *name);

@@ -15,12 +15,20 @@
 
 #define BOUNCE_MAX (UINT32_C(1) << 20)
 
-/* True when this call came from outside, to be ended by leave(). */
-static bool enter(struct disk *d)
+/* True when this call came from outside, to be ended by leave(). Users of a node that was replaced
+ * still have it in hand: *d becomes the other one. */
+static bool enter(struct disk **d)
 {
     if (request_is_nested())
         return false;
-    request_enter(d);
+    request_enter(*d);
+    while (unlikely((*d)->core->forward != NULL)) {
+        struct disk *to = (*d)->core->forward;
+
+        request_leave(*d);
+        *d = to;
+        request_enter(to);
+    }
     request_nested_begin();
     return true;
 }
@@ -146,7 +154,7 @@ static int do_read(struct disk *d, uint64_t offset, struct disk_vec v)
 
 int disk_readv(struct disk *d, uint64_t offset, struct disk_vec v)
 {
-    bool entered = enter(d);
+    bool entered = enter(&d);
 
     return leave(d, entered, do_read(d, offset, v));
 }
@@ -289,7 +297,7 @@ static int do_write(struct disk *d, uint64_t offset, struct disk_vec v, unsigned
 
 int disk_writev(struct disk *d, uint64_t offset, struct disk_vec v, unsigned flags)
 {
-    bool entered = enter(d);
+    bool entered = enter(&d);
 
     return leave(d, entered, do_write(d, offset, v, flags));
 }
@@ -374,7 +382,7 @@ static int do_zero(struct disk *d, uint64_t offset, uint64_t len, unsigned flags
 
 int disk_zero(struct disk *d, uint64_t offset, uint64_t len, unsigned flags)
 {
-    bool entered = enter(d);
+    bool entered = enter(&d);
 
     return leave(d, entered, do_zero(d, offset, len, flags));
 }
@@ -408,7 +416,7 @@ static int do_discard(struct disk *d, uint64_t offset, uint64_t len)
 
 int disk_discard(struct disk *d, uint64_t offset, uint64_t len)
 {
-    bool entered = enter(d);
+    bool entered = enter(&d);
 
     return leave(d, entered, do_discard(d, offset, len));
 }
@@ -450,7 +458,7 @@ static int do_flush(struct disk *d)
 
 int disk_flush(struct disk *d)
 {
-    bool entered = enter(d);
+    bool entered = enter(&d);
 
     return leave(d, entered, do_flush(d));
 }

@@ -10,6 +10,9 @@
  * one of the two serialises. Elsewhere a write only raises a counter, untracked, until the first
  * serialising request turns the list on.
  */
+#include <stdlib.h>
+
+#include "base/alloc.h"
 #include "base/bits.h"
 #include "base/scope.h"
 #include "disk/node_priv.h"
@@ -64,49 +67,65 @@ void request_leave(struct disk *d)
         pthread_cond_broadcast(&c->changed);
 }
 
-/* Calls fn for d and everything above it, once for each way up. graph->lock held. */
-static void for_all_above(struct disk *d, void (*fn)(struct disk *d))
-{
-    fn(d);
-    for (struct disk_edge *e = d->parents; e; e = e->next_parent)
-        for_all_above(e->parent, fn);
-}
+/* What one drain stopped: d and all above it, each held by a reference. It is kept, for the graph
+ * may be another when it ends. */
+struct drain {
+    struct drain *outer;
+    unsigned count;
+    struct disk *nodes[];
+};
 
-static void close_gate(struct disk *d)
+static void collect(struct disk *d, struct drain **list)
 {
-    atomic_fetch_add(&d->core->gates, 1);
-}
-
-static void open_gate(struct disk *d)
-{
-    if (atomic_fetch_sub(&d->core->gates, 1) > 1)
-        return;
-    WITH_LOCK (&d->core->lock)
-        pthread_cond_broadcast(&d->core->changed);
-}
-
-static void wait_until_empty(struct disk *d)
-{
-    struct disk_private *c = d->core;
-
-    WITH_LOCK (&c->lock) {
-        while (atomic_load(&c->in_flight))
-            pthread_cond_wait(&c->changed, &c->lock);
+    for (unsigned i = 0; i < (*list)->count; i++) {
+        if ((*list)->nodes[i] == d)
+            return;
     }
+    *list = xrealloc_array(*list, 1, sizeof(**list) + ((size_t)(*list)->count + 1) * sizeof(d));
+    (*list)->nodes[(*list)->count++] = disk_ref(d);
+    for (struct disk_edge *e = d->parents; e; e = e->next_parent)
+        collect(e->parent, list);
 }
 
 void disk_drain_begin(struct disk *d)
 {
+    struct drain *list = xcalloc(1, sizeof(*list));
+
     WITH_LOCK (&d->graph->lock) {
-        for_all_above(d, close_gate);
-        for_all_above(d, wait_until_empty);
+        collect(d, &list);
+        list->outer = d->core->drains;
+        d->core->drains = list;
+        for (unsigned i = 0; i < list->count; i++)
+            atomic_fetch_add(&list->nodes[i]->core->gates, 1);
+    }
+    for (unsigned i = 0; i < list->count; i++) {
+        struct disk_private *c = list->nodes[i]->core;
+
+        WITH_LOCK (&c->lock) {
+            while (atomic_load(&c->in_flight))
+                pthread_cond_wait(&c->changed, &c->lock);
+        }
     }
 }
 
 void disk_drain_end(struct disk *d)
 {
-    WITH_LOCK (&d->graph->lock)
-        for_all_above(d, open_gate);
+    struct drain *list = NULL;
+
+    WITH_LOCK (&d->graph->lock) {
+        list = d->core->drains;
+        d->core->drains = list->outer;
+    }
+    for (unsigned i = 0; i < list->count; i++) {
+        struct disk_private *c = list->nodes[i]->core;
+
+        if (atomic_fetch_sub(&c->gates, 1) == 1) {
+            WITH_LOCK (&c->lock)
+                pthread_cond_broadcast(&c->changed);
+        }
+        disk_unref(list->nodes[i]);
+    }
+    free(list);
 }
 
 /* In the way: earlier, overlapping, and one of the two serialises. core->lock held. */

@@ -61,7 +61,7 @@ static bool check_options(struct disk *d, struct error *err)
 }
 
 /* What O_DIRECT wants: told by the kernel, or found by trying. */
-static void find_alignment(struct disk *d, int fd)
+void file_find_alignment(struct disk *d, int fd)
 {
     struct file *f = d->priv;
     void *buf;
@@ -93,9 +93,9 @@ static void find_alignment(struct disk *d, int fd)
     free(buf);
 }
 
-static int open_flags(const struct disk *d, bool rw)
+static int host_flags(unsigned flags, bool rw)
 {
-    return O_CLOEXEC | (rw ? O_RDWR : O_RDONLY) | (d->open_flags & DISK_DIRECT ? O_DIRECT : 0);
+    return O_CLOEXEC | (rw ? O_RDWR : O_RDONLY) | (flags & DISK_DIRECT ? O_DIRECT : 0);
 }
 
 /* With the descriptor that the name's file gets; /dev/fdset and the like are no names of files. */
@@ -108,12 +108,12 @@ bool file_open_fd(struct disk *d, struct error *err)
         return false;
     if (!d->filename)
         d->filename = xstrdup(f->filename);
-    fd = open(f->filename, open_flags(d, !d->read_only));
+    fd = open(f->filename, host_flags(d->open_flags, !d->read_only));
     if (fd < 0 && !d->read_only && (d->open_flags & DISK_AUTO_RDONLY) &&
         (errno == EACCES || errno == EROFS || errno == EPERM)) {
         d->read_only = true;
         d->core->perm &= ~(PERM_WRITE | PERM_RESIZE);
-        fd = open(f->filename, open_flags(d, false));
+        fd = open(f->filename, host_flags(d->open_flags, false));
     }
     if (fd < 0) {
         int e = errno;
@@ -154,9 +154,33 @@ static bool file_open(struct disk *d, struct error *err)
     if (!file_open_fd(d, err) || !find_size(d, err) ||
         !file_lock(d, file_fd(d), d->core->perm, d->core->shared, err))
         return false;
-    find_alignment(d, file_fd(d));
+    file_find_alignment(d, file_fd(d));
     d->zero_align = d->discard_align = 1;
     d->zero_flags = DISK_MAY_UNMAP | DISK_NO_FALLBACK;
+    return true;
+}
+
+/* The same file, whatever its name means by now. Locks that need others' consent change later, by
+ * set_perm. */
+bool file_reopen(struct disk *d, const void *new_priv, unsigned flags, struct error *err)
+{
+    const struct file *new_f = new_priv;
+    struct file *f = d->priv;
+    AUTO_FREE char *path = xasprintf("/proc/self/fd/%d", file_fd(d));
+    int fd;
+
+    if (strcmp(new_f->filename, f->filename))
+        return fail(err, EINVAL, "Cannot change the option 'filename'");
+    fd = open(path, host_flags(flags, flags & DISK_RDWR));
+    if (fd < 0 && errno == ENOENT) /* no /proc */
+        fd = open(f->filename, host_flags(flags, flags & DISK_RDWR));
+    if (fd < 0)
+        return fail(err, errno, "Could not reopen '%s': %s", f->filename, strerror(errno));
+    file_move_locks(d, file_fd(d), fd);
+    (void)close(file_fd(d));
+    f->fd = fd + 1;
+    d->open_flags = flags;
+    file_find_alignment(d, fd);
     return true;
 }
 
@@ -269,6 +293,7 @@ const struct disk_driver file_driver = {
     .open = file_open,
     .close = file_close,
     .set_perm = file_set_perm,
+    .reopen = file_reopen,
     .create = file_create,
     .remove = file_remove,
     .read = file_read,

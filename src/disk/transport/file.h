@@ -41,6 +41,9 @@ struct file_create {
 /* file.c, for host_device.c */
 extern const struct field file_options[];
 extern const char *const file_required[];
+void file_find_alignment(struct disk *d, int fd);
+bool file_reopen(struct disk *d, const void *new_priv, unsigned flags,
+                 struct error *err) MUST_CHECK;
 bool file_open_fd(struct disk *d, struct error *err) MUST_CHECK;
 void file_close(struct disk *d);
 int file_read(struct disk *d, uint64_t offset, struct disk_vec v);
@@ -67,5 +70,7 @@ bool file_resize(struct disk *d, uint64_t size, enum disk_preallocation p, bool 
 bool file_lock(struct disk *d, int fd, unsigned perm, unsigned shared,
                struct error *err) MUST_CHECK;
 bool file_set_perm(struct disk *d, unsigned perm, unsigned shared, struct error *err) MUST_CHECK;
+/* The same locks by another descriptor of the same file, without a moment between. */
+void file_move_locks(struct disk *d, int from_fd, int to_fd);
 
 #endif

@@ -5,12 +5,18 @@
  * it; neither is ever write-locked, conflicts are found by asking whether one could be. The locks
  * belong to the open file, so two opens in one process conflict as two processes do.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/bits.h"
+#include "base/str.h"
 #include "disk/transport/file.h"
 
 enum { BYTE_USED = 100, BYTE_UNSHARED = 200, PERM_BITS = 4 };
@@ -63,10 +69,87 @@ static void drop_all_but(int fd, unsigned perm, unsigned unshared)
     }
 }
 
-static bool refused(struct disk *d, bool is_shared, unsigned b, unsigned byte, struct error *err)
+/* The process with a lock on that byte of the file through another descriptor than ours: the kernel
+ * shows a descriptor's locks in its fdinfo, to those who may look. 0: not found. */
+static pid_t holder_in(int proc_fd, const char *pid, const char *inode, unsigned byte, int own_fd)
 {
+    char path[64], line[256];
+    struct dirent *e;
+    pid_t found = 0;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "%.16s/fdinfo", pid);
+    dir = fdopendir(openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    while (dir && !found && (e = readdir(dir))) {
+        int fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC);
+        FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+
+        if (atoi(e->d_name) == own_fd && atoi(pid) == getpid()) {
+            if (f)
+                (void)fclose(f);
+            continue;
+        }
+        while (f && !found && fgets(line, sizeof(line), f)) {
+            unsigned long start, end;
+            const char *at = str_after(line, "lock:") ? strstr(line, inode) : NULL;
+
+            if (at && sscanf(at + strlen(inode), "%lu %lu", &start, &end) == 2 && start <= byte &&
+                byte <= end)
+                found = atoi(pid);
+        }
+        if (f)
+            (void)fclose(f);
+    }
+    if (dir)
+        (void)closedir(dir);
+    return found;
+}
+
+static pid_t find_holder(int fd, unsigned byte, char *comm, size_t size)
+{
+    char inode[64], path[64];
+    DIR *proc = opendir("/proc");
+    struct dirent *e;
+    struct stat st;
+    pid_t pid = 0;
+    FILE *f;
+
+    if (proc && !fstat(fd, &st)) {
+        snprintf(inode, sizeof(inode), "%02x:%02x:%lu ", major(st.st_dev), minor(st.st_dev),
+                 (unsigned long)st.st_ino);
+        while (!pid && (e = readdir(proc))) {
+            if (e->d_name[0] >= '1' && e->d_name[0] <= '9')
+                pid = holder_in(dirfd(proc), e->d_name, inode, byte, fd);
+        }
+    }
+    if (proc)
+        (void)closedir(proc);
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    f = pid ? fopen(path, "r") : NULL;
+    if (!f || !fgets(comm, (int)size, f))
+        snprintf(comm, size, "?");
+    comm[strcspn(comm, "\n")] = '\0';
+    if (f)
+        (void)fclose(f);
+    return pid;
+}
+
+static bool refused(struct disk *d, int fd, bool is_shared, unsigned b, unsigned byte,
+                    struct error *err)
+{
+    size_t n = strlen(d->filename);
+    const char *cut = n > 44 ? "..." : "", *tail = n > 44 ? d->filename + n - 44 : d->filename;
+    char comm[32];
+    pid_t pid = find_holder(fd, byte, comm, sizeof(comm));
+
     fail(err, EAGAIN, "Failed to get %s\"%s\" lock", is_shared ? "shared " : "", perm_names[b]);
-    return fail_hint(err, "Is another process using the image [%s]?", d->filename);
+    if (pid == getpid()) {
+        fail(err, EAGAIN, "%s: it is open already in this process", strdupa(err->msg));
+    } else if (pid) {
+        fail(err, EAGAIN, "%s: in use by process %d (%s)", strdupa(err->msg), (int)pid, comm);
+    }
+    return fail_hint(err, "Is another process using the image [%s%s]? Stop it, or read with -U",
+                     cut, tail);
 }
 
 /* perm and unshared are locked by us: does anybody else stand in the way? */
@@ -74,9 +157,9 @@ static bool check(struct disk *d, int fd, unsigned perm, unsigned unshared, stru
 {
     for (unsigned b = 0; b < PERM_BITS; b++) {
         if ((perm & BIT(b)) && is_locked(fd, BYTE_UNSHARED + b))
-            return refused(d, false, b, BYTE_UNSHARED + b, err);
+            return refused(d, fd, false, b, BYTE_UNSHARED + b, err);
         if ((unshared & BIT(b)) && is_locked(fd, BYTE_USED + b))
-            return refused(d, true, b, BYTE_USED + b, err);
+            return refused(d, fd, true, b, BYTE_USED + b, err);
     }
     return true;
 }
@@ -112,4 +195,14 @@ bool file_lock(struct disk *d, int fd, unsigned perm, unsigned shared, struct er
 bool file_set_perm(struct disk *d, unsigned perm, unsigned shared, struct error *err)
 {
     return file_lock(d, file_fd(d), perm, shared, err);
+}
+
+void file_move_locks(struct disk *d, int from_fd, int to_fd)
+{
+    struct file *f = d->priv;
+
+    if (!f->locks)
+        return;
+    (void)take(to_fd, d->core->perm, PERM_ALL & ~d->core->shared);
+    drop_all_but(from_fd, 0, 0);
 }
