@@ -68,10 +68,9 @@ struct qcow2_cache; /* cache.c: tables of the image, write-back, in order of dep
 struct luks;        /* disk/luks.h */
 
 struct qcow2 {
-    /* options, set before open */
-    bool lazy_refcounts, pass_discard_request, pass_discard_snapshot, pass_discard_other,
-        discard_no_unref;
-    char *overlap_check;
+    /* options, set before open; strings that are NULL were not given */
+    char *lazy_refcounts, *pass_discard_request, *pass_discard_snapshot, *pass_discard_other;
+    char *overlap_check, *overlap_check_template;
     uint64_t cache_size, l2_cache_size, l2_cache_entry_size, refcount_cache_size,
         cache_clean_interval;
     char *encrypt_format, *encrypt_key_secret;
@@ -79,30 +78,57 @@ struct qcow2 {
     /* constant after open */
     struct qcow2_header h; /* changed by header.c under meta */
     uint32_t cluster_size, l2_entries, l2_entry_size, subclusters, subcluster_size, refcount_bits;
-    uint64_t cluster_mask;
+    uint32_t slice_entries; /* L2 entries in one table of l2_cache */
+    uint64_t cluster_mask;  /* cluster_size - 1 */
     bool extended_l2, data_file_raw;
-    struct luks *crypt; /* NULL: none */
+    bool lazy;                 /* refcounts need no order against L2 entries */
+    bool pass_discard[4];      /* by enum qcow2_discard */
+    struct luks *crypt;        /* NULL: none */
+    struct qcow2_data *data;   /* requests, allocations in flight, freed clusters: flight.h */
+    struct qcow2_header_rest { /* kept as found */
+        uint8_t *fields;       /* of the header, beyond those we know */
+        uint32_t fields_len;
+    } rest;
 
-    /* guarded by meta: the recursive-free mutex of all metadata. Held for table look-ups and
+    /* guarded by meta: the mutex of all metadata, not recursive. Held for table look-ups and
      * changes, never while guest data moves */
     pthread_mutex_t meta;
-    uint64_t *l1; /* host order, h.l1_entries */
-    uint64_t *refcount_table;
+    bool has_meta; /* it was initialised */
+    uint64_t *l1;  /* host order, h.l1_entries */
+    uint64_t *refcount_table; /* host order; may have more entries than the file's table */
     uint32_t refcount_table_entries;
+    uint32_t l1_dirty_lo, l1_dirty_hi; /* entries not written yet: [lo, hi) */
+    uint32_t refcount_dirty_lo, refcount_dirty_hi; /* entries not written yet: [lo, hi) */
+    bool refcount_growing; /* the table is being moved: it is not written meanwhile */
     struct qcow2_cache *l2_cache, *refcount_cache;
-    uint64_t free_cluster_hint;
+    uint64_t free_cluster_hint;              /* index; all before it are in use */
+    uint64_t packed_offset, packed_left;     /* where the next compressed cluster goes */
     struct qcow2_snapshot *snapshots;
     uint32_t snapshot_count;
     struct qcow2_unknown_ext *unknown_exts;
-    uint8_t *feature_names; /* as found, kept */
+    uint8_t *feature_names; /* as found, kept; else ours */
     uint32_t feature_names_len;
     char *data_file_name;
     uint64_t crypto_offset, crypto_len;          /* EXT_CRYPTO */
     uint64_t bitmap_dir_offset, bitmap_dir_size; /* EXT_BITMAPS */
     uint32_t bitmap_count;
-    bool marked_dirty, corrupt;
-    void *data_path; /* allocations in flight, deferred frees: data.c */
+    bool marked_dirty; /* INCOMPAT_DIRTY is durable in the file, by us */
+    bool corrupt;
+    unsigned overlap_kinds; /* which metadata is looked at before writes: overlap.c */
 };
+
+/* qcow2.c: the node that holds guest data, which may be an external data file. */
+struct disk *qcow2_data_node(struct disk *d);
+static inline bool qcow2_has_data_file(const struct qcow2 *q)
+{
+    return q->h.incompatible & INCOMPAT_DATA_FILE;
+}
+
+/* Metadata in the image file. Reads beyond its end give zeroes. Any offset, any thread. */
+int qcow2_file_read(struct disk *d, uint64_t offset, void *buf, size_t len) MUST_CHECK;
+int qcow2_file_write(struct disk *d, uint64_t offset, const void *buf, size_t len) MUST_CHECK;
+/* A flush that only order asks for; skipped while the image is being created. */
+int qcow2_barrier(struct disk *d) MUST_CHECK;
 
 /* header.c: reads, checks, writes the header and its extensions in one go (spec "Header"). */
 bool qcow2_read_header(struct disk *d, struct error *err) MUST_CHECK;
@@ -113,40 +139,66 @@ int qcow2_mark_clean(struct disk *d) MUST_CHECK; /* meta held; everything is flu
 int qcow2_mark_corrupt(struct disk *d,
                        const char *why); /* returns -EIO; later writes fail; says so once */
 
-/* cache.c: write-back cache of clusters (or slices) of tables; meta held. A table stays valid until
- * put. */
+void qcow2_free_header(struct disk *d); /* what read_header allocated */
+
+/* cache.c: write-back cache of clusters (or slices) of tables; meta held. Tables are as in the
+ * file, big-endian, and stay where they are until put. */
 struct qcow2_cache *qcow2_cache_new(struct disk *d, size_t table_bytes, unsigned tables);
 void qcow2_cache_free(struct qcow2_cache *c);
 int qcow2_cache_get(struct qcow2_cache *c, uint64_t offset, void **ret_table) MUST_CHECK;
 int qcow2_cache_get_empty(struct qcow2_cache *c, uint64_t offset, void **ret_table) MUST_CHECK;
+/* All of it, or only bytes [at, at + len) of it, differ from the file now. */
 void qcow2_cache_dirty(struct qcow2_cache *c, void *table);
+void qcow2_cache_dirty_range(struct qcow2_cache *c, void *table, uint32_t at, uint32_t len);
 void qcow2_cache_put(struct qcow2_cache *c, void **table);
 void *qcow2_cache_peek(struct qcow2_cache *c,
                        uint64_t offset); /* only if it is there; not to be put */
 int qcow2_cache_write(struct qcow2_cache *c)
     MUST_CHECK; /* all dirty ones, after what it depends on */
 int qcow2_cache_flush(struct qcow2_cache *c) MUST_CHECK; /* and the file */
-/* c's dirty tables are written only after dep's are durable. */
+/* c's dirty tables are written only after dep's are durable (dep NULL: after a flush of the data
+ * files). */
 int qcow2_cache_depend(struct qcow2_cache *c, struct qcow2_cache *dep) MUST_CHECK;
-void qcow2_cache_forget(struct qcow2_cache *c, uint64_t offset); /* the cluster was freed */
+void qcow2_cache_forget(struct qcow2_cache *c, uint64_t offset, uint64_t len); /* it was freed */
 int qcow2_cache_empty(struct qcow2_cache *c) MUST_CHECK;         /* write and drop all */
 
 /* refcount.c: who owns clusters of the file; meta held. */
 int qcow2_refcount_init(struct disk *d) MUST_CHECK;
 void qcow2_refcount_finish(struct disk *d);
 int qcow2_get_refcount(struct disk *d, uint64_t cluster, uint64_t *ret) MUST_CHECK;
-/* Changes by +-n each cluster that [offset, offset + len) touches. */
+/* Changes by +-n each cluster that [offset, offset + len) touches. -ERANGE: a refcount does not
+ * fit. Clusters that come to 0 are free at once: see qcow2_free(). */
 int qcow2_change_refcount(struct disk *d, uint64_t offset, uint64_t len, int64_t by) MUST_CHECK;
+int qcow2_write_refcount_table(struct disk *d) MUST_CHECK; /* its changed entries */
+uint64_t qcow2_max_refcount(const struct qcow2 *q);
+uint64_t qcow2_load_refcount(unsigned order, const void *block, uint64_t index); /* spec: width */
+void qcow2_store_refcount(unsigned order, void *block, uint64_t index, uint64_t value);
+/* Sees to blocks that count n clusters from first; 1: some had to be made (from free clusters). */
+int qcow2_ensure_blocks(struct disk *d, uint64_t first, uint64_t n) MUST_CHECK;
+/* How many clusters from first, at most max, are free (or are not). */
+int64_t qcow2_cluster_run(struct disk *d, uint64_t first, uint64_t max, bool free) MUST_CHECK;
+
+/* alloc.c; meta held. */
 int64_t qcow2_alloc(struct disk *d,
                     uint64_t bytes) MUST_CHECK; /* contiguous clusters; offset or -errno */
 int64_t qcow2_alloc_bytes(struct disk *d,
                           uint32_t bytes) MUST_CHECK; /* compressed data packs into clusters */
+/* The first free clusters, at most max; how many: *ret_n. */
+int64_t qcow2_alloc_some(struct disk *d, uint64_t max, uint64_t *ret_n) MUST_CHECK;
 /* As many clusters as are free right at offset, at most n; may be 0. */
 int64_t qcow2_alloc_at(struct disk *d, uint64_t offset, uint64_t n) MUST_CHECK;
 enum qcow2_discard { Q2_DISCARD_NEVER, Q2_DISCARD_REQUEST, Q2_DISCARD_SNAPSHOT, Q2_DISCARD_OTHER };
+/* Gives back one reference each, once nothing durable names the clusters and nobody still reads or
+ * writes them: at the next qcow2_settle(). Until then their refcounts stay. */
 void qcow2_free(struct disk *d, uint64_t offset, uint64_t len, enum qcow2_discard why);
 void qcow2_free_cluster_of(struct disk *d, uint64_t l2_entry,
                            enum qcow2_discard why); /* any type */
+/* Writes all metadata in order, makes it durable, then carries out what qcow2_free() promised.
+ * Refcounts are exact afterwards when no request is in flight. Lets go of meta for moments. */
+int qcow2_settle(struct disk *d) MUST_CHECK;
+/* At once, for what nothing durable or in flight names; also leaves caches and host. */
+int qcow2_free_now(struct disk *d, uint64_t offset, uint64_t len,
+                   enum qcow2_discard why) MUST_CHECK;
 /* Whether a metadata write to [offset, len) would hit other metadata: marks corrupt, -EIO (spec
  * none; RELIABILITY "metadata overlap check"). ignore: the kind being written. */
 enum qcow2_kind {
@@ -165,17 +217,44 @@ int qcow2_check_overlap(struct disk *d, unsigned ignore_kinds, uint64_t offset,
                         uint64_t len) MUST_CHECK;
 
 /* map.c: guest offset to host; meta held. */
-enum qcow2_type { Q2_UNALLOCATED, Q2_ZERO_PLAIN, Q2_ZERO_ALLOC, Q2_NORMAL, Q2_COMPRESSED };
+enum qcow2_type {
+    Q2_UNALLOCATED,
+    Q2_ZERO_PLAIN,
+    Q2_ZERO_ALLOC,
+    Q2_NORMAL,
+    Q2_COMPRESSED,
+    Q2_UNALLOCATED_HOST, /* a subcluster without data in a cluster that has a host cluster */
+};
 struct qcow2_run {
     enum qcow2_type type;
     uint64_t len; /* guest bytes from the asked offset with this type, contiguous on the host */
-    uint64_t host_offset; /* of the asked byte (NORMAL, ZERO_ALLOC); the descriptor (COMPRESSED) */
+    uint64_t host_offset; /* of the asked byte (types with one); the L2 entry (COMPRESSED) */
     bool copied;
 };
 int qcow2_lookup(struct disk *d, uint64_t offset, uint64_t len, struct qcow2_run *ret) MUST_CHECK;
+/* The same without reading the file: -EAGAIN when the table is not in the cache. */
+int qcow2_lookup_cached(struct disk *d, uint64_t offset, uint64_t len,
+                        struct qcow2_run *ret) MUST_CHECK;
+/* What an L2 entry says of subcluster sc (0 without extended L2); bitmap is its second half. */
+enum qcow2_type qcow2_entry_type(const struct qcow2 *q, uint64_t entry, uint64_t bitmap,
+                                 unsigned sc);
+/* Whether the entry's offset and flags are possible; else the image is marked corrupt: -EIO. */
+int qcow2_check_entry(struct disk *d, uint64_t entry, uint64_t bitmap) MUST_CHECK;
+/* Where a COMPRESSED entry's bytes lie, in whole sectors. */
+void qcow2_compressed_place(const struct qcow2 *q, uint64_t entry, uint64_t *ret_offset,
+                            uint32_t *ret_len);
+static inline uint64_t qcow2_l1_index(const struct qcow2 *q, uint64_t offset)
+{
+    return (offset >> q->h.cluster_bits) / q->l2_entries;
+}
+/* q->l1[first..first + n) changed. They are written by qcow2_write_l1(), after the L2 tables they
+ * name are durable: at the next flush or settle. */
+void qcow2_l1_changed(struct qcow2 *q, uint32_t first, uint32_t n);
+int qcow2_write_l1(struct disk *d) MUST_CHECK;
+int qcow2_load_l1(struct disk *d) MUST_CHECK; /* as h.l1_offset and h.l1_entries say */
 int qcow2_grow_l1(struct disk *d, uint32_t entries, bool exact) MUST_CHECK;
 int qcow2_shrink_l1(struct disk *d, uint32_t entries) MUST_CHECK;
-/* The L2 table (slice) for writing: made, or copied when shared with a snapshot. */
+/* The L2 table (slice) for writing: made, or copied when shared with a snapshot. To be put. */
 int qcow2_writable_l2(struct disk *d, uint64_t offset, void **ret_slice,
                       uint32_t *ret_index) MUST_CHECK;
 /* Adds by to the refcounts of all that an L1 table reaches and sets COPIED flags right (snapshots).
@@ -186,6 +265,8 @@ int qcow2_update_l1_refcounts(struct disk *d, uint64_t l1_offset, uint32_t entri
 /* data.c, compress.c, create.c, resize.c: the data path. snapshot.c, check.c, amend.c, bitmaps.c:
  * the rest. Slots of the record in qcow2.c; each is documented where struct disk_driver names it.
  */
+/* qcow2_read and qcow2_write also serve offsets beyond the size (the VM state, which no backing file
+ * shows through). */
 int qcow2_read(struct disk *d, uint64_t offset, struct disk_vec v);
 int qcow2_write(struct disk *d, uint64_t offset, struct disk_vec v, unsigned flags);
 int qcow2_write_compressed(struct disk *d, uint64_t offset, struct disk_vec v);
