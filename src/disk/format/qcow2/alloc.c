@@ -12,7 +12,8 @@ static uint64_t cluster_limit(const struct qcow2 *q)
     return BIT(56 - q->h.cluster_bits);
 }
 
-/* Claims n clusters at first, which were free a moment ago. 0: blocks had to be made, look again. */
+/* Claims n clusters at first, which were free a moment ago. 0: blocks had to be made, look again.
+ */
 static int claim(struct disk *d, uint64_t first, uint64_t n)
 {
     struct qcow2 *q = d->priv;
@@ -37,9 +38,10 @@ static int advance_hint(struct disk *d)
     struct qcow2 *q = d->priv;
     int64_t used;
 
-    q->free_cluster_hint = MAX(q->free_cluster_hint, 1u); /* 0 is the header's, whatever its count */
-    used = qcow2_cluster_run(d, q->free_cluster_hint, cluster_limit(q) - q->free_cluster_hint,
-                             false);
+    q->free_cluster_hint =
+        MAX(q->free_cluster_hint, 1u); /* 0 is the header's, whatever its count */
+    used =
+        qcow2_cluster_run(d, q->free_cluster_hint, cluster_limit(q) - q->free_cluster_hint, false);
     if (used < 0)
         return (int)used;
     q->free_cluster_hint += (uint64_t)used;

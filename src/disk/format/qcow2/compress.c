@@ -2,7 +2,8 @@
 /*
  * Compressed clusters (spec "Compressed Clusters Descriptor"): raw deflate by libdeflate, or zstd.
  * Packing and unpacking run outside meta on any number of threads; the bytes are laid one after
- * another in the file. The clusters unpacked last are kept, as readers come back for the next 4 KiB.
+ * another in the file. The clusters unpacked last are kept, as readers come back for the next 4
+ * KiB.
  */
 #include <libdeflate.h>
 #include <zstd.h>
@@ -208,9 +209,9 @@ static size_t pack(struct qcow2 *q, struct codec *c, const uint8_t *in)
     if (!q->h.compression) {
         if (!c->deflate)
             c->deflate = libdeflate_alloc_compressor(DEFLATE_LEVEL);
-        return c->deflate ? libdeflate_deflate_compress(c->deflate, in, q->cluster_size, c->packed,
-                                                        max)
-                          : 0;
+        return c->deflate
+                   ? libdeflate_deflate_compress(c->deflate, in, q->cluster_size, c->packed, max)
+                   : 0;
     }
     if (!c->zc)
         c->zc = ZSTD_createCCtx();

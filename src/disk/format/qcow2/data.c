@@ -204,8 +204,8 @@ int qcow2_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_extent 
                 ret->flags = flags;
                 ret->host_offset = flags & DISK_MAP_OFFSET ? run.host_offset : 0;
                 ret->file = flags & DISK_MAP_OFFSET ? qcow2_data_node(d) : NULL;
-            } else if (flags != ret->flags || ((flags & DISK_MAP_OFFSET) &&
-                                               run.host_offset != ret->host_offset + done)) {
+            } else if (flags != ret->flags ||
+                       ((flags & DISK_MAP_OFFSET) && run.host_offset != ret->host_offset + done)) {
                 break;
             }
             done += run.len;

@@ -102,7 +102,8 @@ void qcow2_free(struct disk *d, uint64_t offset, uint64_t len, enum qcow2_discar
 {
     struct qcow2 *q = d->priv;
     struct qcow2_data *t = q->data;
-    struct qcow2_freed *last = t->freed_count ? &t->freed[t->freed_head + t->freed_count - 1] : NULL;
+    struct qcow2_freed *last =
+        t->freed_count ? &t->freed[t->freed_head + t->freed_count - 1] : NULL;
 
     t->freed_bytes += len;
     if (last && last->offset + last->len == offset && last->why == why &&
@@ -123,6 +124,14 @@ void qcow2_free(struct disk *d, uint64_t offset, uint64_t len, enum qcow2_discar
         (struct qcow2_freed){ offset, len, t->next_seq++, why };
 }
 
+/* What the host cannot discard stays allocated there: no harm. */
+static void hint_discard(struct disk *node, uint64_t offset, uint64_t len)
+{
+    int ignored = disk_discard(node, offset, len);
+
+    (void)ignored;
+}
+
 void qcow2_free_cluster_of(struct disk *d, uint64_t l2_entry, enum qcow2_discard why)
 {
     struct qcow2 *q = d->priv;
@@ -134,7 +143,7 @@ void qcow2_free_cluster_of(struct disk *d, uint64_t l2_entry, enum qcow2_discard
         qcow2_free(d, offset, len, why);
     } else if (qcow2_has_data_file(q)) {
         if (q->pass_discard[why] && l2_entry & ENTRY_COPIED)
-            (void)disk_discard(d->data, l2_entry & ENTRY_OFFSET_MASK, q->cluster_size);
+            hint_discard(d->data, l2_entry & ENTRY_OFFSET_MASK, q->cluster_size);
     } else if (l2_entry & ENTRY_OFFSET_MASK) {
         qcow2_free(d, l2_entry & ENTRY_OFFSET_MASK, q->cluster_size, why);
     }
@@ -161,7 +170,7 @@ int qcow2_free_now(struct disk *d, uint64_t offset, uint64_t len, enum qcow2_dis
                 q->packed_offset < at + (uint64_t)n * size)
                 q->packed_left = 0;
             if (q->pass_discard[why])
-                (void)disk_discard(d->file, at, (uint64_t)n * size);
+                hint_discard(d->file, at, (uint64_t)n * size);
             at += (uint64_t)n * size;
         } else {
             at += size;
@@ -239,8 +248,8 @@ void qcow2_reclaim_if_many(struct disk *d)
 
     if (t->freed_bytes < MANY_FREED || q->refcount_growing)
         return;
-    if (flush_locked(d) == 0)
-        (void)qcow2_reclaim(d); /* what fails stays in use: a leak, healed by check */
+    if (flush_locked(d) == 0 && qcow2_reclaim(d) < 0)
+        return; /* it stays in use: a leak, which the next open heals */
 }
 
 int qcow2_settle(struct disk *d)

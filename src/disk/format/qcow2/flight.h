@@ -9,6 +9,7 @@
 #define QCOW2_FLIGHT_H
 
 #include "disk/format/qcow2/qcow2.h"
+#include "disk/luks.h"
 
 struct qcow2_flight {
     uint64_t start, end; /* guest bytes, whole clusters */
@@ -80,6 +81,15 @@ void qcow2_unpacked_forget(struct qcow2 *q); /* clusters of the file were freed 
 int qcow2_discard_all(struct disk *d, uint64_t offset, uint64_t end) MUST_CHECK;
 /* Entries for all of [offset, end) that have none get clusters, as if zeroes were written. */
 int qcow2_preallocate(struct disk *d, uint64_t offset, uint64_t end) MUST_CHECK;
+
+/* create.c, measure.c. Fills in defaults; refuses what does not go together. */
+bool qcow2_create_check(struct qcow2_create *o, struct error *err) MUST_CHECK;
+int qcow2_create_version(const struct qcow2_create *o);
+bool qcow2_create_luks_size(const struct qcow2_create *o, uint64_t *ret,
+                            struct error *err) MUST_CHECK;             /* 0 without encryption */
+uint64_t qcow2_full_size(const struct qcow2_create *o, uint64_t size); /* file, all allocated */
+struct luks_store qcow2_luks_store(struct disk *d);
+int qcow2_cut_file(struct disk *d) MUST_CHECK; /* behind its last used cluster; meta held */
 
 /* Slots of the record. */
 bool qcow2_change_backing(struct disk *d, const char *filename, const char *format,

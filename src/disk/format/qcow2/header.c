@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The header cluster of a qcow2 image: fixed fields, extensions, the backing file's name. It is read
- * and validated once (spec "Header", "Header extensions") and always written as a whole, so that
- * what we do not know of it survives.
+ * The header cluster of a qcow2 image: fixed fields, extensions, the backing file's name. It is
+ * read and validated once (spec "Header", "Header extensions") and always written as a whole, so
+ * that what we do not know of it survives.
  */
 #include <inttypes.h>
 
@@ -29,9 +29,9 @@ static const struct feature {
     uint8_t kind, bit;
     const char *name;
 } features[] = {
-    { 0, 0, "dirty bit" },          { 0, 1, "corrupt bit" },       { 0, 2, "external data file" },
-    { 0, 3, "compression type" },   { 0, 4, "extended L2 entries" }, { 1, 0, "lazy refcounts" },
-    { 2, 0, "bitmaps" },            { 2, 1, "raw external data" },
+    { 0, 0, "dirty bit" },        { 0, 1, "corrupt bit" },         { 0, 2, "external data file" },
+    { 0, 3, "compression type" }, { 0, 4, "extended L2 entries" }, { 1, 0, "lazy refcounts" },
+    { 2, 0, "bitmaps" },          { 2, 1, "raw external data" },
 };
 
 static bool check_table(const struct qcow2 *q, uint64_t offset, uint64_t bytes, const char *what,
@@ -97,8 +97,7 @@ static bool check_fields(struct disk *d, struct error *err)
     uint64_t l1_needed, span;
 
     if (h->refcount_order > 6)
-        return fail(err, EINVAL,
-                    "Reference count entry width too large; may not exceed 64 bits");
+        return fail(err, EINVAL, "Reference count entry width too large; may not exceed 64 bits");
     if (h->header_length > q->cluster_size)
         return fail(err, EINVAL, "qcow2 header exceeds cluster size");
     if (h->crypt_method > 2)
@@ -274,8 +273,8 @@ static bool parse_backing(struct disk *d, const uint8_t *buf, size_t len, uint64
         return true;
     if (name_len > MAX_BACKING_NAME || offset > len || name_len > len - offset)
         return fail(err, EINVAL, "Backing file name too long");
-    d->backing_name = xstrndup((const char *)buf + offset,
-                               strnlen((const char *)buf + offset, name_len));
+    d->backing_name =
+        xstrndup((const char *)buf + offset, strnlen((const char *)buf + offset, name_len));
     return true;
 }
 
@@ -284,8 +283,8 @@ bool qcow2_read_header(struct disk *d, struct error *err)
     struct qcow2 *q = d->priv;
     uint8_t head[KNOWN_HEADER] = { 0 };
     struct reader r = reader(head, sizeof(head));
-    uint64_t backing, ext_end, unknown;
-    uint32_t backing_len;
+    uint64_t backing = 0, ext_end, unknown;
+    uint32_t backing_len = 0;
     int ret = qcow2_file_read(d, 0, head, sizeof(head));
 
     if (ret < 0)
@@ -317,7 +316,8 @@ bool qcow2_read_header(struct disk *d, struct error *err)
     unknown = q->h.incompatible & ~(uint64_t)INCOMPAT_KNOWN;
     if (unknown)
         return refuse_unknown(q, unknown, err);
-    return check_fields(d, err) && parse_backing(d, buf, q->cluster_size, backing, backing_len, err);
+    return check_fields(d, err) &&
+           parse_backing(d, buf, q->cluster_size, backing, backing_len, err);
 }
 
 void qcow2_free_header(struct disk *d)
@@ -525,7 +525,7 @@ int qcow2_mark_corrupt(struct disk *d, const char *why)
              "repair it with check -r all\n",
              why);
     q->h.incompatible |= INCOMPAT_CORRUPT;
-    if (qcow2_write_header(d) == 0)
-        (void)disk_flush(d->file);
+    if (qcow2_write_header(d) < 0 || disk_flush(d->file) < 0)
+        log_text("qcow2: the corrupt mark could not be written\n");
     return -EIO;
 }

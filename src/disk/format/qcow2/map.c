@@ -217,8 +217,8 @@ static int lookup(struct disk *d, uint64_t offset, uint64_t len, bool cached, st
     if (!l2_offset) {
         uint64_t span = (uint64_t)q->l2_entries << q->h.cluster_bits;
 
-        *ret = (struct qcow2_run){ Q2_UNALLOCATED, MIN(len, span - (offset & (span - 1))), 0,
-                                   false };
+        *ret =
+            (struct qcow2_run){ Q2_UNALLOCATED, MIN(len, span - (offset & (span - 1))), 0, false };
         return 0;
     }
     r = get_slice(d, l2_offset, offset, cached, &slice, &i);

@@ -8,6 +8,9 @@
 #ifndef QCOW2_QCOW2_H
 #define QCOW2_QCOW2_H
 
+#include <errno.h>
+#include <string.h>
+
 #include "base/bits.h"
 #include "disk/bitmap.h"
 #include "disk/node.h"
@@ -93,16 +96,16 @@ struct qcow2 {
     /* guarded by meta: the mutex of all metadata, not recursive. Held for table look-ups and
      * changes, never while guest data moves */
     pthread_mutex_t meta;
-    bool has_meta; /* it was initialised */
-    uint64_t *l1;  /* host order, h.l1_entries */
+    bool has_meta;            /* it was initialised */
+    uint64_t *l1;             /* host order, h.l1_entries */
     uint64_t *refcount_table; /* host order; may have more entries than the file's table */
     uint32_t refcount_table_entries;
-    uint32_t l1_dirty_lo, l1_dirty_hi; /* entries not written yet: [lo, hi) */
+    uint32_t l1_dirty_lo, l1_dirty_hi;             /* entries not written yet: [lo, hi) */
     uint32_t refcount_dirty_lo, refcount_dirty_hi; /* entries not written yet: [lo, hi) */
     bool refcount_growing; /* the table is being moved: it is not written meanwhile */
     struct qcow2_cache *l2_cache, *refcount_cache;
-    uint64_t free_cluster_hint;              /* index; all before it are in use */
-    uint64_t packed_offset, packed_left;     /* where the next compressed cluster goes */
+    uint64_t free_cluster_hint;          /* index; all before it are in use */
+    uint64_t packed_offset, packed_left; /* where the next compressed cluster goes */
     struct qcow2_snapshot *snapshots;
     uint32_t snapshot_count;
     struct qcow2_unknown_ext *unknown_exts;
@@ -160,7 +163,7 @@ int qcow2_cache_flush(struct qcow2_cache *c) MUST_CHECK; /* and the file */
  * files). */
 int qcow2_cache_depend(struct qcow2_cache *c, struct qcow2_cache *dep) MUST_CHECK;
 void qcow2_cache_forget(struct qcow2_cache *c, uint64_t offset, uint64_t len); /* it was freed */
-int qcow2_cache_empty(struct qcow2_cache *c) MUST_CHECK;         /* write and drop all */
+int qcow2_cache_empty(struct qcow2_cache *c) MUST_CHECK; /* write and drop all */
 
 /* refcount.c: who owns clusters of the file; meta held. */
 int qcow2_refcount_init(struct disk *d) MUST_CHECK;
@@ -265,8 +268,8 @@ int qcow2_update_l1_refcounts(struct disk *d, uint64_t l1_offset, uint32_t entri
 /* data.c, compress.c, create.c, resize.c: the data path. snapshot.c, check.c, amend.c, bitmaps.c:
  * the rest. Slots of the record in qcow2.c; each is documented where struct disk_driver names it.
  */
-/* qcow2_read and qcow2_write also serve offsets beyond the size (the VM state, which no backing file
- * shows through). */
+/* qcow2_read and qcow2_write also serve offsets beyond the size (the VM state, which no backing
+ * file shows through). */
 int qcow2_read(struct disk *d, uint64_t offset, struct disk_vec v);
 int qcow2_write(struct disk *d, uint64_t offset, struct disk_vec v, unsigned flags);
 int qcow2_write_compressed(struct disk *d, uint64_t offset, struct disk_vec v);

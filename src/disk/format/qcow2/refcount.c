@@ -108,9 +108,9 @@ int qcow2_get_refcount(struct disk *d, uint64_t cluster, uint64_t *ret)
 
     if (r < 0)
         return r;
-    *ret = block ? qcow2_load_refcount(q->h.refcount_order, block,
-                                       cluster & (BIT(block_bits(q)) - 1))
-                 : 0;
+    *ret = block
+               ? qcow2_load_refcount(q->h.refcount_order, block, cluster & (BIT(block_bits(q)) - 1))
+               : 0;
     qcow2_cache_put(q->refcount_cache, &block);
     return 0;
 }
@@ -366,7 +366,8 @@ int qcow2_change_refcount(struct disk *d, uint64_t offset, uint64_t len, int64_t
     if (ret < 0 && at > first) { /* as it was */
         uint64_t bits = q->h.cluster_bits;
 
-        (void)qcow2_change_refcount(d, first << bits, (at - first) << bits, -by);
+        if (qcow2_change_refcount(d, first << bits, (at - first) << bits, -by) < 0)
+            return -EIO;
     }
     return ret;
 }

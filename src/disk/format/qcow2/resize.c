@@ -120,7 +120,8 @@ static int clear_new_part(struct disk *d, uint64_t from, uint64_t to)
             ret = qcow2_write(d, from, vec_of(buf, edge - from), 0);
         }
     }
-    below = MIN(ALIGN_UP(below, (uint64_t)q->cluster_size), ALIGN_UP(to, (uint64_t)q->cluster_size));
+    below =
+        MIN(ALIGN_UP(below, (uint64_t)q->cluster_size), ALIGN_UP(to, (uint64_t)q->cluster_size));
     if (ret < 0 || below <= edge)
         return ret;
     if (q->h.version >= 3)
@@ -186,7 +187,8 @@ static bool grow(struct disk *d, uint64_t size, enum disk_preallocation p, bool 
     }
     if (!resize_data_file(d, size, p, exact, err))
         return false;
-    if (p >= DISK_PREALLOC_FALLOC && !qcow2_has_data_file(q) && !reserve_file(d, size - old, p, err))
+    if (p >= DISK_PREALLOC_FALLOC && !qcow2_has_data_file(q) &&
+        !reserve_file(d, size - old, p, err))
         return false;
     WITH_LOCK (&q->meta)
         ret = qcow2_grow_l1(d, (uint32_t)entries, true);
@@ -199,8 +201,7 @@ static bool grow(struct disk *d, uint64_t size, enum disk_preallocation p, bool 
     return ret == 0 || fail_io(err, ret, "Failed to grow the image");
 }
 
-/* Cuts the file behind its last cluster in use. */
-static int cut_file(struct disk *d)
+int qcow2_cut_file(struct disk *d)
 {
     struct qcow2 *q = d->priv;
     uint64_t last = disk_size(d->file) >> q->h.cluster_bits, refcount = 0;
@@ -238,7 +239,7 @@ static bool shrink(struct disk *d, uint64_t size, bool exact, struct error *err)
         ret = write_size(d, size);
     if (ret == 0)
         WITH_LOCK (&q->meta)
-            ret = cut_file(d);
+            ret = qcow2_cut_file(d);
     if (ret < 0)
         return fail_io(err, ret, "Failed to shrink the image");
     if (qcow2_has_data_file(q) && q->data_file_raw &&

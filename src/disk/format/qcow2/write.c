@@ -13,19 +13,19 @@
 /* One allocating write within one L2 slice. */
 struct filling {
     struct qcow2_flight flight;
-    uint64_t pos, end;            /* guest bytes of the request's part */
-    uint64_t cow_start, cow_end;  /* what is written: around [pos, end) what was there before */
-    uint64_t host, clusters;      /* host cluster of flight.start; how many */
-    bool made;                    /* the clusters are new, not the entries' own */
-    bool fresh;                   /* they read as zeroes */
-    bool head_zero, tail_zero;    /* [cow_start, pos), [end, cow_end) are zeroes */
+    uint64_t pos, end;           /* guest bytes of the request's part */
+    uint64_t cow_start, cow_end; /* what is written: around [pos, end) what was there before */
+    uint64_t host, clusters;     /* host cluster of flight.start; how many */
+    bool made;                   /* the clusters are new, not the entries' own */
+    bool fresh;                  /* they read as zeroes */
+    bool head_zero, tail_zero;   /* [cow_start, pos), [end, cow_end) are zeroes */
 };
 
 /* The entry's cluster is ours alone: no allocation for it. */
 static bool owned(const struct qcow2_run *r)
 {
-    return r->copied && (r->type == Q2_NORMAL || r->type == Q2_ZERO_ALLOC ||
-                         r->type == Q2_UNALLOCATED_HOST);
+    return r->copied &&
+           (r->type == Q2_NORMAL || r->type == Q2_ZERO_ALLOC || r->type == Q2_UNALLOCATED_HOST);
 }
 
 static bool reads_zero(struct disk *d, const struct qcow2_run *r, uint64_t offset)
@@ -126,7 +126,8 @@ static int plan_extent(struct disk *d, struct filling *f, const struct qcow2_run
 static int take_clusters(struct disk *d, struct filling *f)
 {
     struct qcow2 *q = d->priv;
-    uint64_t n = (ALIGN_UP(f->end, (uint64_t)q->cluster_size) - f->flight.start) >> q->h.cluster_bits;
+    uint64_t n =
+        (ALIGN_UP(f->end, (uint64_t)q->cluster_size) - f->flight.start) >> q->h.cluster_bits;
     uint64_t got = n, before = q->data->file_end;
     int64_t offset;
 
@@ -202,9 +203,8 @@ static uint64_t written_bits(const struct qcow2 *q, const struct filling *f, uin
 {
     uint64_t base = f->flight.start + (i << q->h.cluster_bits);
     uint64_t lo = f->cow_start > base ? (f->cow_start - base) / q->subcluster_size : 0;
-    uint64_t hi = MIN((ALIGN_UP(f->cow_end, (uint64_t)q->subcluster_size) - base) /
-                          q->subcluster_size,
-                      32u);
+    uint64_t hi =
+        MIN((ALIGN_UP(f->cow_end, (uint64_t)q->subcluster_size) - base) / q->subcluster_size, 32u);
 
     return (BIT(hi) - 1) & ~(BIT(lo) - 1);
 }
@@ -242,8 +242,8 @@ static int link_clusters(struct disk *d, const struct filling *f)
     return ret;
 }
 
-/* Under meta: plans the next part of [offset, offset + len). In place: f->clusters is 0, *ret_side an
- * op. Else a flight has begun. */
+/* Under meta: plans the next part of [offset, offset + len). In place: f->clusters is 0, *ret_side
+ * an op. Else a flight has begun. */
 static int begin(struct disk *d, uint64_t offset, uint64_t len, struct filling *f,
                  unsigned *ret_side)
 {

@@ -156,8 +156,8 @@ static int change_range(struct disk *d, enum verb verb, enum qcow2_discard why, 
         WITH_LOCK (&q->meta)
             ret = step(d, verb, why, &offset, end);
         if (ret == -EAGAIN) {
-            uint64_t stop = MIN(end, ALIGN_DOWN(offset, (uint64_t)q->cluster_size) +
-                                         q->cluster_size);
+            uint64_t stop =
+                MIN(end, ALIGN_DOWN(offset, (uint64_t)q->cluster_size) + q->cluster_size);
 
             ret = write_zeroes(d, offset, stop - offset);
             offset = stop;
@@ -174,26 +174,80 @@ static uint64_t round_end(struct disk *d, uint64_t end)
     return end == d->size ? ALIGN_UP(end, (uint64_t)q->cluster_size) : end;
 }
 
-int qcow2_zero(struct disk *d, uint64_t offset, uint64_t len, unsigned flags)
+/* Whether guest bytes read as zeroes by their mapping alone. */
+static int maps_zero(struct disk *d, uint64_t offset, uint64_t end, bool *ret)
 {
     struct qcow2 *q = d->priv;
-    uint64_t end = round_end(d, offset + len);
+    int r = 0;
+
+    *ret = true;
+    WITH_LOCK (&q->meta)
+        while (offset < end && *ret && r == 0) {
+            struct qcow2_run run;
+
+            r = qcow2_lookup(d, offset, end - offset, &run);
+            *ret = run.type == Q2_ZERO_PLAIN || run.type == Q2_ZERO_ALLOC ||
+                   ((run.type == Q2_UNALLOCATED || run.type == Q2_UNALLOCATED_HOST) &&
+                    offset >= qcow2_backing_end(d));
+            offset += run.len;
+        }
+    return r;
+}
+
+/* A piece inside of one (sub)cluster: the whole becomes zero when its rest is so already; else
+ * zeroes are written. */
+static int zero_piece(struct disk *d, uint64_t offset, uint64_t end, unsigned flags)
+{
+    struct qcow2 *q = d->priv;
+    uint64_t lo = ALIGN_DOWN(offset, (uint64_t)q->subcluster_size);
+    uint64_t hi = ALIGN_UP(end, (uint64_t)q->subcluster_size);
+    bool before, after;
+    int ret = maps_zero(d, lo, offset, &before);
+
+    if (ret == 0)
+        ret = maps_zero(d, end, hi, &after);
+    if (ret < 0)
+        return ret;
+    if (before && after && q->h.version >= 3 && !q->data_file_raw)
+        return change_range(d, flags & DISK_MAY_UNMAP ? ZERO_UNMAP : ZERO, Q2_DISCARD_REQUEST, lo,
+                            hi);
+    return flags & DISK_NO_FALLBACK ? -ENOTSUP : write_zeroes(d, offset, end - offset);
+}
+
+static int zero_whole(struct disk *d, uint64_t offset, uint64_t end, unsigned flags)
+{
+    struct qcow2 *q = d->priv;
     bool unmap = flags & DISK_MAY_UNMAP;
     int ret;
 
-    if ((offset | end) & (q->subcluster_size - 1))
-        return -ENOTSUP;
     if (q->h.version < 3) { /* no zero flag: only holes that nothing lies below */
         if (offset < qcow2_backing_end(d) || !unmap)
             return -ENOTSUP;
         return change_range(d, DISCARD, Q2_DISCARD_REQUEST, offset, end);
     }
     if (q->data_file_raw) { /* the raw file by itself must read the same */
-        ret = disk_zero(d->data, offset, len, flags);
+        ret = disk_zero(d->data, offset, MIN(end, d->size) - offset, flags);
         if (ret < 0)
             return ret;
     }
     return change_range(d, unmap ? ZERO_UNMAP : ZERO, Q2_DISCARD_REQUEST, offset, end);
+}
+
+int qcow2_zero(struct disk *d, uint64_t offset, uint64_t len, unsigned flags)
+{
+    struct qcow2 *q = d->priv;
+    uint64_t end = round_end(d, offset + len), unit = q->subcluster_size;
+    uint64_t first = ALIGN_UP(offset, unit), last = ALIGN_DOWN(end, unit);
+    int ret;
+
+    if (first > last) /* all inside of one */
+        return zero_piece(d, offset, end, flags);
+    ret = first < last ? zero_whole(d, first, last, flags) : 0;
+    if (ret == 0 && offset < first)
+        ret = zero_piece(d, offset, first, flags);
+    if (ret == 0 && last < end)
+        ret = zero_piece(d, last, end, flags);
+    return ret;
 }
 
 int qcow2_discard(struct disk *d, uint64_t offset, uint64_t len)
