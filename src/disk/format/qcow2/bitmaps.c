@@ -122,7 +122,7 @@ static bool read_directory(struct disk *d, struct directory *dir, struct error *
         q->bitmap_dir_size > disk_size(d->file) - q->bitmap_dir_offset)
         return fail(err, EINVAL, "the bitmap directory lies beyond the end of the file");
     buf = xnew_array(uint8_t, q->bitmap_dir_size);
-    e = disk_read(d->file, q->bitmap_dir_offset, buf, q->bitmap_dir_size);
+    e = qcow2_file_read(d, q->bitmap_dir_offset, buf, q->bitmap_dir_size);
     if (e < 0)
         return fail(err, -e, "the bitmap directory cannot be read: %s", strerror(-e));
     r = reader(buf, q->bitmap_dir_size);
@@ -180,7 +180,7 @@ static int each_table_entry(struct disk *d, const struct entry *e, entry_fn *fn,
     for (uint64_t i = 0; i < e->table_entries; i += TABLE_CHUNK) {
         uint64_t now = MIN((uint64_t)TABLE_CHUNK, e->table_entries - i);
 
-        r = disk_read(d->file, e->table_offset + i * 8, chunk, now * 8);
+        r = qcow2_file_read(d, e->table_offset + i * 8, chunk, now * 8);
         for (uint64_t k = 0; r == 0 && k < now; k++) {
             uint64_t entry = ld_be64(&chunk[k]), offset = entry & TABLE_OFFSET_MASK;
 
@@ -229,7 +229,7 @@ static int load_piece(void *opaque, uint64_t index, uint64_t entry)
     if (l->left < len)
         return -EFBIG;
     l->left -= len;
-    r = disk_read(l->d->file, offset, l->buf, len);
+    r = qcow2_file_read(l->d, offset, l->buf, len);
     if (r == 0)
         disk_bitmap_deserialise(l->b, at, l->buf, len);
     return r;
@@ -279,7 +279,7 @@ static int mark_in_use(struct disk *d, struct directory *dir)
     assert(len == q->bitmap_dir_size);
     r = qcow2_check_overlap(d, BIT(Q2_BITMAP_DIRECTORY), q->bitmap_dir_offset, len);
     if (r == 0)
-        r = disk_write(d->file, q->bitmap_dir_offset, buf, len, 0);
+        r = qcow2_file_write(d, q->bitmap_dir_offset, buf, len);
     return r < 0 ? r : disk_flush(d->file);
 }
 
@@ -344,7 +344,7 @@ static int put_table(struct disk *d, uint64_t *table, uint32_t entries, uint64_t
     for (uint32_t i = 0; i < entries; i++)
         st_be64(&table[i], table[i]);
     r = qcow2_check_overlap(d, 0, (uint64_t)offset, bytes);
-    return r < 0 ? r : disk_write(d->file, (uint64_t)offset, table, bytes, 0);
+    return r < 0 ? r : qcow2_file_write(d, (uint64_t)offset, table, bytes);
 }
 
 static bool all_ones(const uint8_t *buf, size_t len)
@@ -378,7 +378,7 @@ static int put_bits(struct disk *d, const struct disk_bitmap *b, uint64_t index,
         return (int)offset;
     *ret = (uint64_t)offset;
     r = qcow2_check_overlap(d, 0, (uint64_t)offset, q->cluster_size);
-    return r < 0 ? r : disk_write(d->file, (uint64_t)offset, buf, q->cluster_size, 0);
+    return r < 0 ? r : qcow2_file_write(d, (uint64_t)offset, buf, q->cluster_size);
 }
 
 static int put_bitmap(struct disk *d, const struct disk_bitmap *b, struct entry *e)
@@ -449,12 +449,12 @@ static int switch_directory(struct disk *d, const struct directory *dir)
         if (offset < 0)
             return (int)offset;
         if ((r = qcow2_check_overlap(d, 0, (uint64_t)offset, len)) < 0 ||
-            (r = disk_write(d->file, (uint64_t)offset, buf, len, 0)) < 0) {
+            (r = qcow2_file_write(d, (uint64_t)offset, buf, len)) < 0) {
             qcow2_free(d, (uint64_t)offset, len, Q2_DISCARD_OTHER);
             return r;
         }
     }
-    if ((r = qcow2_write_everything(d)) < 0) {
+    if ((r = qcow2_settle(d)) < 0) {
         if (len)
             qcow2_free(d, (uint64_t)offset, len, Q2_DISCARD_OTHER);
         return r;

@@ -209,7 +209,7 @@ static int empty_caches(struct disk *d)
     struct qcow2 *q = d->priv;
     int r;
 
-    if ((r = qcow2_cache_empty(q->refcount_cache)) < 0)
+    if ((r = qcow2_settle(d)) < 0 || (r = qcow2_cache_empty(q->refcount_cache)) < 0)
         return r;
     return qcow2_cache_empty(q->l2_cache);
 }

@@ -10,43 +10,6 @@
 #include "base/scope.h"
 #include "disk/format/qcow2/meta.h"
 
-uint64_t qcow2_refcount_of(const void *block, unsigned order, uint64_t i)
-{
-    const uint8_t *p = block;
-
-    switch (order) {
-    case 3:  return p[i];
-    case 4:  return ld_be16(p + 2 * i);
-    case 5:  return ld_be32(p + 4 * i);
-    case 6:  return ld_be64(p + 8 * i);
-    default: /* 1, 2 and 4 bits: the first one in the lowest bits */
-        return (p[(i << order) >> 3] >> ((i << order) & 7)) & (BIT(1u << order) - 1);
-    }
-}
-
-void qcow2_refcount_put(void *block, unsigned order, uint64_t i, uint64_t value)
-{
-    uint8_t *p = block, mask;
-    unsigned shift;
-
-    switch (order) {
-    case 3:  p[i] = (uint8_t)value; break;
-    case 4:  st_be16(p + 2 * i, (uint16_t)value); break;
-    case 5:  st_be32(p + 4 * i, (uint32_t)value); break;
-    case 6:  st_be64(p + 8 * i, value); break;
-    default:
-        shift = (unsigned)((i << order) & 7);
-        mask = (uint8_t)((BIT(1u << order) - 1) << shift);
-        p += (i << order) >> 3;
-        *p = (uint8_t)((*p & ~mask) | ((value << shift) & mask));
-    }
-}
-
-static uint64_t max_refcount(unsigned order)
-{
-    return order == 6 ? UINT64_MAX : BIT(1u << order) - 1;
-}
-
 static uint64_t per_block(const struct qcow2 *q)
 {
     return ((uint64_t)q->cluster_size * 8) >> q->h.refcount_order;
@@ -78,7 +41,7 @@ int qcow2_load_ones(struct qcow2_scan *s)
         if ((r = qcow2_scan_read(s, offset, buf, q->cluster_size)) < 0)
             return r;
         for (uint64_t i = 0; i < end; i++)
-            if ((order == 4 ? ld_be16(buf + 2 * i) : qcow2_refcount_of(buf, order, i)) == 1)
+            if ((order == 4 ? ld_be16(buf + 2 * i) : qcow2_load_refcount(order, buf, i)) == 1)
                 s->ones[(base + i) / 64] |= BIT((base + i) % 64);
     }
     return 0;
@@ -92,7 +55,7 @@ static bool differs(struct qcow2_scan *s, unsigned fix, uint64_t cluster, uint64
     bool leak = stored > counted;
     bool mend = (fix & (leak ? DISK_FIX_LEAKS : DISK_FIX_ERRORS)) != 0;
 
-    if (mend && counted > max_refcount(q->h.refcount_order)) {
+    if (mend && counted > qcow2_max_refcount(q)) {
         qcow2_say(s, "ERROR cluster %" PRIu64 ": %" PRIu64 " references do not fit into %u bits",
                   cluster, counted, q->refcount_bits);
         s->c->check_errors++;
@@ -119,14 +82,14 @@ static bool compare_block(struct qcow2_scan *s, unsigned fix, uint64_t base, uin
     bool changed = false;
 
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t stored = order == 4 ? ld_be16(buf + 2 * i) : qcow2_refcount_of(buf, order, i);
+        uint64_t stored = order == 4 ? ld_be16(buf + 2 * i) : qcow2_load_refcount(order, buf, i);
         uint64_t counted;
 
         if (!stored && !fix && s->sparse) {
             /* a hole of a huge file: go on where something was counted or stored */
             uint64_t next = MIN(qcow2_refs_next(s->refs, base + i) - base, count);
 
-            while (i + 1 < next && !qcow2_refcount_of(buf, order, i + 1))
+            while (i + 1 < next && !qcow2_load_refcount(order, buf, i + 1))
                 i++;
             if (i < next)
                 continue;
@@ -136,7 +99,7 @@ static bool compare_block(struct qcow2_scan *s, unsigned fix, uint64_t base, uin
             *ret_end = base + i + 1;
         if (likely(stored == counted) || !differs(s, fix, base + i, stored, counted))
             continue;
-        qcow2_refcount_put(buf, order, i, counted);
+        qcow2_store_refcount(order, buf, i, counted);
         changed = true;
     }
     return changed;
@@ -151,8 +114,8 @@ static bool clear_beyond(const struct qcow2_scan *s, uint64_t base, uint8_t *buf
     bool changed = false;
 
     for (uint64_t i = s->clusters > base ? s->clusters - base : 0; i < per_block(q); i++)
-        if (qcow2_refcount_of(buf, order, i)) {
-            qcow2_refcount_put(buf, order, i, 0);
+        if (qcow2_load_refcount(order, buf, i)) {
+            qcow2_store_refcount(order, buf, i, 0);
             changed = true;
         }
     return changed;
@@ -191,7 +154,7 @@ int qcow2_compare(struct qcow2_scan *s, unsigned fix)
         if (!changed)
             continue;
         if ((r = qcow2_check_overlap(s->d, BIT(Q2_REFCOUNT_BLOCK), offset, q->cluster_size)) < 0 ||
-            (r = disk_write(s->d->file, offset, buf, q->cluster_size, 0)) < 0)
+            (r = qcow2_file_write(s->d, offset, buf, q->cluster_size)) < 0)
             return r;
     }
     s->c->image_end_offset = (int64_t)(end << q->h.cluster_bits);
@@ -221,7 +184,7 @@ static int stored_refcount(struct stored *st, uint64_t offset, uint64_t *ret)
         if (r < 0)
             return r;
     }
-    *ret = qcow2_refcount_of(st->buf, q->h.refcount_order, cluster % per_block(q));
+    *ret = qcow2_load_refcount(q->h.refcount_order, st->buf, cluster % per_block(q));
     return 0;
 }
 
@@ -256,20 +219,7 @@ static int check_copied_l2(struct stored *st, unsigned fix, uint64_t table, uint
     if (r < 0 || !changed || !fix)
         return r;
     r = qcow2_check_overlap(s->d, BIT(Q2_ACTIVE_L2), table, q->cluster_size);
-    return r < 0 ? r : disk_write(s->d->file, table, l2, q->cluster_size, 0);
-}
-
-static int put_l1_entry(struct disk *d, uint32_t i)
-{
-    struct qcow2 *q = d->priv;
-    uint32_t first = i & ~63u, n = MIN(64u, q->h.l1_entries - first);
-    uint64_t buf[64], at = q->h.l1_offset + (uint64_t)first * 8;
-    int r;
-
-    for (uint32_t k = 0; k < n; k++)
-        st_be64(&buf[k], q->l1[first + k]);
-    r = qcow2_check_overlap(d, BIT(Q2_ACTIVE_L1), at, n * 8);
-    return r < 0 ? r : disk_write(d->file, at, buf, n * 8, 0);
+    return r < 0 ? r : qcow2_file_write(s->d, table, l2, q->cluster_size);
 }
 
 static bool is_odd(const struct qcow2_scan *s, uint64_t table)
@@ -312,10 +262,11 @@ int qcow2_check_copied(struct qcow2_scan *s, unsigned fix, bool all)
             say_copied(s, fix != 0);
             if (fix) {
                 q->l1[i] = n == 1 ? e | ENTRY_COPIED : e & ~ENTRY_COPIED;
-                r = put_l1_entry(s->d, i);
+                qcow2_l1_changed(q, i, 1);
+                r = qcow2_write_l1(s->d);
             }
         }
-        if (r == 0 && !s->d->data && (all || is_odd(s, table)))
+        if (r == 0 && !qcow2_has_data_file(q) && (all || is_odd(s, table)))
             r = check_copied_l2(&st, fix, table, l2);
     }
     return r;

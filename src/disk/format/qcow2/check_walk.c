@@ -85,7 +85,7 @@ static bool walk_table(struct qcow2_scan *s, const uint8_t *l2, uint32_t times, 
                        struct tally *t)
 {
     const struct qcow2 *q = s->d->priv;
-    bool odd = false, external = s->d->data != NULL;
+    bool odd = false, external = qcow2_has_data_file(q);
     uint64_t next = 0, reserved = q->extended_l2 ? L2_EXT_RESERVED : L2_RESERVED;
 
     for (uint32_t i = 0; i < q->l2_entries; i++) {
@@ -302,7 +302,7 @@ static int fix_entry(struct qcow2_scan *s, uint64_t table, uint8_t *l2, uint32_t
     if (q->extended_l2)
         st_be64(l2 + (size_t)i * 16 + 8, UINT64_C(0xffffffff00000000));
     r = qcow2_check_overlap(s->d, BIT(Q2_ACTIVE_L2), table, q->cluster_size);
-    return r < 0 ? r : disk_write(s->d->file, table, l2, q->cluster_size, 0);
+    return r < 0 ? r : qcow2_file_write(s->d, table, l2, q->cluster_size);
 }
 
 /* Speaks of a table's odd entries; mends what can be mended without losing data. */
@@ -326,7 +326,7 @@ static int report_table(struct qcow2_scan *s, uint64_t table, uint8_t *l2)
                       e.offset);
             s->c->corruptions++;
         }
-        if (e.compressed && s->d->data) {
+        if (e.compressed && qcow2_has_data_file(q)) {
             qcow2_say(s, "ERROR compressed cluster %u with data file", i);
             s->c->corruptions++;
         } else if (!e.compressed && (e.offset & q->cluster_mask)) {
@@ -343,7 +343,7 @@ static int report_table(struct qcow2_scan *s, uint64_t table, uint8_t *l2)
             } else {
                 s->c->corruptions++;
             }
-        } else if (e.offset && !s->d->data && outside(s, e.offset, e.bytes)) {
+        } else if (e.offset && !qcow2_has_data_file(q) && outside(s, e.offset, e.bytes)) {
             qcow2_scan_count(s, e.offset, e.bytes, 1); /* says so */
         }
     }

@@ -6,9 +6,14 @@
 #ifndef QCOW2_META_H
 #define QCOW2_META_H
 
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <string.h>
 
-#include "disk/format/qcow2/qcow2.h"
+#include "base/endian.h"
+#include "disk/format/qcow2/flight.h"
 
 /* snapshot_table.c */
 /* Writes the table anew and switches the header to it. The list takes the place of q->snapshots
@@ -16,8 +21,6 @@
 int qcow2_write_snapshots(struct disk *d, struct qcow2_snapshot *own_list,
                           uint32_t count) MUST_CHECK;
 
-/* snapshot.c */
-int qcow2_write_everything(struct disk *d) MUST_CHECK; /* both caches, then the file's flush */
 
 /*
  * refs.c: how often each cluster of the file is referenced, counted in memory: 16 bits per cluster,
@@ -88,10 +91,6 @@ int qcow2_count_bitmaps(struct qcow2_scan *s) MUST_CHECK;
 int qcow2_load_ones(struct qcow2_scan *s) MUST_CHECK;
 int qcow2_compare(struct qcow2_scan *s, unsigned fix) MUST_CHECK;
 int qcow2_check_copied(struct qcow2_scan *s, unsigned fix, bool all) MUST_CHECK;
-/* Decodes or encodes entry i of a refcount block of 2^order bits. */
-uint64_t qcow2_refcount_of(const void *block, unsigned order, uint64_t i);
-void qcow2_refcount_put(void *block, unsigned order, uint64_t i, uint64_t value);
-
 /* rebuild.c: writes all refcount structures anew from the counts, of 2^order bits each, beyond what
  * is in use, and switches the header to them in one write. */
 int qcow2_rebuild_refcounts(struct disk *d, struct qcow2_refs *refs, unsigned order) MUST_CHECK;

@@ -50,28 +50,28 @@ static bool template_mask(const char *name, unsigned *ret, struct error *err)
 bool qcow2_overlap_init(struct disk *d, struct error *err)
 {
     struct qcow2 *q = d->priv;
-    const char *name = q->overlap_check ? q->overlap_check : q->overlap_template;
+    const char *name = q->overlap_check ? q->overlap_check : q->overlap_check_template;
     unsigned mask = CACHED;
 
-    if (q->overlap_check && q->overlap_template && strcmp(q->overlap_check, q->overlap_template)) {
+    if (q->overlap_check && q->overlap_check_template && strcmp(q->overlap_check, q->overlap_check_template)) {
         fail(err, EINVAL, "Conflicting values for qcow2 options 'overlap-check' ('%s')",
              q->overlap_check);
-        return fail_hint(err, "and 'overlap-check.template' ('%s'): give one", q->overlap_template);
+        return fail_hint(err, "and 'overlap-check.template' ('%s'): give one", q->overlap_check_template);
     }
     if (name && !template_mask(name, &mask, err))
         return false;
     for (unsigned k = 0; k < Q2_KIND_COUNT; k++) {
         bool on;
 
-        if (!q->overlap_kinds[k])
+        if (!q->overlap_check_kinds[k])
             continue;
-        if (!parse_bool(q->overlap_kinds[k], &on, err)) {
+        if (!parse_bool(q->overlap_check_kinds[k], &on, err)) {
             err_prefix(err, "overlap-check.%s: ", kinds[k].option);
             return false;
         }
         mask = on ? mask | BIT(k) : mask & ~(unsigned)BIT(k);
     }
-    q->overlap_mask = mask;
+    q->overlap_kinds = mask;
     return true;
 }
 
@@ -117,7 +117,7 @@ static int hits_inactive_l2(struct disk *d, uint64_t offset, uint64_t len)
 
         while (left) {
             uint32_t now = MIN(left, 512u);
-            int r = disk_read(d->file, at, buf, now * 8);
+            int r = qcow2_file_read(d, at, buf, now * 8);
 
             if (r < 0)
                 return r;
@@ -160,7 +160,7 @@ static int hits(struct disk *d, unsigned kind, uint64_t offset, uint64_t len)
 int qcow2_check_overlap(struct disk *d, unsigned ignore_kinds, uint64_t offset, uint64_t len)
 {
     const struct qcow2 *q = d->priv;
-    unsigned mask = q->overlap_mask & ~ignore_kinds;
+    unsigned mask = q->overlap_kinds & ~ignore_kinds;
 
     for (unsigned k = 0; len && k < Q2_KIND_COUNT; k++) {
         char why[120];

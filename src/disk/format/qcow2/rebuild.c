@@ -90,9 +90,9 @@ static int write_block(const struct plan *p, uint64_t n, uint8_t *buf, uint64_t 
 
         if (count > max)
             return -ERANGE;
-        qcow2_refcount_put(buf, p->order, c % p->per_block, count);
+        qcow2_store_refcount(p->order, buf, c % p->per_block, count);
     }
-    return disk_write(p->d->file, at, buf, q->cluster_size, 0);
+    return qcow2_file_write(p->d, at, buf, q->cluster_size);
 }
 
 /* Writes blocks and table; fills the table in host order. */
@@ -119,7 +119,7 @@ static int write_structures(const struct plan *p, uint64_t *table, uint64_t *ret
     for (uint64_t i = 0; i < p->entries; i++)
         st_be64(buf + 8 * i, table[i]);
     *ret_table_offset = at;
-    r = disk_write(p->d->file, at, buf, bytes, 0);
+    r = qcow2_file_write(p->d, at, buf, bytes);
     return r < 0 ? r : disk_flush(p->d->file);
 }
 
@@ -151,6 +151,9 @@ int qcow2_rebuild_refcounts(struct disk *d, struct qcow2_refs *refs, unsigned or
     q->refcount_table_entries =
         (uint32_t)(((uint64_t)q->h.refcount_table_clusters << q->h.cluster_bits) / 8);
     q->refcount_bits = 1u << order;
+    q->refcount_dirty_lo = q->refcount_dirty_hi = 0;
     q->free_cluster_hint = 0;
+    q->packed_left = 0;
+    q->data->file_end = MAX(q->data->file_end, disk_size(d->file));
     return 0;
 }

@@ -70,14 +70,14 @@ static char *new_id(const struct qcow2 *q)
     return xasprintf("%" PRIu64, highest + 1);
 }
 
-int qcow2_write_everything(struct disk *d)
+/* Undoes a change that turned out not to be; what that leaves is healed by the next open. */
+static void undo(struct disk *d, uint64_t l1_offset, uint32_t entries, uint64_t l1_copy,
+                 uint32_t copy_entries)
 {
-    struct qcow2 *q = d->priv;
-    int r;
+    int r = qcow2_update_l1_refcounts(d, l1_offset, entries, -1);
 
-    if ((r = qcow2_cache_flush(q->refcount_cache)) < 0 || (r = qcow2_cache_flush(q->l2_cache)) < 0)
-        return r;
-    return disk_flush(d->file);
+    if (r == 0 && copy_entries)
+        qcow2_free(d, l1_copy, (uint64_t)copy_entries * 8, Q2_DISCARD_SNAPSHOT);
 }
 
 /* Writes entries of an L1 table to new clusters, without COPIED flags. Offset or -errno. */
@@ -93,7 +93,7 @@ static int64_t put_l1(struct disk *d, const uint64_t *l1, uint32_t entries)
     for (uint32_t i = 0; i < entries; i++)
         st_be64(buf + 8 * (size_t)i, l1[i] & ~ENTRY_COPIED);
     if ((r = qcow2_check_overlap(d, 0, (uint64_t)offset, bytes)) < 0 ||
-        (r = disk_write(d->file, (uint64_t)offset, buf, bytes, 0)) < 0) {
+        (r = qcow2_file_write(d, (uint64_t)offset, buf, bytes)) < 0) {
         qcow2_free(d, (uint64_t)offset, bytes, Q2_DISCARD_OTHER);
         return r;
     }
@@ -105,13 +105,13 @@ static uint64_t *get_l1(struct disk *d, uint64_t offset, uint32_t entries, uint3
 {
     uint64_t *l1 = xnew_array(uint64_t, MAX(room, entries) + 1);
 
-    *ret = entries ? disk_read(d->file, offset, l1, (size_t)entries * 8) : 0;
+    *ret = entries ? qcow2_file_read(d, offset, l1, (size_t)entries * 8) : 0;
     if (*ret < 0) {
         free(l1);
         return NULL;
     }
     for (uint32_t i = 0; i < entries; i++)
-        l1[i] = ld_be64(&l1[i]);
+        l1[i] = ld_be64(&l1[i]) & ~ENTRY_COPIED;
     return l1;
 }
 
@@ -133,29 +133,30 @@ static int create_locked(struct disk *d, struct qcow2_snapshot *sn)
     int64_t l1 = 0;
     int r;
 
-    if ((r = qcow2_mark_dirty(d)) < 0 || (r = qcow2_write_everything(d)) < 0)
+    if ((r = qcow2_mark_dirty(d)) < 0 || (r = qcow2_settle(d)) < 0)
         return r;
     sn->l1_entries = q->h.l1_entries;
     if (sn->l1_entries && (l1 = put_l1(d, q->l1, sn->l1_entries)) < 0)
         return (int)l1;
     sn->l1_offset = (uint64_t)l1;
     r = qcow2_update_l1_refcounts(d, q->h.l1_offset, q->h.l1_entries, 1);
+    if (r < 0) { /* as it was */
+        if (l1)
+            qcow2_free(d, (uint64_t)l1, (uint64_t)sn->l1_entries * 8, Q2_DISCARD_SNAPSHOT);
+        return r;
+    }
+    r = qcow2_settle(d);
     if (r < 0)
-        goto undo;
-    r = qcow2_write_everything(d);
-    if (r < 0)
-        goto undo;
+        goto undone;
     list = list_plus(q, sn);
     r = qcow2_write_snapshots(d, list, q->snapshot_count + 1);
     if (r < 0) {
         free(list);
-        goto undo;
+        goto undone;
     }
     return 0;
-undo:
-    (void)qcow2_update_l1_refcounts(d, q->h.l1_offset, q->h.l1_entries, -1);
-    if (sn->l1_entries)
-        qcow2_free(d, sn->l1_offset, (uint64_t)sn->l1_entries * 8, Q2_DISCARD_SNAPSHOT);
+undone:
+    undo(d, q->h.l1_offset, q->h.l1_entries, sn->l1_offset, sn->l1_entries);
     return r;
 }
 
@@ -165,7 +166,7 @@ static bool may_create(struct disk *d, const struct disk_snapshot *s, struct err
 
     if (d->read_only)
         return fail(err, EACCES, "a snapshot cannot be made: the image is open read-only");
-    if (d->data) {
+    if (qcow2_has_data_file(q)) {
         fail(err, ENOTSUP, "Cannot create a snapshot: the data lies in an external data file");
         return fail_hint(err, "convert the image to one without data_file first");
     }
@@ -233,16 +234,21 @@ static int apply_locked(struct disk *d, const struct qcow2_snapshot *sn)
     int64_t offset = 0;
     int r;
 
-    if ((r = qcow2_mark_dirty(d)) < 0 || (r = qcow2_write_everything(d)) < 0)
+    if ((r = qcow2_mark_dirty(d)) < 0 || (r = qcow2_settle(d)) < 0)
         return r;
     l1 = get_l1(d, sn->l1_offset, sn->l1_entries, entries, &r);
     if (!l1)
         return r;
     if (entries && (offset = put_l1(d, l1, entries)) < 0)
         return (int)offset;
-    if ((r = qcow2_update_l1_refcounts(d, sn->l1_offset, sn->l1_entries, 1)) < 0 ||
-        (r = qcow2_write_everything(d)) < 0)
-        goto undo;
+    r = qcow2_update_l1_refcounts(d, sn->l1_offset, sn->l1_entries, 1);
+    if (r < 0) { /* as it was */
+        if (entries)
+            qcow2_free(d, (uint64_t)offset, (uint64_t)entries * 8, Q2_DISCARD_SNAPSHOT);
+        return r;
+    }
+    if ((r = qcow2_settle(d)) < 0)
+        goto undone;
     q->h.l1_offset = (uint64_t)offset;
     q->h.l1_entries = entries;
     q->h.size = sn->s.disk_size;
@@ -254,17 +260,16 @@ static int apply_locked(struct disk *d, const struct qcow2_snapshot *sn)
     }
     free(q->l1);
     q->l1 = TAKE(l1);
+    q->l1_dirty_lo = q->l1_dirty_hi = 0;
     disk_set_size(d, sn->s.disk_size);
     r = qcow2_update_l1_refcounts(d, old_offset, old_entries, -1);
     if (r == 0 && old_entries)
         qcow2_free(d, old_offset, (uint64_t)old_entries * 8, Q2_DISCARD_SNAPSHOT);
     if (r == 0)
         r = qcow2_update_l1_refcounts(d, q->h.l1_offset, q->h.l1_entries, 0);
-    return r < 0 ? r : qcow2_write_everything(d);
-undo:
-    (void)qcow2_update_l1_refcounts(d, sn->l1_offset, sn->l1_entries, -1);
-    if (entries)
-        qcow2_free(d, (uint64_t)offset, (uint64_t)entries * 8, Q2_DISCARD_SNAPSHOT);
+    return r < 0 ? r : qcow2_settle(d);
+undone:
+    undo(d, sn->l1_offset, sn->l1_entries, (uint64_t)offset, entries);
     return r;
 }
 
@@ -274,7 +279,7 @@ static bool may_apply(struct disk *d, const struct qcow2_snapshot *sn, struct er
 
     if (d->read_only)
         return fail(err, EACCES, "a snapshot cannot be applied: the image is open read-only");
-    if (d->data)
+    if (qcow2_has_data_file(q))
         return fail(err, ENOTSUP, "a snapshot cannot be applied: external data file");
     if (sn->s.disk_size != atomic_load(&d->size) && q->h.version < 3) {
         fail(err, ENOTSUP, "snapshot '%s' has another disk size (%" PRIu64 " bytes)", sn->s.name,
@@ -317,7 +322,7 @@ static int remove_locked(struct disk *d, unsigned i)
     uint32_t count = q->snapshot_count - 1;
     int r;
 
-    if ((r = qcow2_mark_dirty(d)) < 0 || (r = qcow2_write_everything(d)) < 0)
+    if ((r = qcow2_mark_dirty(d)) < 0 || (r = qcow2_settle(d)) < 0)
         return r;
     list = xnew_array(struct qcow2_snapshot, count + 1);
     memcpy(list, q->snapshots, i * sizeof(list[0]));
@@ -335,7 +340,7 @@ static int remove_locked(struct disk *d, unsigned i)
         qcow2_free(d, gone.l1_offset, (uint64_t)gone.l1_entries * 8, Q2_DISCARD_SNAPSHOT);
     if (r == 0)
         r = qcow2_update_l1_refcounts(d, q->h.l1_offset, q->h.l1_entries, 0);
-    return r < 0 ? r : qcow2_write_everything(d);
+    return r < 0 ? r : qcow2_settle(d);
 }
 
 static bool snapshot_remove(struct disk *d, const char *id_or_name, struct error *err)
@@ -345,7 +350,7 @@ static bool snapshot_remove(struct disk *d, const char *id_or_name, struct error
 
     if (d->read_only)
         return fail(err, EACCES, "a snapshot cannot be deleted: the image is open read-only");
-    if (d->data)
+    if (qcow2_has_data_file(q))
         return fail(err, ENOTSUP, "a snapshot cannot be deleted: external data file");
     disk_drain_begin(d);
     WITH_LOCK(&q->meta)

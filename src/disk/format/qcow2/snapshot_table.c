@@ -247,7 +247,7 @@ static int put_table(struct disk *d, const struct qcow2_snapshot *list, uint32_t
     if (offset < 0)
         return (int)offset;
     if ((r = qcow2_check_overlap(d, 0, (uint64_t)offset, bytes)) < 0 ||
-        (r = disk_write(d->file, (uint64_t)offset, buf, bytes, 0)) < 0 ||
+        (r = qcow2_file_write(d, (uint64_t)offset, buf, bytes)) < 0 ||
         (r = qcow2_cache_flush(q->refcount_cache)) < 0 || (r = disk_flush(d->file)) < 0) {
         qcow2_free(d, (uint64_t)offset, bytes, Q2_DISCARD_OTHER);
         return r;
