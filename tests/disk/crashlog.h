@@ -34,10 +34,10 @@ enum { CRASH_THREADS_MAX = 8, CRASH_BLOCK = 4096 };
 struct crash_plan {
     uint64_t seed, size;
     unsigned threads;
-    unsigned cluster;   /* bytes: compressed writes are whole clusters */
-    bool compressed;    /* some writes are compressed */
-    bool zeroes;        /* some operations zero or discard */
-    bool snapshots;     /* thread 0 makes and deletes snapshots */
+    unsigned cluster; /* bytes: compressed writes are whole clusters */
+    bool compressed;  /* some writes are compressed */
+    bool zeroes;      /* some operations zero or discard */
+    bool snapshots;   /* thread 0 makes and deletes snapshots */
 };
 
 enum crash_op_kind {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A writer to be killed, and the judge afterwards.
- *   crashwriter write IMAGE FORMAT PLAN STATE [OPS]   operations for ever (or OPS per thread); STATE
- *                                                     is a file that says how far they came
- *   crashwriter verify IMAGE FORMAT PLAN STATE        opens for writing (which heals), checks the
- *                                                     metadata and the contents
- * verify prints "corruptions N leaks N lost N" and exits with 0 when all are 0.
+ *   crashwriter write IMAGE FORMAT PLAN STATE [OPS]   operations for ever (or OPS per thread);
+ * STATE is a file that says how far they came crashwriter verify IMAGE FORMAT PLAN STATE opens for
+ * writing (which heals), checks the metadata and the contents verify prints "corruptions N leaks N
+ * lost N" and exits with 0 when all are 0.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -101,10 +101,10 @@ static int do_op(struct writer *w, const struct crash_op *o, uint64_t op)
     int r;
 
     switch (o->kind) {
-    case CRASH_OP_FLUSH:         return disk_flush(w->disk);
-    case CRASH_OP_ZERO:          return disk_zero(w->disk, o->offset, o->len, DISK_MAY_UNMAP);
-    case CRASH_OP_DISCARD:       return disk_discard(w->disk, o->offset, o->len);
-    case CRASH_OP_SNAPSHOT:      return change_snapshots(w->disk, true);
+    case CRASH_OP_FLUSH: return disk_flush(w->disk);
+    case CRASH_OP_ZERO: return disk_zero(w->disk, o->offset, o->len, DISK_MAY_UNMAP);
+    case CRASH_OP_DISCARD: return disk_discard(w->disk, o->offset, o->len);
+    case CRASH_OP_SNAPSHOT: return change_snapshots(w->disk, true);
     case CRASH_OP_DROP_SNAPSHOT: return change_snapshots(w->disk, false);
     default:
         buf = xnew_array(uint8_t, o->len);

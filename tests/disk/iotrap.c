@@ -3,8 +3,8 @@
  * A library to preload under the disk programs. It sees what they ask of one file:
  *   IOTRAP_FILE    the file's path; needed (also what is created under that name)
  *   IOTRAP_LOG     writes, sizes, flushes go here, with their data, for tests/disk/crashreplay
- *   IOTRAP_KIND    read, write, flush, size, alloc (any file's memory), change, any: which calls fail
- *   IOTRAP_NTH     the N-th such call fails with IOTRAP_ERRNO (5); 0: none, only counted
+ *   IOTRAP_KIND    read, write, flush, size, alloc (any file's memory), change, any: which calls
+ * fail IOTRAP_NTH     the N-th such call fails with IOTRAP_ERRNO (5); 0: none, only counted
  *   IOTRAP_FOREVER all later ones fail too
  *   IOTRAP_COUNT   how many calls came is written here at exit
  * io_uring is refused, so that all I/O comes as calls.
@@ -27,7 +27,7 @@
 #define REAL(ret, name, ...)                                                                       \
     static ret (*real)(__VA_ARGS__);                                                               \
     if (!real)                                                                                     \
-        real = (ret(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
+    real = (ret(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
 
 enum { READ = 1, WRITE = 2, FLUSH = 4, SIZE = 8, ALLOC = 16 };
 
@@ -52,8 +52,12 @@ static unsigned kinds_of(const char *s)
     static const struct {
         const char *name;
         unsigned kinds;
-    } names[] = { { "read", READ }, { "write", WRITE }, { "flush", FLUSH }, { "size", SIZE },
-                  { "alloc", ALLOC }, { "change", WRITE | FLUSH | SIZE },
+    } names[] = { { "read", READ },
+                  { "write", WRITE },
+                  { "flush", FLUSH },
+                  { "size", SIZE },
+                  { "alloc", ALLOC },
+                  { "change", WRITE | FLUSH | SIZE },
                   { "any", READ | WRITE | FLUSH | SIZE } };
 
     for (size_t i = 0; s && i < sizeof(names) / sizeof(names[0]); i++)

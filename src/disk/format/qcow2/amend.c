@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Changing the options of an image that exists: version, lazy refcounts, refcount width, size, raw
- * data file, LUKS key slots. Each step leaves a valid image; the version is raised first and lowered
- * last, by one write of the header.
+ * data file, LUKS key slots. Each step leaves a valid image; the version is raised first and
+ * lowered last, by one write of the header.
  */
 #include "base/alloc.h"
 #include "base/scope.h"
@@ -160,8 +160,8 @@ static int expand_entry(struct amending *a, uint64_t refcount, bool active, uint
         if (got < 0)
             return (int)got;
         now = (uint64_t)got;
-        if (refcount > 1 && (r = qcow2_change_refcount(a->d, now, q->cluster_size,
-                                                       (int64_t)(refcount - 1))) < 0)
+        if (refcount > 1 &&
+            (r = qcow2_change_refcount(a->d, now, q->cluster_size, (int64_t)(refcount - 1))) < 0)
             return r;
         for (uint64_t i = 0; old && i < refcount; i++)
             qcow2_free(a->d, old, q->cluster_size, Q2_DISCARD_OTHER);
@@ -369,8 +369,7 @@ static bool change_data_file(struct amending *a)
         return fail(a->err, EINVAL, "data-file-raw cannot be set on existing images");
     if (has(a, "data_file")) {
         free(q->data_file_name);
-        q->data_file_name =
-            a->o->data_file && a->o->data_file[0] ? xstrdup(a->o->data_file) : NULL;
+        q->data_file_name = a->o->data_file && a->o->data_file[0] ? xstrdup(a->o->data_file) : NULL;
     }
     if (has(a, "data_file_raw") && !a->o->data_file_raw) {
         q->h.autoclear &= ~(uint64_t)AUTOCLEAR_RAW_EXTERNAL;
@@ -399,8 +398,7 @@ static bool change_keys(struct amending *a)
         if (!o->encrypt_new_secret || !o->encrypt_new_secret[0])
             return fail(a->err, EINVAL, "'new-secret' is required to activate a keyslot");
         if (o->encrypt_old_secret)
-            return fail(a->err, EINVAL,
-                        "'old-secret' must not be given when activating keyslots");
+            return fail(a->err, EINVAL, "'old-secret' must not be given when activating keyslots");
         return luks_add_key(q->crypt, objects, o->encrypt_new_secret, slot, iter, a->force, a->err);
     }
     if (strcmp(o->encrypt_state, "inactive"))
@@ -472,14 +470,14 @@ bool qcow2_amend(struct disk *d, const void *opts, const struct optlist *given, 
     if (any_encrypt(&a) && !change_keys(&a))
         return false;
     disk_drain_begin(d);
-    WITH_LOCK(&q->meta)
+    WITH_LOCK (&q->meta)
         ok = amend_locked(&a, version);
     disk_drain_end(d);
     if (ok && has(&a, "size"))
         ok = disk_resize(d, a.o->size, DISK_PREALLOC_OFF, true, err);
     if (ok && version < q->h.version) {
         disk_drain_begin(d);
-        WITH_LOCK(&q->meta)
+        WITH_LOCK (&q->meta)
             ok = downgrade(&a);
         disk_drain_end(d);
     }

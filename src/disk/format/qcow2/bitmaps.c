@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Persistent dirty bitmaps (spec "Bitmaps extension"). The bits live in disk/bitmap.h while the
- * image is open; in the image they are then marked in use, so that after a crash nobody trusts them.
- * At close all are stored: bits and tables, then a directory, in clusters of their own, then one
- * write of the header switches to that directory, then the old clusters are freed.
+ * image is open; in the image they are then marked in use, so that after a crash nobody trusts
+ * them. At close all are stored: bits and tables, then a directory, in clusters of their own, then
+ * one write of the header switches to that directory, then the old clusters are freed.
  */
 #include <assert.h>
 
@@ -222,8 +222,7 @@ static int load_piece(void *opaque, uint64_t index, uint64_t entry)
     if (!offset) {
         uint64_t span = (uint64_t)disk_bitmap_granularity(l->b) * 8;
 
-        disk_bitmap_mark(l->b, at * span,
-                         MIN(len * span, disk_bitmap_size(l->b) - at * span));
+        disk_bitmap_mark(l->b, at * span, MIN(len * span, disk_bitmap_size(l->b) - at * span));
         return 0;
     }
     if (l->left < len)
@@ -252,10 +251,9 @@ static bool load_one(struct loading *l, const struct entry *e, struct error *err
     if (r < 0)
         return fail(err, -r, "bitmap '%.60s' cannot be read: %s", e->name,
                     r == -EINVAL ? "its table is damaged" : strerror(-r));
-    disk_bitmap_set_flags(l->b,
-                          (e->flags & FLAG_AUTO ? BITMAP_ENABLED : 0) |
-                              (l->d->read_only ? BITMAP_READ_ONLY : 0),
-                          0);
+    disk_bitmap_set_flags(
+        l->b,
+        (e->flags & FLAG_AUTO ? BITMAP_ENABLED : 0) | (l->d->read_only ? BITMAP_READ_ONLY : 0), 0);
     return true;
 }
 
@@ -394,8 +392,8 @@ static int put_bitmap(struct disk *d, const struct disk_bitmap *b, struct entry 
     e->table_entries = (uint32_t)MAX((bytes + q->cluster_mask) >> q->h.cluster_bits, 1u);
     table = xnew_array(uint64_t, e->table_entries);
     while (disk_bitmap_next_dirty(b, &at, &len) && (i = at / span) < e->table_entries) {
-        int r = put_bits(d, b, i, (size_t)MIN((uint64_t)q->cluster_size,
-                                              bytes - (i << q->h.cluster_bits)),
+        int r = put_bits(d, b, i,
+                         (size_t)MIN((uint64_t)q->cluster_size, bytes - (i << q->h.cluster_bits)),
                          buf, &table[i]);
 
         if (r < 0)
@@ -566,7 +564,7 @@ static bool bitmaps_store(struct disk *d, struct error *err)
     if (d->read_only || (q->bitmap_count && !q->bitmaps_loaded) ||
         (!q->bitmap_count && !any_persistent(d)))
         return true;
-    WITH_LOCK(&q->meta)
+    WITH_LOCK (&q->meta)
         ok = store_locked(d, err);
     return ok;
 }
@@ -605,7 +603,7 @@ static bool bitmaps_remove(struct disk *d, const char *name, struct error *err)
     if (d->read_only)
         return fail(err, EACCES, "bitmap '%.60s' cannot be removed: the image is open read-only",
                     name);
-    WITH_LOCK(&q->meta)
+    WITH_LOCK (&q->meta)
         ok = remove_locked(d, name, err);
     return ok;
 }
@@ -672,8 +670,7 @@ json_t *qcow2_bitmaps_info(struct disk *d)
     struct qcow2 *q = d->priv;
     json_t *list = NULL;
 
-    WITH_LOCK(&q->meta)
-    {
+    WITH_LOCK (&q->meta) {
         struct directory dir;
         struct error err;
 
@@ -685,13 +682,14 @@ json_t *qcow2_bitmaps_info(struct disk *d)
             json_t *flags = json_array();
 
             /* what we have open ourselves is not "in use" by somebody who died */
-            if ((e->flags & FLAG_IN_USE) && (!q->bitmaps_loaded || d->read_only || keep_as_is(d, e)))
+            if ((e->flags & FLAG_IN_USE) &&
+                (!q->bitmaps_loaded || d->read_only || keep_as_is(d, e)))
                 json_array_append_new(flags, json_string("in-use"));
             if (e->flags & FLAG_AUTO)
                 json_array_append_new(flags, json_string("auto"));
-            json_array_append_new(list, json_pack("{s:o, s:s, s:I}", "flags", flags, "name",
-                                                  e->name, "granularity",
-                                                  (json_int_t)1 << e->granularity_bits));
+            json_array_append_new(list,
+                                  json_pack("{s:o, s:s, s:I}", "flags", flags, "name", e->name,
+                                            "granularity", (json_int_t)1 << e->granularity_bits));
         }
         directory_finish(&dir);
     }

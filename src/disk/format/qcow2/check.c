@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Check and repair of a qcow2 image: counts all references (check_walk.c), compares and mends
- * (check_fix.c), rebuilds refcount structures that cannot be mended (rebuild.c). The same code heals
- * an image that a crash left dirty. meta is held all the while; tables are read past the caches.
+ * (check_fix.c), rebuilds refcount structures that cannot be mended (rebuild.c). The same code
+ * heals an image that a crash left dirty. meta is held all the while; tables are read past the
+ * caches.
  */
 #include <stdarg.h>
 
@@ -220,8 +221,7 @@ static int check_locked(struct disk *d, struct disk_check *c, unsigned fix)
     struct qcow2_scan s = { 0 };
     int r;
 
-    c->total_clusters =
-        (int64_t)((atomic_load(&d->size) + q->cluster_mask) >> q->h.cluster_bits);
+    c->total_clusters = (int64_t)((atomic_load(&d->size) + q->cluster_mask) >> q->h.cluster_bits);
     if (!d->read_only && (r = empty_caches(d)) < 0)
         return r;
     r = scan_all(&s, d, c, fix, false);
@@ -250,7 +250,7 @@ int qcow2_check(struct disk *d, struct disk_check *c, unsigned fix)
 
     if (fix && d->read_only)
         return -EACCES;
-    WITH_LOCK(&q->meta)
+    WITH_LOCK (&q->meta)
         r = check_locked(d, c, fix);
     return r;
 }

@@ -255,10 +255,9 @@ int qcow2_check_copied(struct qcow2_scan *s, unsigned fix, bool all)
         if ((r = stored_refcount(&st, table, &n)) < 0)
             break;
         if ((n == 1) != ((e & ENTRY_COPIED) != 0)) {
-            qcow2_say(s,
-                      "%s OFLAG_COPIED L2 cluster: l1_index=%u l1_entry=%" PRIx64
-                      " refcount=%" PRIu64,
-                      fix ? "Repairing" : "ERROR", i, e, n);
+            qcow2_say(
+                s, "%s OFLAG_COPIED L2 cluster: l1_index=%u l1_entry=%" PRIx64 " refcount=%" PRIu64,
+                fix ? "Repairing" : "ERROR", i, e, n);
             say_copied(s, fix != 0);
             if (fix) {
                 q->l1[i] = n == 1 ? e | ENTRY_COPIED : e & ~ENTRY_COPIED;

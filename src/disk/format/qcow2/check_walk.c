@@ -129,8 +129,7 @@ static bool walk_table(struct qcow2_scan *s, const uint8_t *l2, uint32_t times, 
 
 static void note_odd(struct qcow2_scan *s, uint64_t table)
 {
-    WITH_LOCK(&s->lock)
-    {
+    WITH_LOCK (&s->lock) {
         if (s->odd_count == s->odd_room) {
             s->odd_room = MAX(64u, 2 * s->odd_room);
             s->odd = xrealloc_array(s->odd, s->odd_room, sizeof(s->odd[0]));
@@ -144,8 +143,7 @@ static bool keep_going(struct qcow2_scan *s, uint64_t tables)
     struct disk_progress *p = s->c->progress;
     bool go = true;
 
-    WITH_LOCK(&s->lock)
-    {
+    WITH_LOCK (&s->lock) {
         s->done += tables;
         if (p && p->step && !s->stopped && s->done - s->last_step >= s->table_count / 200 + 1) {
             s->last_step = s->done;
@@ -177,8 +175,7 @@ static int walk_share(void *arg, unsigned share)
         if (r == 0 && ((i & 15) == 15 || i + 1 == end) && !keep_going(s, (i & 15) + 1))
             r = -EINTR;
     }
-    WITH_LOCK(&s->lock)
-    {
+    WITH_LOCK (&s->lock) {
         s->c->allocated_clusters += t.allocated;
         s->c->fragmented_clusters += t.fragmented;
         s->c->compressed_clusters += t.compressed;
@@ -207,9 +204,9 @@ static void scan_l1_entry(struct qcow2_scan *s, uint64_t e)
         s->c->corruptions++;
     }
     if (offset & q->cluster_mask) {
-        qcow2_say(
-            s, "ERROR l2_offset=%" PRIx64 ": Table is not cluster aligned; L1 entry corrupted",
-            offset);
+        qcow2_say(s,
+                  "ERROR l2_offset=%" PRIx64 ": Table is not cluster aligned; L1 entry corrupted",
+                  offset);
         s->c->corruptions++;
         qcow2_scan_count(s, offset, q->cluster_size, 1);
     } else if (outside(s, offset, q->cluster_size)) {
@@ -332,10 +329,9 @@ static int report_table(struct qcow2_scan *s, uint64_t table, uint8_t *l2)
         } else if (!e.compressed && (e.offset & q->cluster_mask)) {
             bool mend = e.zero && (s->fix & DISK_FIX_ERRORS);
 
-            qcow2_say(s,
-                      "%s offset=%" PRIx64
-                      ": %s cluster is not properly aligned; L2 entry corrupted.",
-                      mend ? "Repairing" : "ERROR", e.offset, e.zero ? "Preallocated" : "Data");
+            qcow2_say(
+                s, "%s offset=%" PRIx64 ": %s cluster is not properly aligned; L2 entry corrupted.",
+                mend ? "Repairing" : "ERROR", e.offset, e.zero ? "Preallocated" : "Data");
             if (mend) {
                 r = fix_entry(s, table, l2, i);
                 s->fixed_entries = true;
@@ -393,8 +389,7 @@ int qcow2_scan_tables(struct qcow2_scan *s)
     qcow2_scan_count(s, 0, q->cluster_size, 1);
     qcow2_scan_count(s, q->h.l1_offset, (uint64_t)q->h.l1_entries * 8, 1);
     for (uint32_t i = 0; i < q->snapshot_count; i++)
-        qcow2_scan_count(s, q->snapshots[i].l1_offset, (uint64_t)q->snapshots[i].l1_entries * 8,
-                         1);
+        qcow2_scan_count(s, q->snapshots[i].l1_offset, (uint64_t)q->snapshots[i].l1_entries * 8, 1);
     if (q->snapshot_count)
         qcow2_scan_count(s, q->h.snapshots_offset, q->snapshot_table_bytes, 1);
     if (q->crypto_len)

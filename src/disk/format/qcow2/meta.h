@@ -21,7 +21,6 @@
 int qcow2_write_snapshots(struct disk *d, struct qcow2_snapshot *own_list,
                           uint32_t count) MUST_CHECK;
 
-
 /*
  * refs.c: how often each cluster of the file is referenced, counted in memory: 16 bits per cluster,
  * carries beside. Adding is safe from several threads at once.

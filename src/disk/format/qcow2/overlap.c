@@ -36,7 +36,9 @@ static bool template_mask(const char *name, unsigned *ret, struct error *err)
     static const struct {
         const char *name;
         unsigned mask;
-    } templates[] = { { "none", 0 }, { "constant", CONSTANT }, { "cached", CACHED }, { "all", ALL } };
+    } templates[] = {
+        { "none", 0 }, { "constant", CONSTANT }, { "cached", CACHED }, { "all", ALL }
+    };
 
     for (unsigned i = 0; i < ARRAY_SIZE(templates); i++)
         if (!strcmp(name, templates[i].name)) {
@@ -53,10 +55,12 @@ bool qcow2_overlap_init(struct disk *d, struct error *err)
     const char *name = q->overlap_check ? q->overlap_check : q->overlap_check_template;
     unsigned mask = CACHED;
 
-    if (q->overlap_check && q->overlap_check_template && strcmp(q->overlap_check, q->overlap_check_template)) {
+    if (q->overlap_check && q->overlap_check_template &&
+        strcmp(q->overlap_check, q->overlap_check_template)) {
         fail(err, EINVAL, "Conflicting values for qcow2 options 'overlap-check' ('%s')",
              q->overlap_check);
-        return fail_hint(err, "and 'overlap-check.template' ('%s'): give one", q->overlap_check_template);
+        return fail_hint(err, "and 'overlap-check.template' ('%s'): give one",
+                         q->overlap_check_template);
     }
     if (name && !template_mask(name, &mask, err))
         return false;
@@ -137,7 +141,7 @@ static int hits(struct disk *d, unsigned kind, uint64_t offset, uint64_t len)
     const struct qcow2 *q = d->priv;
 
     switch (kind) {
-    case Q2_HEADER:    return offset < q->cluster_size;
+    case Q2_HEADER: return offset < q->cluster_size;
     case Q2_ACTIVE_L1: return overlaps(q->h.l1_offset, q->h.l1_entries * 8ull, offset, len);
     case Q2_ACTIVE_L2:
         return hits_pointed(q, q->l1, q->l1 ? q->h.l1_entries : 0, ENTRY_OFFSET_MASK, offset, len);

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/endian.h"
+#include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "disk/format/qcow2/flight.h"
@@ -194,7 +195,7 @@ static bool prepare_writing(struct disk *d, struct error *err)
     }
     if (ret < 0)
         return fail(err, -ret, "Could not update qcow2 header: %s", strerror(-ret));
-    return true;
+    return !(q->h.incompatible & INCOMPAT_DIRTY) || qcow2_repair_dirty(d, err);
 }
 
 static bool open_image(struct disk *d, struct error *err)
@@ -210,17 +211,23 @@ static bool open_image(struct disk *d, struct error *err)
         !load_tables(d, err) || !open_encryption(d, err))
         return false;
     set_limits(d);
-    return prepare_writing(d, err);
+    return qcow2_overlap_init(d, err) && qcow2_read_snapshots(d, err) && prepare_writing(d, err) &&
+           qcow2_load_bitmaps(d, err);
 }
 
 /* Everything is written back; the dirty bit goes last. */
 static int inactivate(struct disk *d)
 {
     struct qcow2 *q = d->priv;
+    struct error err;
     int ret = 0;
 
     if (d->read_only || q->corrupt)
         return 0;
+    if (!qcow2_bitmap_ops.store(d, &err)) {
+        log_text("qcow2: %s\n", err.msg);
+        return -err.code;
+    }
     WITH_LOCK (&q->meta) {
         ret = qcow2_settle(d);
         if (ret == 0 && q->marked_dirty)
@@ -240,6 +247,7 @@ static void close_image(struct disk *d)
     qcow2_cache_free(TAKE(q->l2_cache));
     qcow2_cache_free(TAKE(q->refcount_cache));
     qcow2_refcount_finish(d);
+    qcow2_free_snapshots(TAKE(q->snapshots), q->snapshot_count);
     free(TAKE(q->l1));
     qcow2_free_header(d);
     pthread_mutex_destroy(&q->meta);
@@ -249,6 +257,13 @@ static void close_image(struct disk *d)
 static const char *const strong_options[] = { "data-file", "encrypt.key-secret", NULL };
 
 #define OPTION(m, ...) FIELD(struct qcow2, m, ##__VA_ARGS__)
+#define OVERLAP(which, text)                                                                       \
+    {                                                                                              \
+        .name = "overlap_check." text,                                                             \
+        .offset = offsetof(struct qcow2, overlap_check_kinds[which]), .kind = FIELD_STRING,        \
+        .count = 1, .optional = true,                                                              \
+        .doc = "whether this kind of metadata is looked at before metadata is written",            \
+    }
 #define CREATE(m, ...) FIELD(struct qcow2_create, m, ##__VA_ARGS__)
 
 const struct disk_driver qcow2_driver = {
@@ -269,6 +284,11 @@ const struct disk_driver qcow2_driver = {
                .doc =
                    "none, constant, cached or all: what is looked at before metadata is written"),
         OPTION(overlap_check_template, .optional = true, .wire = "overlap-check.template"),
+        OVERLAP(Q2_HEADER, "main_header"), OVERLAP(Q2_ACTIVE_L1, "active_l1"),
+        OVERLAP(Q2_ACTIVE_L2, "active_l2"), OVERLAP(Q2_REFCOUNT_TABLE, "refcount_table"),
+        OVERLAP(Q2_REFCOUNT_BLOCK, "refcount_block"), OVERLAP(Q2_SNAPSHOT_TABLE, "snapshot_table"),
+        OVERLAP(Q2_INACTIVE_L1, "inactive_l1"), OVERLAP(Q2_INACTIVE_L2, "inactive_l2"),
+        OVERLAP(Q2_BITMAP_DIRECTORY, "bitmap_directory"),
         OPTION(cache_size, .is_size = true, .doc = "bytes of both metadata caches together"),
         OPTION(l2_cache_size, .is_size = true, .doc = "bytes of L2 tables in memory"),
         OPTION(l2_cache_entry_size, .is_size = true, .doc = "bytes read of an L2 table at once"),
@@ -327,4 +347,9 @@ const struct disk_driver qcow2_driver = {
     .measure = qcow2_measure,
     .change_backing = qcow2_change_backing,
     .make_empty = qcow2_make_empty,
+    .check = qcow2_check,
+    .amend = qcow2_amend,
+    .amend_options = qcow2_amend_options,
+    .snapshots = &qcow2_snapshot_ops,
+    .bitmaps = &qcow2_bitmap_ops,
 };

@@ -74,6 +74,7 @@ struct qcow2 {
     /* options, set before open; strings that are NULL were not given */
     char *lazy_refcounts, *pass_discard_request, *pass_discard_snapshot, *pass_discard_other;
     char *overlap_check, *overlap_check_template;
+    char *overlap_check_kinds[9]; /* by enum qcow2_kind: on, off */
     uint64_t cache_size, l2_cache_size, l2_cache_entry_size, refcount_cache_size,
         cache_clean_interval;
     char *encrypt_format, *encrypt_key_secret;
@@ -107,7 +108,8 @@ struct qcow2 {
     uint64_t free_cluster_hint;          /* index; all before it are in use */
     uint64_t packed_offset, packed_left; /* where the next compressed cluster goes */
     struct qcow2_snapshot *snapshots;
-    uint32_t snapshot_count;
+    uint32_t snapshot_count, snapshot_table_errors;
+    uint64_t snapshot_table_bytes;
     struct qcow2_unknown_ext *unknown_exts;
     uint8_t *feature_names; /* as found, kept; else ours */
     uint32_t feature_names_len;
@@ -115,7 +117,8 @@ struct qcow2 {
     uint64_t crypto_offset, crypto_len;          /* EXT_CRYPTO */
     uint64_t bitmap_dir_offset, bitmap_dir_size; /* EXT_BITMAPS */
     uint32_t bitmap_count;
-    bool marked_dirty; /* INCOMPAT_DIRTY is durable in the file, by us */
+    bool bitmaps_loaded; /* those of the image are in memory, and marked in use in the image */
+    bool marked_dirty;   /* INCOMPAT_DIRTY is durable in the file, by us */
     bool corrupt;
     unsigned overlap_kinds; /* which metadata is looked at before writes: overlap.c */
 };
@@ -218,6 +221,7 @@ enum qcow2_kind {
 };
 int qcow2_check_overlap(struct disk *d, unsigned ignore_kinds, uint64_t offset,
                         uint64_t len) MUST_CHECK;
+bool qcow2_overlap_init(struct disk *d, struct error *err) MUST_CHECK; /* at open: the options */
 
 /* map.c: guest offset to host; meta held. */
 enum qcow2_type {
@@ -289,9 +293,17 @@ extern const struct disk_snapshot_ops qcow2_snapshot_ops;
 extern const struct disk_bitmap_ops qcow2_bitmap_ops;
 bool qcow2_read_snapshots(struct disk *d, struct error *err) MUST_CHECK; /* at open */
 bool qcow2_load_bitmaps(struct disk *d, struct error *err) MUST_CHECK;   /* at open */
+int qcow2_bitmaps_writable(struct disk *d) MUST_CHECK; /* reopened for writing: marks them in use */
+json_t *qcow2_bitmaps_info(struct disk *d);            /* "bitmaps" of info; NULL: none */
+void qcow2_free_snapshots(struct qcow2_snapshot *list, uint32_t count); /* at close; NULL is fine */
+/* Heals what a crash left in an image with the dirty bit, without a word; at open for writing, when
+ * tables are loaded. Clears the bit. meta not held. */
+bool qcow2_repair_dirty(struct disk *d, struct error *err) MUST_CHECK;
+uint64_t qcow2_vm_state_offset(struct disk *d); /* guest offset behind the disk */
 /* Expand all zero clusters and the like for a version 2 header: amend.c. */
 
 /* Creation options (create.c), also for amend and measure. */
+extern const struct field qcow2_amend_options[]; /* amend.c */
 struct qcow2_create {
     uint64_t size, cluster_size;
     char *backing_file, *backing_fmt, *compat, *preallocation, *data_file, *compression_type;
@@ -300,6 +312,8 @@ struct qcow2_create {
     char *encrypt_format, *encrypt_key_secret, *encrypt_cipher_alg, *encrypt_cipher_mode,
         *encrypt_ivgen_alg, *encrypt_ivgen_hash_alg, *encrypt_hash_alg;
     uint64_t encrypt_iter_time;
+    char *encrypt_state, *encrypt_new_secret, *encrypt_old_secret; /* amend alone */
+    uint64_t encrypt_keyslot;
 };
 
 #endif

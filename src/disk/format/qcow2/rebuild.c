@@ -37,8 +37,7 @@ static uint64_t blocks_before(const struct plan *p, uint64_t *ret_entries)
     uint64_t n = 0;
 
     *ret_entries = 0;
-    for (uint64_t c = qcow2_refs_next(p->refs, 0); c < p->start;
-         c = qcow2_refs_next(p->refs, c)) {
+    for (uint64_t c = qcow2_refs_next(p->refs, 0); c < p->start; c = qcow2_refs_next(p->refs, c)) {
         n++;
         *ret_entries = c / p->per_block + 1;
         c = *ret_entries * p->per_block;
@@ -56,7 +55,8 @@ static int make_plan(struct plan *p)
     before = blocks_before(p, &last_before);
     /* the new clusters need counting too: until it no longer grows */
     for (p->clusters = 1;;) {
-        uint64_t first = p->start / p->per_block, last = (p->start + p->clusters - 1) / p->per_block;
+        uint64_t first = p->start / p->per_block,
+                 last = (p->start + p->clusters - 1) / p->per_block;
         uint64_t need;
 
         p->blocks = before + last - first + (last_before == first + 1 ? 0 : 1);

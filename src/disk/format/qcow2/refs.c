@@ -14,7 +14,7 @@
 enum {
     PAGE_BYTES = 4096,
     PER_PAGE = PAGE_BYTES / 2,
-    FREE_BYTES = 32 << 20,  /* this much is never refused */
+    FREE_BYTES = 32 << 20, /* this much is never refused */
     MAX_CARRIES = 4096,
     MAX_CLUSTERS_BITS = 36, /* 128 GiB of addresses; 4 PiB of file at 64 KiB */
 };
@@ -47,8 +47,8 @@ static size_t touched_bytes(uint64_t clusters)
 
 static void *map_zeroes(size_t bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }
@@ -144,8 +144,7 @@ static bool may_touch(struct qcow2_refs *r, uint64_t cluster)
 
 static void carry(struct qcow2_refs *r, uint64_t cluster, uint64_t high)
 {
-    WITH_LOCK(&r->lock)
-    {
+    WITH_LOCK (&r->lock) {
         size_t i = 0;
 
         while (i < r->carry_count && r->carries[i].cluster != cluster)

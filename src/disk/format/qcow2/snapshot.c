@@ -20,8 +20,7 @@ static int snapshot_list(struct disk *d, struct disk_snapshot **ret_list, unsign
 {
     struct qcow2 *q = d->priv;
 
-    WITH_LOCK(&q->meta)
-    {
+    WITH_LOCK (&q->meta) {
         struct disk_snapshot *list = xnew_array(struct disk_snapshot, q->snapshot_count + 1);
 
         for (uint32_t i = 0; i < q->snapshot_count; i++) {
@@ -189,8 +188,7 @@ static bool snapshot_create(struct disk *d, struct disk_snapshot *s, struct erro
     int r = 0;
 
     disk_drain_begin(d);
-    WITH_LOCK(&q->meta)
-    {
+    WITH_LOCK (&q->meta) {
         if (!may_create(d, s, err))
             break;
         sn.s.id = s->id && s->id[0] ? xstrdup(s->id) : new_id(q);
@@ -223,7 +221,8 @@ static uint32_t l1_entries_for(const struct qcow2 *q, uint64_t size)
     return (uint32_t)((size + span - 1) / span);
 }
 
-/* The snapshot's L1 becomes the active one, in new clusters; then what the old one had is let go. */
+/* The snapshot's L1 becomes the active one, in new clusters; then what the old one had is let go.
+ */
 static int apply_locked(struct disk *d, const struct qcow2_snapshot *sn)
 {
     struct qcow2 *q = d->priv;
@@ -298,8 +297,7 @@ static bool snapshot_apply(struct disk *d, const char *id_or_name, struct error 
     bool ok = false;
 
     disk_drain_begin(d);
-    WITH_LOCK(&q->meta)
-    {
+    WITH_LOCK (&q->meta) {
         int i = find(q, id_or_name), r;
 
         if (i < 0)
@@ -353,8 +351,7 @@ static bool snapshot_remove(struct disk *d, const char *id_or_name, struct error
     if (qcow2_has_data_file(q))
         return fail(err, ENOTSUP, "a snapshot cannot be deleted: external data file");
     disk_drain_begin(d);
-    WITH_LOCK(&q->meta)
-    {
+    WITH_LOCK (&q->meta) {
         int i = find(q, id_or_name), r;
 
         if (i < 0)
@@ -377,8 +374,7 @@ static bool snapshot_load(struct disk *d, const char *id_or_name, struct error *
     if (!d->read_only)
         return fail(err, EINVAL, "a snapshot is only read from an image that is open read-only");
     disk_drain_begin(d);
-    WITH_LOCK(&q->meta)
-    {
+    WITH_LOCK (&q->meta) {
         int i = find(q, id_or_name), r;
         const struct qcow2_snapshot *sn;
         uint64_t *l1;
@@ -429,8 +425,7 @@ static int state_get(struct disk *d, uint64_t offset, size_t len, struct state_p
     uint32_t align = MAX(d->align, 512u);
     uint64_t at = qcow2_vm_state_offset(d), end;
 
-    if (!checked_add(at, offset, &at) || !checked_add(at, len + align, &end) ||
-        end > DISK_MAX_SIZE)
+    if (!checked_add(at, offset, &at) || !checked_add(at, len + align, &end) || end > DISK_MAX_SIZE)
         return -EFBIG;
     p->start = ALIGN_DOWN(at, align);
     p->head = (size_t)(at - p->start);
@@ -462,7 +457,7 @@ static int write_vm_state(struct disk *d, uint64_t offset, struct disk_vec v)
         uint32_t need = l1_entries_for(q, p.start + p.len);
 
         vec_to_buf(&v, p.buf + p.head);
-        WITH_LOCK(&q->meta)
+        WITH_LOCK (&q->meta)
             r = need > q->h.l1_entries ? qcow2_grow_l1(d, need, false) : 0;
         if (r == 0)
             r = qcow2_write(d, p.start, vec_of(p.buf, p.len), 0);
