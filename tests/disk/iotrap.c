@@ -9,6 +9,7 @@
  *   IOTRAP_COUNT   how many calls came is written here at exit
  * io_uring is refused, so that all I/O comes as calls.
  */
+#undef _FILE_OFFSET_BITS /* both names of each call are ours */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
