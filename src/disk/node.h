@@ -148,8 +148,9 @@ struct disk_driver {
     bool (*resize)(struct disk *d, uint64_t size, enum disk_preallocation p, bool exact,
                    struct error *err);
 
-    /* Fast path. locate never waits and may always say false. After true, release (if there)
-     * follows when the bytes were moved: until then what it named is not given to anything else. */
+    /* Fast path. locate never waits and may always say false. After true with !zero, release (if
+     * there) follows when the bytes were moved or nothing came of it, with the offset and the
+     * length that locate returned: until then what it named is not given to anything else. */
     bool (*locate)(struct disk *d, enum disk_op op, uint64_t offset, size_t len,
                    struct disk_span *ret);
     void (*release)(struct disk *d, enum disk_op op, uint64_t offset, size_t len);

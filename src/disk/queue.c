@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Asynchronous requests on worker threads. */
+/* Asynchronous requests: to the ring (uring.c) where that is possible, else to worker threads. */
 #include "disk/queue.h"
 
 #include <errno.h>
@@ -10,30 +10,12 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/scope.h"
-#include "disk/node_priv.h"
+#include "disk/queue_priv.h"
 
-struct disk_queue {
-    struct disk_graph *graph;
-    int event_fd;
-    unsigned in_flight; /* the owner's thread only */
-    pthread_mutex_t lock;
-    struct disk_request *done, **done_last; /* guarded by lock */
-};
+#define DEPTH_MAX 4096
 
-/* What the queue keeps in disk_request.internal. */
-struct ticket {
-    struct pool_work work;
-    struct disk_queue *q;
-    struct disk_request *r;
-    int result;
-};
 static_assert(sizeof(struct ticket) <= sizeof(((struct disk_request *)0)->internal),
               "kept inside the request");
-
-static struct ticket *ticket_of(struct disk_request *r)
-{
-    return (struct ticket *)r->internal;
-}
 
 static int run_request(struct disk_request *r)
 {
@@ -52,15 +34,15 @@ static void run_on_worker(struct pool_work *w)
 {
     struct ticket *t = container_of(w, struct ticket, work);
     struct disk_queue *q = t->q;
-    bool was_empty = false;
 
     t->result = run_request(t->r);
     WITH_LOCK (&q->lock) {
-        was_empty = !q->done;
+        bool was_empty = !q->done;
+
         t->r->next = NULL;
         *q->done_last = t->r;
         q->done_last = &t->r->next;
-        if (was_empty)
+        if (was_empty) /* under the lock: the queue may be freed once this one is taken */
             (void)eventfd_write(q->event_fd, 1);
     }
 }
@@ -70,8 +52,11 @@ struct disk_queue *disk_queue_new(struct disk_graph *g, unsigned depth, struct e
     struct disk_queue *q = xnew(struct disk_queue);
 
     q->graph = g;
+    q->depth = MIN(MAX(depth, 1u), DEPTH_MAX);
     q->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     q->done_last = &q->done;
+    q->ready_last = &q->ready;
+    q->waiting_last = &q->waiting;
     pthread_mutex_init(&q->lock, NULL);
     if (q->event_fd < 0) {
         fail(err, errno, "eventfd: %s", strerror(errno));
@@ -87,50 +72,79 @@ void disk_queue_free(struct disk_queue *q)
         return;
     while (q->in_flight)
         (void)disk_queue_reap(q, true);
+    uring_finish(q);
     if (q->event_fd >= 0)
         (void)close(q->event_fd);
     pthread_mutex_destroy(&q->lock);
     free(q);
 }
 
+void queue_ready(struct disk_queue *q, struct disk_request *r)
+{
+    r->next = NULL;
+    *q->ready_last = r;
+    q->ready_last = &r->next;
+}
+
 void disk_submit(struct disk_queue *q, struct disk_request *r)
 {
     struct ticket *t = ticket_of(r);
+    bool was_idle = !q->ready;
 
     q->in_flight++;
-    t->work.run = run_on_worker;
     t->q = q;
     t->r = r;
+    if (uring_try(q, r)) {
+        if (q->ready && was_idle && q->ring_signals) /* an event loop must hear of it */
+            (void)eventfd_write(q->event_fd, 1);
+        return;
+    }
+    q->pool_requests++;
+    t->work.run = run_on_worker;
     pool_submit(&q->graph->pool, &t->work);
 }
 
 void disk_queue_kick(struct disk_queue *q)
 {
+    uring_kick(q);
 }
 
 int disk_queue_fd(const struct disk_queue *q)
 {
+    uring_want_signals((struct disk_queue *)q);
     return q->event_fd;
 }
 
-unsigned disk_queue_reap(struct disk_queue *q, bool wait)
+static void take_from_workers(struct disk_queue *q)
 {
     struct disk_request *list = NULL;
+    eventfd_t count;
+
+    if (!q->pool_requests && !q->ring_signals)
+        return;
+    WITH_LOCK (&q->lock) {
+        if (q->done || q->ring_signals)
+            (void)eventfd_read(q->event_fd, &count);
+        list = q->done;
+        q->done = NULL;
+        q->done_last = &q->done;
+    }
+    while (list) {
+        struct disk_request *r = list;
+
+        list = r->next;
+        q->pool_requests--;
+        queue_ready(q, r);
+    }
+}
+
+static unsigned call_done(struct disk_queue *q)
+{
+    struct disk_request *list = q->ready;
     unsigned n = 0;
 
-    for (;;) {
-        eventfd_t count;
-
-        WITH_LOCK (&q->lock) {
-            (void)eventfd_read(q->event_fd, &count);
-            list = q->done;
-            q->done = NULL;
-            q->done_last = &q->done;
-        }
-        if (list || !wait || !q->in_flight)
-            break;
-        (void)poll(&(struct pollfd){ q->event_fd, POLLIN, 0 }, 1, -1);
-    }
+    q->ready = NULL; /* what done() submits and is ready at once has its turn at the next reap */
+    q->ready_last = &q->ready;
     while (list) {
         struct disk_request *r = list;
 
@@ -140,6 +154,21 @@ unsigned disk_queue_reap(struct disk_queue *q, bool wait)
         r->done(r, ticket_of(r)->result);
     }
     return n;
+}
+
+unsigned disk_queue_reap(struct disk_queue *q, bool wait)
+{
+    take_from_workers(q);
+    while (wait && !q->ready && q->in_flight) {
+        if (q->ring_pieces || q->unsubmitted)
+            uring_reap(q, true);
+        else
+            (void)poll(&(struct pollfd){ q->event_fd, POLLIN, 0 }, 1, -1);
+        take_from_workers(q);
+    }
+    if (!wait)
+        uring_reap(q, false);
+    return call_done(q);
 }
 
 unsigned disk_queue_in_flight(const struct disk_queue *q)

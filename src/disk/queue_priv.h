@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside the queue: what a request carries while it is under way, and the ring (uring.c). */
+#ifndef DISK_QUEUE_PRIV_H
+#define DISK_QUEUE_PRIV_H
+
+#include <liburing.h>
+
+#include "disk/node_priv.h"
+
+/* Kept in disk_request.internal. */
+struct ticket {
+    struct pool_work work;
+    struct disk_queue *q;
+    struct disk_request *r;
+    int result;
+    unsigned pieces; /* still under way in the ring */
+};
+
+static inline struct ticket *ticket_of(struct disk_request *r)
+{
+    return (struct ticket *)r->internal;
+}
+
+enum { LEVELS_MAX = 5, PIECES_MAX = 16, PIECE_IOVS = 8 };
+
+/* A part of a request whose bytes lie together in one file. */
+struct piece {
+    struct piece *next;
+    struct disk_request *r;
+    int fd;
+    uint64_t offset; /* in the file */
+    size_t skip;     /* where in the request's memory */
+    size_t len, done;
+    unsigned levels; /* nodes from the request's down to the file */
+    struct level {
+        struct disk *d;
+        uint64_t offset;
+        size_t len; /* what locate() named */
+        bool located;
+        struct track t; /* writes */
+    } level[LEVELS_MAX];
+    struct iovec iov[PIECE_IOVS];
+};
+
+/* The owner's thread only, but for what is guarded. */
+struct disk_queue {
+    struct disk_graph *graph;
+    unsigned depth;
+    unsigned in_flight;     /* requests */
+    unsigned ring_pieces;   /* given to the ring, no completion seen */
+    unsigned pool_requests; /* given to workers, not taken back */
+    struct io_uring ring;
+    enum { RING_UNTRIED, RING_READY, RING_NONE } ring_state;
+    bool unsubmitted;                         /* entries the kernel has not been told of */
+    bool poll_armed;                          /* the ring watches event_fd */
+    bool ring_signals;                        /* completions make event_fd readable */
+    struct piece *free_pieces;                /* up to depth are kept */
+    struct piece *waiting, **waiting_last;    /* no room in the ring */
+    struct disk_request *ready, **ready_last; /* complete, done() not called */
+
+    int event_fd;
+    pthread_mutex_t lock;
+    struct disk_request *done, **done_last; /* by workers; guarded by lock */
+};
+
+void queue_ready(struct disk_queue *q, struct disk_request *r); /* done() at the next reap */
+
+/* uring.c. True: the request is under way or ready; false: a worker must do it. */
+bool uring_try(struct disk_queue *q, struct disk_request *r);
+void uring_kick(struct disk_queue *q);
+/* Takes completions; with wait until there is one, or event_fd is readable. */
+void uring_reap(struct disk_queue *q, bool wait);
+void uring_finish(struct disk_queue *q);
+void uring_want_signals(struct disk_queue *q);
+
+#endif
