@@ -19,7 +19,7 @@
 #include "disk/node.h"
 #include "test.h"
 
-#define DIR "/tmp/rhea-test-formats"
+#define DIR "/dev/shm/rhea-test-formats"
 
 enum { SIZE = 13 << 20 };
 

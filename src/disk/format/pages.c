@@ -24,7 +24,7 @@ _Static_assert(PAGE_BYTES / PAGE_SECTOR == 64, "a mask is a uint64_t");
 
 void pages_init(struct pages *p, struct disk *file, pthread_mutex_t *lock)
 {
-    *p = (struct pages){ .file = file, .lock = lock, .granule = PAGE_SECTOR };
+    *p = (struct pages){ .file = file, .lock = lock, .granule = PAGE_SECTOR, .max = PAGES_MAX };
     pthread_mutex_init(&p->write_lock, NULL);
 }
 
@@ -101,7 +101,7 @@ static int load(struct pages *p, uint64_t offset, struct page **ret)
     page->offset = offset;
     page->dirty[0] = page->dirty[1] = 0;
     page->writing = false;
-    if (p->count >= PAGES_MAX)
+    if (p->count >= p->max)
         evict(p);
     struct page **at = bucket_of(p, offset);
     page->next = *at;

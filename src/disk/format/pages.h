@@ -26,7 +26,8 @@ struct pages {
     struct disk *file;
     pthread_mutex_t *lock; /* the user's */
     uint32_t granule;      /* bytes written together: 512, VHDX 4096 */
-    struct page *buckets[1024];
+    uint32_t max;          /* pages kept when clean */
+    struct page *buckets[256];
     unsigned count, dirty;      /* pages in memory, pages with unwritten bytes */
     unsigned hand;              /* of the clock that evicts */
     pthread_mutex_t write_lock; /* one pages_write() at a time; taken before lock */
