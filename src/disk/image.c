@@ -60,6 +60,14 @@ bool disk_amend(struct disk *d, struct optlist *options, bool force, struct disk
     return ok;
 }
 
+int disk_make_empty(struct disk *d)
+{
+    d = disk_format_node(d);
+    if (!d->driver->make_empty)
+        return -ENOTSUP;
+    return d->read_only ? -EROFS : d->driver->make_empty(d);
+}
+
 static const struct disk_snapshot_ops *ops_of(struct disk **d)
 {
     *d = disk_format_node(*d);

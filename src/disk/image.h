@@ -25,6 +25,9 @@ bool disk_measure(const char *format, struct optlist *create_opts, struct disk *
 bool disk_amend(struct disk *d, struct optlist *options, bool force, struct disk_progress *p,
                 struct error *err) MUST_CHECK;
 
+/* Forgets all that the image holds itself: its backing file shows again. 0 or -errno. */
+int disk_make_empty(struct disk *d) MUST_CHECK;
+
 /* Snapshots inside the image. The list is freed with disk_snapshots_free(). */
 int disk_snapshot_list(struct disk *d, struct disk_snapshot **ret_list,
                        unsigned *ret_count) MUST_CHECK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Options of commands, from their tables: parsing, usage, help; and the -o options of formats. */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
@@ -97,7 +98,11 @@ bool img_parse(struct img *img, const struct img_command *c, int argc, char **ar
     struct option longs[MAX_OPTIONS + 2];
     struct img_args *a = args;
 
+    bool held = c->signed_operand && argc > 1 && argv[argc - 1][0] == '-' &&
+                isdigit((unsigned char)argv[argc - 1][1]);
+
     make_getopt(c, letters, longs);
+    argc -= held;
     *ret_status = EXIT_FAILURE;
     optind = 0; /* glibc: start anew */
     for (int r; (r = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
@@ -125,7 +130,7 @@ bool img_parse(struct img *img, const struct img_command *c, int argc, char **ar
             return false;
     }
     a->operands = argv + optind;
-    a->count = argc - optind;
+    a->count = argc - optind + held;
     return true;
 }
 
