@@ -61,8 +61,7 @@ static bool add(struct bitmap *m, struct error *err)
     struct disk_bitmap *b = disk_bitmap_add(m->disk, m->name, g, err);
     if (!b)
         return false;
-    if (!ops->can_store ||
-        ops->can_store(m->disk, m->name, disk_bitmap_granularity(b), err)) {
+    if (!ops->can_store || ops->can_store(m->disk, m->name, disk_bitmap_granularity(b), err)) {
         disk_bitmap_set_flags(b, BITMAP_PERSISTENT | BITMAP_ENABLED, 0);
         return true;
     }
@@ -189,17 +188,19 @@ const struct img_command img_bitmap_command = {
             { 0, "remove", NULL, "remove it", IMG_TO(struct bitmap_args, actions) },
             { 0, "clear", NULL, "forget what it marks", IMG_TO(struct bitmap_args, actions) },
             { 0, "enable", NULL, "record writes from now on", IMG_TO(struct bitmap_args, actions) },
-            { 0, "disable", NULL, "no longer record writes",
-              IMG_TO(struct bitmap_args, actions) },
+            { 0, "disable", NULL, "no longer record writes", IMG_TO(struct bitmap_args, actions) },
             { 'b', "source-file", "SOURCE_FILE", "--merge takes bitmaps from this image",
               IMG_TO(struct bitmap_args, merge_file) },
             { 'F', "source-format", "SOURCE_FMT", "its format",
               IMG_TO(struct bitmap_args, merge_format) },
             { 'g', "granularity", "GRANULARITY", "bytes per bit, for --add",
               IMG_TO(struct bitmap_args, granularity) },
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
-            { 0, "image-opts", NULL, "FILENAME is a string of options, driver=...,file.filename=...",
+            { 0, "image-opts", NULL,
+              "FILENAME is a string of options, driver=...,file.filename=...",
               IMG_TO(struct bitmap_args, source.image_opts) },
             { 'f', "format", "FMT", "format of the image; probed when not given",
               IMG_TO(struct bitmap_args, source.format) },

@@ -169,9 +169,12 @@ const struct img_command img_check_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
-            { 0, "image-opts", NULL, "FILENAME is a string of options, driver=...,file.filename=...",
+            { 0, "image-opts", NULL,
+              "FILENAME is a string of options, driver=...,file.filename=...",
               IMG_TO(struct check_args, source.image_opts) },
             { 'p', "progress", NULL, "show progress", IMG_TO(struct check_args, base.progress) },
             { 'q', "quiet", NULL, "print nothing but errors",

@@ -145,9 +145,10 @@ static bool look_at_backing(struct img *img, struct img_create *c, const char *b
         return fail(err, EINVAL,
                     "Error: Trying to create an image with the same filename as the backing file");
     if (c->unsafe) {
-        if (!c->has_size && !last_value(c->options, "size"))
-            return fail(err, EINVAL, "Image creation needs a size parameter");
-        return format ? true : fail(err, EINVAL, "Backing file specified without backing format");
+        if (!format)
+            return fail(err, EINVAL, "Backing file specified without backing format");
+        return c->has_size || last_value(c->options, "size") ||
+               fail(err, EINVAL, "Image creation needs a size parameter");
     }
     struct img_source s = { .name = path, .format = format };
     struct disk *d = img_open(img, &s, DISK_NO_IO, err);

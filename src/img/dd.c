@@ -168,7 +168,9 @@ const struct img_command img_dd_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
             { 0, "image-opts", NULL, "INPUT is a string of options, driver=...,file.filename=...",
               IMG_TO(struct dd_args, source.image_opts) },

@@ -74,6 +74,7 @@ struct img_source {
 struct img_command {
     const char *name, *doc;
     const char *operands;                    /* what follows the options in the help */
+    bool signed_operand;                     /* the last one may be -SIZE, which is no option */
     const struct img_option *options;        /* ends with a zeroed one */
     size_t size;                             /* of the struct that options fill */
     int (*run)(struct img *img, void *args); /* exit status */
@@ -131,6 +132,7 @@ bool img_close(struct img *img, struct disk *own_d);
 /* print.c */
 void img_print_size(FILE *f, uint64_t bytes); /* "1.5 GiB" */
 void img_print_json(json_t *own_j);
+json_t *img_json_sorted(json_t *own_j);         /* keys as qemu-img orders them */
 void img_print_tree(json_t *j, unsigned depth); /* format-specific information for people */
 struct disk_snapshot;
 void img_print_snapshots(const struct disk_snapshot *list, unsigned count);

@@ -73,7 +73,7 @@ static json_t *info_json(struct disk *d, const char *filename)
     if (data) {
         json_t *specific = json_object();
         json_object_set_new(specific, "type", json_string(disk_driver_name(d)));
-        json_object_set_new(specific, "data", data);
+        json_object_set_new(specific, "data", img_json_sorted(data));
         json_object_set_new(j, "format-specific", specific);
     }
     if (d->encrypted)

@@ -130,9 +130,12 @@ const struct img_command img_measure_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
-            { 0, "image-opts", NULL, "FILENAME is a string of options, driver=...,file.filename=...",
+            { 0, "image-opts", NULL,
+              "FILENAME is a string of options, driver=...,file.filename=...",
               IMG_TO(struct measure_args, source.image_opts) },
             { 0, "output", "OFMT", "human or json", IMG_TO(struct measure_args, output) },
             { 'O', "target-format", "OUTPUT_FMT", "format of the new image; raw when not given",

@@ -80,9 +80,9 @@ static void print_value(json_t *j, unsigned depth)
     print_scalar(j);
 }
 
-static void print_object(json_t *j, unsigned depth)
+/* The keys of an object in that order; returns how many. */
+static unsigned sorted_keys(json_t *j, const char **keys, unsigned max)
 {
-    const char *keys[64];
     unsigned n = 0;
     const char *key;
     json_t *value;
@@ -90,13 +90,42 @@ static void print_object(json_t *j, unsigned depth)
     json_object_foreach(j, key, value)
     {
         unsigned i = n;
-        if (n == ARRAY_SIZE(keys))
+        if (n == max)
             break;
         for (; i > 0 && rank_of(keys[i - 1]) > rank_of(key); i--)
             keys[i] = keys[i - 1];
         keys[i] = key;
         n++;
     }
+    return n;
+}
+
+json_t *img_json_sorted(json_t *own_j)
+{
+    const char *keys[64];
+    json_t *sorted;
+
+    if (json_is_array(own_j)) {
+        for (size_t i = 0; i < json_array_size(own_j); i++)
+            json_array_set_new(own_j, i, img_json_sorted(json_incref(json_array_get(own_j, i))));
+        return own_j;
+    }
+    if (!json_is_object(own_j))
+        return own_j;
+    sorted = json_object();
+    unsigned n = sorted_keys(own_j, keys, ARRAY_SIZE(keys));
+    for (unsigned i = 0; i < n; i++)
+        json_object_set_new(sorted, keys[i],
+                            img_json_sorted(json_incref(json_object_get(own_j, keys[i]))));
+    json_decref(own_j);
+    return sorted;
+}
+
+static void print_object(json_t *j, unsigned depth)
+{
+    const char *keys[64];
+    unsigned n = sorted_keys(j, keys, ARRAY_SIZE(keys));
+
     for (unsigned i = 0; i < n; i++) {
         indent(depth);
         for (const char *s = keys[i]; *s; s++)

@@ -268,9 +268,12 @@ const struct img_command img_rebase_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
-            { 0, "image-opts", NULL, "FILENAME is a string of options, driver=...,file.filename=...",
+            { 0, "image-opts", NULL,
+              "FILENAME is a string of options, driver=...,file.filename=...",
               IMG_TO(struct rebase_args, source.image_opts) },
             { 'U', "force-share", NULL, "read backing files even while another process writes",
               IMG_TO(struct rebase_args, source.force_share) },

@@ -80,9 +80,12 @@ const struct img_command img_snapshot_command = {
     .run = run,
     .options =
         (const struct img_option[]){
-            { .name = "object", .arg = "OBJECTDEF", .kind = IMG_OBJECT,
+            { .name = "object",
+              .arg = "OBJECTDEF",
+              .kind = IMG_OBJECT,
               .doc = "an object, such as secret,id=...: see --object help" },
-            { 0, "image-opts", NULL, "FILENAME is a string of options, driver=...,file.filename=...",
+            { 0, "image-opts", NULL,
+              "FILENAME is a string of options, driver=...,file.filename=...",
               IMG_TO(struct snapshot_args, source.image_opts) },
             { 'f', "format", "FMT", "format of the image; probed when not given",
               IMG_TO(struct snapshot_args, source.format) },
