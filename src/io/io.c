@@ -95,9 +95,8 @@ static bool take_trace(const char *arg, struct command_line *c, struct error *er
 
 static bool take_object(struct io *io, const char *arg, struct command_line *c, struct error *err)
 {
-    if (strcmp(arg, "help") && strcmp(arg, "?"))
+    if (!object_help(stdout, arg))
         return object_add(io->objects, arg, err);
-    object_print_help(stdout, NULL);
     c->status = 0;
     return true;
 }

@@ -6,7 +6,6 @@
 #include "nbd/server_priv.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <poll.h>
 #include <string.h>
 #include <time.h>
@@ -182,9 +181,9 @@ static bool opt_list(struct nbd_client *c, const struct option *o, struct error 
 
 static bool authorised(struct nbd_client *c, struct error *err)
 {
-    const char *pattern = c->server->o.tls_authz;
-    AUTO_FREE char *name = pattern ? channel_peer_name(c->channel) : NULL;
-    if (!pattern || (name && !fnmatch(pattern, name, 0)))
+    const struct authz *a = c->server->o.authz;
+    AUTO_FREE char *name = a ? channel_peer_name(c->channel) : NULL;
+    if (!a || (name && authz_allows(a, name)))
         return true;
     return fail(err, EACCES, "TLS client '%s' is not authorised", name ? name : "without a name");
 }

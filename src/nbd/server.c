@@ -22,7 +22,6 @@ struct nbd_server *nbd_server_new(const struct nbd_server_options *o)
     s->o = *o;
     if (!s->o.handshake_timeout_s)
         s->o.handshake_timeout_s = 10;
-    s->o.tls_authz = xstrdup(o->tls_authz);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->gone, NULL);
     return s;
@@ -45,7 +44,6 @@ void nbd_server_free(struct nbd_server *s)
     }
     pthread_cond_destroy(&s->gone);
     pthread_mutex_destroy(&s->lock);
-    free((char *)s->o.tls_authz);
     free(s);
 }
 
@@ -130,10 +128,10 @@ static void client_free(struct nbd_client *c)
     free(c);
 }
 
-static void say_count_locked(struct nbd_server *s)
+static void say_count_locked(struct nbd_server *s, bool served)
 {
     if (s->o.clients_changed)
-        s->o.clients_changed(s, s->client_count, s->o.opaque);
+        s->o.clients_changed(s, s->client_count, served, s->o.opaque);
 }
 
 static void leave(struct nbd_client *c)
@@ -151,7 +149,7 @@ static void leave(struct nbd_client *c)
     nbd_export_unref(s, e);
     WITH_LOCK (&s->lock) {
         s->client_count--;
-        say_count_locked(s);
+        say_count_locked(s, e);
         pthread_cond_broadcast(&s->gone);
     }
 }
@@ -191,7 +189,7 @@ static bool enter(struct nbd_server *s, struct nbd_client *c, struct error *err)
             c->next = s->clients;
             s->clients = c;
             s->client_count++;
-            say_count_locked(s);
+            say_count_locked(s, false);
         }
     }
     return ok;

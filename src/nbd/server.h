@@ -7,6 +7,7 @@
 #ifndef NBD_SERVER_H
 #define NBD_SERVER_H
 
+#include "base/authz.h"
 #include "base/tls.h"
 #include "disk/disk.h"
 
@@ -14,11 +15,12 @@ struct nbd_server;
 
 struct nbd_server_options {
     struct tls_creds *tls;        /* NULL: none; else each client must STARTTLS */
-    const char *tls_authz;        /* pattern for the client certificate's name, or NULL */
+    struct authz *authz;          /* asked for the name of the client's certificate, or NULL */
     unsigned max_clients;         /* 0: no limit */
     unsigned handshake_timeout_s; /* 0: 10 */
-    /* Called (any thread) when the number of clients changes. */
-    void (*clients_changed)(struct nbd_server *s, unsigned count, void *opaque);
+    /* Called (any thread, under the server's lock) when the number of clients changes; served: one
+     * left that had come as far as requests. */
+    void (*clients_changed)(struct nbd_server *s, unsigned count, bool served, void *opaque);
     /* Called (a client's thread) with why a client was sent away; may be NULL. */
     void (*complain)(struct nbd_server *s, const struct error *err, void *opaque);
     void *opaque;
