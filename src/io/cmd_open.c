@@ -96,11 +96,6 @@ static bool check_reopen(const struct reopen *a, unsigned *flags, struct error *
     return true;
 }
 
-static bool reopen_now(struct disk *d, struct optlist *opts, unsigned flags, struct error *err)
-{
-    return fail(err, ENOTSUP, "reopen is not there yet");
-}
-
 static int run_reopen(struct io *io, int argc, char **argv)
 {
     struct reopen a = { 0 };
@@ -124,7 +119,7 @@ static int run_reopen(struct io *io, int argc, char **argv)
     if (!r && optind != argc)
         r = io_usage(argv[0]);
     io_reap_all(io);
-    if (!r && (!check_reopen(&a, &flags, &err) || !reopen_now(io->disk, &a.opts, flags, &err)))
+    if (!r && (!check_reopen(&a, &flags, &err) || !disk_reopen(io->disk, &a.opts, flags, &err)))
         r = complain(io, &err);
     optlist_finish(&a.opts);
     return r;

@@ -333,7 +333,7 @@ static bool next_option(struct nbd_client *c, struct error *err)
     return run_option(c, &o, err);
 }
 
-bool nbd_handshake(struct nbd_client *c, struct error *err)
+bool nbd_server_handshake(struct nbd_client *c, struct error *err)
 {
     uint8_t hello[18], flags[4];
     c->deadline_ms = now_ms() + c->server->o.handshake_timeout_s * INT64_C(1000);

@@ -159,7 +159,7 @@ static void *client_thread(void *arg)
     struct nbd_client *c = arg;
     struct error err = { 0 };
     channel_set_nonblocking(c->channel, true);
-    if (nbd_handshake(c, &err))
+    if (nbd_server_handshake(c, &err))
         nbd_serve(c);
     else if (err.code && c->server->o.complain)
         c->server->o.complain(c->server, &err, c->server->o.opaque);

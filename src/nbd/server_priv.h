@@ -125,7 +125,7 @@ struct nbd_export *nbd_export_find(struct nbd_server *s, const char *name);
 void nbd_export_unref(struct nbd_server *s, struct nbd_export *e);
 
 /* handshake.c: true: the client goes on to requests. */
-bool nbd_handshake(struct nbd_client *c, struct error *err);
+bool nbd_server_handshake(struct nbd_client *c, struct error *err);
 bool nbd_send_option(struct nbd_client *c, uint32_t option, uint32_t type, const void *data,
                      uint32_t len, struct error *err);
 bool nbd_refuse_option(struct nbd_client *c, uint32_t option, uint32_t type, const char *why,
