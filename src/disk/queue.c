@@ -66,6 +66,11 @@ struct disk_queue *disk_queue_new(struct disk_graph *g, unsigned depth, struct e
     return q;
 }
 
+void disk_queue_may_block(struct disk_queue *q)
+{
+    q->may_block = true;
+}
+
 void disk_queue_free(struct disk_queue *q)
 {
     if (!q)

@@ -31,6 +31,7 @@ struct piece {
     uint64_t offset; /* in the file */
     size_t skip;     /* where in the request's memory */
     size_t len, done;
+    bool cached;     /* by the page cache */
     unsigned levels; /* nodes from the request's down to the file */
     struct level {
         struct disk *d;
@@ -51,6 +52,7 @@ struct disk_queue {
     unsigned pool_requests; /* given to workers, not taken back */
     struct io_uring ring;
     enum { RING_UNTRIED, RING_READY, RING_NONE } ring_state;
+    bool may_block;
     bool unsubmitted;                         /* entries the kernel has not been told of */
     bool poll_armed;                          /* the ring watches event_fd */
     bool ring_signals;                        /* completions make event_fd readable */
