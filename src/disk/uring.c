@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/uio.h>
 
 #include "base/alloc.h"
@@ -42,6 +43,8 @@ void uring_want_signals(struct disk_queue *q)
     q->ring_signals = true;
     if (q->ring_state == RING_READY)
         (void)io_uring_register_eventfd(&q->ring, q->event_fd);
+    if (q->ready || q->ring_pieces) /* some may have completed unheard */
+        (void)eventfd_write(q->event_fd, 1);
 }
 
 static struct piece *piece_new(struct disk_queue *q)

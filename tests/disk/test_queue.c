@@ -207,14 +207,14 @@ TEST(drained)
 {
     struct error err = { 0 };
     struct disk_graph *g = disk_graph_new(NULL);
-    struct disk *d = open_raw(g, "", 0);
+    struct disk *d = open_raw(g, "cache.direct=on", 0);
     struct disk_queue *q = disk_queue_new(g, 4, &err);
     struct drainer x = { .d = d };
-    char buf[512];
+    static char buf[4096] __attribute__((aligned(4096)));
     int result = 1;
     struct disk_request r = { .disk = d,
                               .op = DISK_OP_READ,
-                              .vec = vec_of(buf, 512),
+                              .vec = vec_of(buf, 4096),
                               .done = note_result,
                               .opaque = &result };
     pthread_t t;
