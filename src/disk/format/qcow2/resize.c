@@ -24,6 +24,8 @@ static int preallocate_some(struct disk *d, uint64_t at, uint64_t end, uint64_t 
 {
     struct qcow2 *q = d->priv;
     uint64_t span = (uint64_t)q->slice_entries << q->h.cluster_bits, n;
+    uint64_t before = q->data->file_end;
+    bool zero = q->crypt != NULL; /* zeroes of the host are not zeroes when decrypted */
     uint32_t first;
     struct qcow2_run run;
     int64_t host;
@@ -44,14 +46,17 @@ static int preallocate_some(struct disk *d, uint64_t at, uint64_t end, uint64_t 
     host = qcow2_has_data_file(q) ? (int64_t)at : qcow2_alloc_some(d, n, &n);
     if (host < 0)
         ret = (int)host;
+    else if ((uint64_t)host < before && !qcow2_has_data_file(q) && !zero) /* used before */
+        ret = disk_zero(d->file, (uint64_t)host, n << q->h.cluster_bits, DISK_MAY_UNMAP);
     if (ret == 0 && !qcow2_has_data_file(q))
         ret = qcow2_cache_depend(q->l2_cache, q->refcount_cache);
     for (uint64_t i = 0; i < n && ret == 0; i++) {
         uint8_t *p = (uint8_t *)slice + (first + i) * q->l2_entry_size;
 
-        st_be64(p, ((uint64_t)host + (i << q->h.cluster_bits)) | ENTRY_COPIED);
+        st_be64(p, ((uint64_t)host + (i << q->h.cluster_bits)) | ENTRY_COPIED |
+                       (zero && !q->extended_l2 ? L2_ZERO : 0));
         if (q->extended_l2)
-            st_be64(p + 8, UINT32_MAX);
+            st_be64(p + 8, zero ? (uint64_t)UINT32_MAX << 32 : UINT32_MAX);
     }
     if (ret == 0)
         qcow2_cache_dirty_range(q->l2_cache, slice, first * q->l2_entry_size,
@@ -161,8 +166,15 @@ static bool resize_data_file(struct disk *d, uint64_t size, enum disk_preallocat
 {
     struct qcow2 *q = d->priv;
 
+    uint64_t had = qcow2_has_data_file(q) ? disk_size(d->data) : 0;
+    int ret = 0;
+
     if (!qcow2_has_data_file(q))
         return true;
+    if (had > q->h.size && size > q->h.size) /* a device, or another's data: the new part is zero */
+        ret = disk_zero(d->data, q->h.size, MIN(had, size) - q->h.size, DISK_MAY_UNMAP);
+    if (ret < 0)
+        return fail_io(err, ret, "Could not zero the data file");
     if (p >= DISK_PREALLOC_FALLOC || q->data_file_raw || disk_size(d->data) < size)
         if (!disk_resize(d->data, size, p == DISK_PREALLOC_METADATA ? DISK_PREALLOC_OFF : p,
                          exact && q->data_file_raw, err)) {
@@ -204,7 +216,8 @@ static bool grow(struct disk *d, uint64_t size, enum disk_preallocation p, bool 
 int qcow2_cut_file(struct disk *d)
 {
     struct qcow2 *q = d->priv;
-    uint64_t last = disk_size(d->file) >> q->h.cluster_bits, refcount = 0;
+    uint64_t last = ALIGN_UP(disk_size(d->file), (uint64_t)q->cluster_size) >> q->h.cluster_bits;
+    uint64_t refcount = 0;
     struct error err;
     int ret = 0;
 
@@ -242,8 +255,7 @@ static bool shrink(struct disk *d, uint64_t size, bool exact, struct error *err)
             ret = qcow2_cut_file(d);
     if (ret < 0)
         return fail_io(err, ret, "Failed to shrink the image");
-    if (qcow2_has_data_file(q) && q->data_file_raw &&
-        !disk_resize(d->data, size, DISK_PREALLOC_OFF, exact, err)) {
+    if (qcow2_has_data_file(q) && !disk_resize(d->data, size, DISK_PREALLOC_OFF, exact, err)) {
         err_prefix(err, "data file: ");
         return false;
     }

@@ -174,24 +174,45 @@ static uint64_t round_end(struct disk *d, uint64_t end)
     return end == d->size ? ALIGN_UP(end, (uint64_t)q->cluster_size) : end;
 }
 
-/* Whether guest bytes read as zeroes by their mapping alone. */
+/* Whether guest bytes read as zeroes by their mapping alone. Meta held. */
 static int maps_zero(struct disk *d, uint64_t offset, uint64_t end, bool *ret)
 {
-    struct qcow2 *q = d->priv;
-    int r = 0;
-
     *ret = true;
-    WITH_LOCK (&q->meta)
-        while (offset < end && *ret && r == 0) {
-            struct qcow2_run run;
+    while (offset < end && *ret) {
+        struct qcow2_run run;
+        int r = qcow2_lookup(d, offset, end - offset, &run);
 
-            r = qcow2_lookup(d, offset, end - offset, &run);
-            *ret = run.type == Q2_ZERO_PLAIN || run.type == Q2_ZERO_ALLOC ||
-                   ((run.type == Q2_UNALLOCATED || run.type == Q2_UNALLOCATED_HOST) &&
-                    offset >= qcow2_backing_end(d));
-            offset += run.len;
-        }
-    return r;
+        if (r < 0)
+            return r;
+        *ret = run.type == Q2_ZERO_PLAIN || run.type == Q2_ZERO_ALLOC ||
+               ((run.type == Q2_UNALLOCATED || run.type == Q2_UNALLOCATED_HOST) &&
+                offset >= qcow2_backing_end(d));
+        offset += run.len;
+    }
+    return 0;
+}
+
+/* Makes (sub)clusters [lo, hi) zero when all of them but [offset, end) is so already. Meta held
+ * throughout, so that nobody writes there in between. */
+static int zero_if_rest_is(struct disk *d, enum verb verb, uint64_t lo, uint64_t offset,
+                           uint64_t end, uint64_t hi, bool *ret_done)
+{
+    struct qcow2 *q = d->priv;
+    bool before, after = false;
+    int ret;
+
+    do {
+        ret = maps_zero(d, lo, offset, &before);
+        if (ret == 0)
+            ret = maps_zero(d, end, hi, &after);
+        if (ret < 0)
+            return ret;
+    } while (qcow2_flight_wait(q, ALIGN_DOWN(lo, (uint64_t)q->cluster_size),
+                               ALIGN_UP(hi, (uint64_t)q->cluster_size)));
+    *ret_done = before && after;
+    while (*ret_done && lo < hi && ret == 0)
+        ret = step(d, verb, Q2_DISCARD_REQUEST, &lo, hi);
+    return ret;
 }
 
 /* A piece inside of one (sub)cluster: the whole becomes zero when its rest is so already; else
@@ -201,16 +222,15 @@ static int zero_piece(struct disk *d, uint64_t offset, uint64_t end, unsigned fl
     struct qcow2 *q = d->priv;
     uint64_t lo = ALIGN_DOWN(offset, (uint64_t)q->subcluster_size);
     uint64_t hi = ALIGN_UP(end, (uint64_t)q->subcluster_size);
-    bool before, after;
-    int ret = maps_zero(d, lo, offset, &before);
+    bool done = false;
+    int ret = 0;
 
-    if (ret == 0)
-        ret = maps_zero(d, end, hi, &after);
-    if (ret < 0)
+    if (q->h.version >= 3 && !q->data_file_raw)
+        WITH_LOCK (&q->meta)
+            ret = zero_if_rest_is(d, flags & DISK_MAY_UNMAP ? ZERO_UNMAP : ZERO, lo, offset, end,
+                                  hi, &done);
+    if (ret < 0 || done)
         return ret;
-    if (before && after && q->h.version >= 3 && !q->data_file_raw)
-        return change_range(d, flags & DISK_MAY_UNMAP ? ZERO_UNMAP : ZERO, Q2_DISCARD_REQUEST, lo,
-                            hi);
     return flags & DISK_NO_FALLBACK ? -ENOTSUP : write_zeroes(d, offset, end - offset);
 }
 
