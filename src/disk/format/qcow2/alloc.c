@@ -19,6 +19,8 @@ static int claim(struct disk *d, uint64_t first, uint64_t n)
     struct qcow2 *q = d->priv;
     int ret = qcow2_mark_dirty(d);
 
+    if (ret == 0) /* damaged refcounts must not give away what holds metadata */
+        ret = qcow2_check_overlap(d, 0, first << q->h.cluster_bits, n << q->h.cluster_bits);
     if (ret == 0)
         ret = qcow2_ensure_blocks(d, first, n);
     if (ret)

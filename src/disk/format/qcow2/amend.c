@@ -132,7 +132,8 @@ static bool upgrade(struct amending *a)
     old = q->h;
     q->h.version = 3;
     q->h.header_length = HEADER_V3;
-    q->h.incompatible = q->h.compatible = q->h.autoclear = 0;
+    q->h.incompatible &= INCOMPAT_DIRTY;
+    q->h.compatible = q->h.autoclear = 0;
     r = write_header_now(a->d);
     if (r == 0)
         return true;

@@ -152,7 +152,13 @@ static int write_entry(struct qcow2_cache *c, struct entry *e)
 {
     /* Whole 512-byte sectors: none is ever half old. */
     uint32_t lo = ALIGN_DOWN(e->dirty_lo, 512u), hi = ALIGN_UP(e->dirty_hi, 512u);
-    int ret = qcow2_file_write(c->d, e->offset + lo, table_of(c, e) + lo, hi - lo);
+    unsigned kinds = c == ((struct qcow2 *)c->d->priv)->l2_cache
+                         ? BIT(Q2_ACTIVE_L2) | BIT(Q2_INACTIVE_L2)
+                         : BIT(Q2_REFCOUNT_BLOCK);
+    int ret = qcow2_check_overlap(c->d, kinds, e->offset + lo, hi - lo);
+
+    if (ret == 0)
+        ret = qcow2_file_write(c->d, e->offset + lo, table_of(c, e) + lo, hi - lo);
 
     if (ret < 0)
         return ret;

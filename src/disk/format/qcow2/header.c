@@ -225,6 +225,10 @@ static bool take_ext(struct disk *d, struct reader *r, uint32_t magic, uint32_t 
     case EXT_DATA_FILE: return take_text(r, len, &q->data_file_name);
     case EXT_BITMAPS: return take_bitmaps(q, r, len, err);
     case EXT_CRYPTO: return take_crypto(q, r, len, err);
+    case EXT_IN_USE:
+        if (q->h.version < 3)
+            q->h.incompatible |= INCOMPAT_DIRTY;
+        return true;
     case EXT_FEATURE_NAMES:
         free(q->feature_names);
         q->feature_names = xnew_array(uint8_t, len + 1);
@@ -425,6 +429,8 @@ static void put_header(struct disk *d, struct out *o, bool with_names)
     }
     if (with_names && q->h.version >= 3)
         put_feature_names(q, o);
+    if (q->h.version < 3 && q->h.incompatible & INCOMPAT_DIRTY)
+        put_ext(o, EXT_IN_USE, NULL, 0);
     if (q->bitmap_count) {
         st_be32(ext, q->bitmap_count);
         st_be32(ext + 4, 0);
@@ -473,7 +479,7 @@ int qcow2_mark_dirty(struct disk *d)
     struct qcow2 *q = d->priv;
     int ret;
 
-    if (q->marked_dirty || q->h.version < 3 || d->open_flags & DISK_NEW)
+    if (q->marked_dirty || d->open_flags & DISK_NEW)
         return 0;
     q->h.incompatible |= INCOMPAT_DIRTY;
     ret = qcow2_write_header(d);

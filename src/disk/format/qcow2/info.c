@@ -24,6 +24,10 @@ json_t *qcow2_info(struct disk *d)
     if (h->version >= 3) {
         (void)json_object_set_new(o, "lazy-refcounts",
                                   json_boolean(h->compatible & COMPAT_LAZY_REFCOUNTS));
+        json_t *bitmaps = qcow2_bitmaps_info(d);
+
+        if (bitmaps)
+            (void)json_object_set_new(o, "bitmaps", bitmaps);
         (void)json_object_set_new(o, "corrupt", json_boolean(h->incompatible & INCOMPAT_CORRUPT));
         (void)json_object_set_new(o, "extended-l2", json_boolean(q->extended_l2));
     }

@@ -96,7 +96,10 @@ static int write_l1_range(struct disk *d, uint64_t table_offset, uint32_t lo, ui
 
     for (uint32_t i = lo; i < hi && i < q->h.l1_entries; i++)
         st_be64(&buf[i - lo], q->l1[i]);
-    return qcow2_file_write(d, table_offset + lo * 8ull, buf, (hi - lo) * 8ull);
+
+    int ret = qcow2_check_overlap(d, BIT(Q2_ACTIVE_L1), table_offset + lo * 8ull, (hi - lo) * 8ull);
+
+    return ret < 0 ? ret : qcow2_file_write(d, table_offset + lo * 8ull, buf, (hi - lo) * 8ull);
 }
 
 int qcow2_write_l1(struct disk *d)

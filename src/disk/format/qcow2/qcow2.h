@@ -40,7 +40,10 @@ enum {
     EXT_FEATURE_NAMES = 0x6803f857,
     EXT_BITMAPS = 0x23852875,
     EXT_CRYPTO = 0x0537be77,
-    EXT_DATA_FILE = 0x44415441
+    EXT_DATA_FILE = 0x44415441,
+    /* Ours, in version 2 alone, which has no dirty bit: a writer has not closed the image. Others
+     * keep or drop it; all it costs is a check at our next open for writing. */
+    EXT_IN_USE = 0x52684479,
 };
 
 struct qcow2_snapshot {

@@ -131,6 +131,9 @@ int qcow2_write_refcount_table(struct disk *d)
         st_be64(&buf[i - lo], q->refcount_table[i]);
     ret = qcow2_barrier(d); /* the blocks are there before they are named */
     if (ret == 0)
+        ret = qcow2_check_overlap(d, BIT(Q2_REFCOUNT_TABLE), q->h.refcount_table_offset + lo * 8ull,
+                                  (hi - lo) * 8ull);
+    if (ret == 0)
         ret = qcow2_file_write(d, q->h.refcount_table_offset + lo * 8ull, buf, (hi - lo) * 8ull);
     if (ret == 0)
         q->refcount_dirty_lo = q->refcount_dirty_hi = 0;
@@ -151,8 +154,10 @@ static int make_block_here(struct disk *d, uint64_t at)
 {
     struct qcow2 *q = d->priv;
     void *block;
-    int ret = qcow2_cache_get_empty(q->refcount_cache, at << q->h.cluster_bits, &block);
+    int ret = qcow2_check_overlap(d, 0, at << q->h.cluster_bits, q->cluster_size);
 
+    if (ret == 0)
+        ret = qcow2_cache_get_empty(q->refcount_cache, at << q->h.cluster_bits, &block);
     if (ret < 0)
         return ret;
     qcow2_store_refcount(q->h.refcount_order, block, at & (BIT(block_bits(q)) - 1), 1);
