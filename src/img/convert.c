@@ -106,6 +106,8 @@ static bool check_args(struct convert *c)
         return say(c, "-B cannot be used when skipping image creation");
     if (!img_cache_flags(a->source.cache, &c->source_flags))
         return say(c, "Invalid source cache option: %s", a->source.cache);
+    if (!a->source.force_share)
+        c->source_flags |= DISK_EXCLUSIVE | DISK_KEEP_SIZE; /* nor may it be the target */
     c->target_flags = DISK_RDWR | DISK_UNMAP;
     if (!img_cache_flags(a->target_cache ? a->target_cache : "unsafe", &c->target_flags))
         return say(c, "Invalid cache option: %s", a->target_cache);

@@ -101,9 +101,9 @@ static void print_formatting(const struct img_create *c, const struct disk_drive
     putchar('\n');
 }
 
-static bool check_options(const struct img_create *c, const struct disk_driver *drv,
-                          struct error *err)
+bool img_check_create_options(const char *format, const struct optlist *options, struct error *err)
 {
+    const struct disk_driver *drv = disk_driver_find(format);
     const struct disk_driver *file = disk_driver_find("file");
     const char *names[100];
     unsigned n = 0;
@@ -119,8 +119,8 @@ static bool check_options(const struct img_create *c, const struct disk_driver *
     for (const struct field *f = file ? file->create_options : NULL; f && f->name && n < 99; f++)
         names[n++] = f->wire ? f->wire : f->name;
     names[n] = NULL;
-    for (size_t i = 0; i < c->options->count; i++) {
-        const char *key = c->options->items[i].key;
+    for (size_t i = 0; i < options->count; i++) {
+        const char *key = options->items[i].key;
         bool found = field_find(drv->create_options, key) != NULL ||
                      (file && field_find(file->create_options, key));
         for (unsigned k = 0; names[k] && !found; k++)
@@ -128,7 +128,7 @@ static bool check_options(const struct img_create *c, const struct disk_driver *
         if (found)
             continue;
         if (!strncmp(key, "backing", 7))
-            return fail(err, EINVAL, "Backing file not supported for file format '%s'", c->format);
+            return fail(err, EINVAL, "Backing file not supported for file format '%s'", format);
         const char *near = nearest_name(key, names);
         fail(err, EINVAL, "Invalid parameter '%s'", key);
         return near ? fail_hint(err, "did you mean '%s'?", near) : false;
@@ -218,7 +218,8 @@ bool img_create(struct img *img, struct img_create *c, struct error *err)
     if (!drv->backing && (c->backing_file || c->backing_format))
         return fail(err, EINVAL, "Backing %s not supported for file format '%s'",
                     c->backing_file ? "file" : "format", c->format);
-    if (!check_options(c, drv, err) || !add_backing(img, c, err) || !add_size(c, err))
+    if (!img_check_create_options(c->format, c->options, err) || !add_backing(img, c, err) ||
+        !add_size(c, err))
         return false;
     if (!c->quiet) {
         print_formatting(c, drv);

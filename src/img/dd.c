@@ -152,7 +152,8 @@ static int run(struct img *img, void *opaque)
         return EXIT_FAILURE;
     }
     a->source.name = x.in;
-    struct disk *from = img_open_or_say(img, &a->source, 0);
+    struct disk *from = img_open_or_say(
+        img, &a->source, a->source.force_share ? 0 : DISK_EXCLUSIVE | DISK_KEEP_SIZE);
     if (!from)
         return EXIT_FAILURE;
     bool ok = dd(&x, from, format);

@@ -125,6 +125,9 @@ struct img_create {
     bool has_size;
     struct optlist *options; /* from -o */
 };
+/* Whether the format, which exists, and files know the options. */
+bool img_check_create_options(const char *format, const struct optlist *options,
+                              struct error *err) MUST_CHECK;
 bool img_create(struct img *img, struct img_create *c, struct error *err) MUST_CHECK;
 /* Closes, so that the error of the last flush is seen and printed. NULL is fine. */
 bool img_close(struct img *img, struct disk *own_d);

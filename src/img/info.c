@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/scope.h"
+#include "base/str.h"
 #include "disk/image.h"
 #include "disk/node.h"
 #include "img/img.h"
@@ -143,7 +144,8 @@ static bool one(struct img *img, struct img_source *s, const struct info_args *a
     struct disk *d = img_open_or_say(img, s, DISK_NO_BACKING | DISK_NO_IO);
     if (!d)
         return false;
-    const char *filename = s->image_opts ? disk_filename(d) : s->name;
+    bool named = !s->image_opts && !str_after(s->name, "json:");
+    const char *filename = named ? s->name : disk_filename(d);
     if (json)
         json_array_append_new(all, info_json(d, filename));
     else

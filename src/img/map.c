@@ -73,6 +73,18 @@ static bool continues(const struct entry *a, const struct entry *b)
            (!(a->flags & DISK_MAP_OFFSET) || a->offset + a->len == b->offset);
 }
 
+/* What lies behind the end of a short backing file is zero because nobody has it: it is told of the
+ * layer above. */
+static void behind_the_end(struct disk *d, struct entry *e)
+{
+    for (unsigned i = 0; d && i < e->depth; i++)
+        d = disk_backing(d);
+    if (d && e->depth && e->start >= disk_size(d)) {
+        e->depth--;
+        e->flags &= ~DISK_MAP_ALLOCATED;
+    }
+}
+
 static bool next_entry(struct map *m, struct disk *d, uint64_t at, uint64_t end, struct entry *e)
 {
     struct disk_extent x;
@@ -88,6 +100,7 @@ static bool next_entry(struct map *m, struct disk *d, uint64_t at, uint64_t end,
                          x.depth,
                          flags & DISK_MAP_OFFSET ? x.host_offset : 0,
                          flags & DISK_MAP_OFFSET && x.file ? disk_filename(x.file) : NULL };
+    behind_the_end(d, e);
     return true;
 }
 

@@ -85,6 +85,11 @@ static int measure(struct img *img, struct measure_args *a, struct optlist *opti
         img_error(img, "kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
         return EXIT_FAILURE;
     }
+    if (disk_driver_find(format) && !img_check_create_options(format, options, &err)) {
+        img_fail(img, &err);
+        img_error(img, "Invalid options for file format '%s'", format);
+        return EXIT_FAILURE;
+    }
     if (!a->size && !(source = open_source(img, a)))
         return EXIT_FAILURE;
     bool ok = disk_measure(format, options, source, source ? disk_size(source) : size, &m, &err);
