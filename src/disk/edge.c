@@ -73,7 +73,8 @@ void edge_perms(const struct disk *parent, enum disk_role role, unsigned *ret_pe
     const unsigned change = PERM_WRITE | PERM_RESIZE;
 
     switch (role) {
-    case ROLE_FILTERED: break;
+    case ROLE_FILTERED:
+    case ROLE_IMAGE: break;
     case ROLE_STORAGE:
         /* metadata: nobody else may change it under us, whatever others may do to the data */
         perm = PERM_READ | (parent->read_only ? 0 : change);

@@ -31,6 +31,7 @@ enum disk_role {
     ROLE_STORAGE,  /* "file" of a format: metadata and data */
     ROLE_DATA,     /* "data-file": data alone */
     ROLE_BACKING,  /* "backing" */
+    ROLE_IMAGE,    /* one of several images of the same data (quorum): probed as one by name is */
 };
 
 /* One arrow of the graph. parent is NULL for a user outside of it. */

@@ -77,7 +77,7 @@ static unsigned child_flags(const struct disk *parent, enum disk_role role)
 
     if (role == ROLE_BACKING)
         flags &= ~(DISK_RDWR | DISK_AUTO_RDONLY | DISK_CHECK | DISK_NEW | DISK_UNMAP);
-    else if (role != ROLE_FILTERED)
+    else if (role != ROLE_FILTERED && role != ROLE_IMAGE)
         flags &= ~DISK_CHECK;
     return flags;
 }
@@ -92,7 +92,7 @@ static struct disk *open_child(struct disk *parent, const char *name, const char
     struct opening o = { parent->graph, &sub, default_name, format, child_flags(parent, role),
                          parent,        role, false,        false };
 
-    o.protocol = role != ROLE_BACKING;
+    o.protocol = role != ROLE_BACKING && (role != ROLE_IMAGE || c->soft_end);
     if (reference) {
         child = disk_graph_find(parent->graph, reference);
         if (!child) {
@@ -230,8 +230,9 @@ static void inherit(struct disk *d, const struct opening *o)
     c->opener = o->parent;
     if (o->parent) {
         c->depth = o->parent->core->depth + 1;
-        c->soft_end = o->role == ROLE_STORAGE || o->role == ROLE_DATA ||
-                      (o->role == ROLE_FILTERED && o->parent->core->soft_end);
+        c->soft_end =
+            o->role == ROLE_STORAGE || o->role == ROLE_DATA ||
+            ((o->role == ROLE_FILTERED || o->role == ROLE_IMAGE) && o->parent->core->soft_end);
         edge_perms(o->parent, o->role, &c->perm, &c->shared);
     } else {
         c->soft_end = o->flags & DISK_NEW;

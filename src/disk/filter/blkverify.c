@@ -42,7 +42,7 @@ static bool blkverify_open(struct disk *d, struct error *err)
 {
     struct blkverify *b = d->priv;
 
-    b->test = disk_open_child(d, "test", NULL, ROLE_DATA, err);
+    b->test = disk_open_child(d, "test", NULL, ROLE_IMAGE, err);
     if (!b->test)
         return false;
     if (disk_size(d->file) < disk_size(b->test)) {
