@@ -162,6 +162,10 @@ void disk_drain_end(struct disk *d);
  * have to as their child afterwards. Users keep their pointer, and their requests go to to, unless
  * from lies below it. Drains. */
 bool disk_replace(struct disk *from, struct disk *to, struct error *err) MUST_CHECK;
+/* Puts a filter over d, which it has as its child already: everything that points at d, users who
+ * have d in hand too, comes by way of the filter until that is taken out again. */
+bool disk_insert_filter(struct disk *d, struct disk *filter, struct error *err) MUST_CHECK;
+void disk_remove_filter(struct disk *d, struct disk *filter);
 /* Sets the backing file in the open graph (NULL: none). The header keeps what it says. */
 bool disk_set_backing(struct disk *d, struct disk *backing, struct error *err) MUST_CHECK;
 /* Changes what the header says. The open graph stays. NULL or "": none. */

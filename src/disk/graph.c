@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/bits.h"
 #include "base/scope.h"
 #include "disk/node_priv.h"
 
@@ -112,6 +113,32 @@ bool disk_replace(struct disk *from, struct disk *to, struct error *err)
     disk_drain_end(from);
     disk_unref(from);
     return ok;
+}
+
+bool disk_insert_filter(struct disk *d, struct disk *filter, struct error *err)
+{
+    bool ok;
+
+    assert(filter->driver->is_filter && node_reaches(filter, d) && !d->core->forward);
+    disk_drain_begin(d);
+    ok = replace_drained(d, filter, err);
+    if (ok)
+        d->core->forward = disk_ref(filter);
+    disk_drain_end(d);
+    return ok;
+}
+
+void disk_remove_filter(struct disk *d, struct disk *filter)
+{
+    unsigned n;
+
+    disk_drain_begin(filter);
+    assert(d->core->forward == filter);
+    d->core->forward = NULL;
+    n = move_parents(filter, d, NULL);
+    disk_drain_end(filter);
+    for (unsigned i = 0; i <= n; i++) /* theirs and the forward's */
+        disk_unref(filter);
 }
 
 static struct disk_edge *backing_edge(struct disk *d)

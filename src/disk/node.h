@@ -109,6 +109,7 @@ struct disk_driver {
     const char *name, *doc;
     bool is_transport; /* file, host_device, nbd, ...: leaf; else a format or filter over "file" */
     bool is_filter;    /* same data and size as its child */
+    bool own_size;     /* a filter whose d->size counts, not its child's */
     bool no_file;      /* neither: opens its own children (quorum) or none */
     bool backing;      /* images of this format may have a backing file */
     const char *file_name;      /* of the option and edge behind d->file; NULL is "file" */
@@ -158,6 +159,7 @@ struct disk_driver {
     int (*fd)(struct disk *d,
               enum disk_op op); /* transports: a file descriptor for io_uring, or -1 */
 
+    void (*drain)(struct disk *d, bool on); /* requests inside shall not take their time */
     void (*event)(struct disk *d, unsigned event); /* enum disk_event (disk/event.h): blkdebug */
     json_t *(*info)(struct disk *d);               /* format-specific data */
     int64_t (*allocated)(struct disk *d);          /* bytes on the host */

@@ -25,7 +25,7 @@ const char *disk_filename(const struct disk *d)
 
 uint64_t disk_size(const struct disk *d)
 {
-    while (d->driver->is_filter && d->file)
+    while (d->driver->is_filter && d->file && !d->driver->own_size)
         d = d->file;
     if (d->driver->query_size)
         return d->driver->query_size((struct disk *)d);

@@ -87,6 +87,13 @@ static void collect(struct disk *d, struct drain **list)
         collect(e->parent, list);
 }
 
+static void tell_drivers(const struct drain *list, bool on)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        if (list->nodes[i]->driver->drain)
+            list->nodes[i]->driver->drain(list->nodes[i], on);
+}
+
 void disk_drain_begin(struct disk *d)
 {
     struct drain *list = xcalloc(1, sizeof(*list));
@@ -98,6 +105,7 @@ void disk_drain_begin(struct disk *d)
         for (unsigned i = 0; i < list->count; i++)
             atomic_fetch_add(&list->nodes[i]->core->gates, 1);
     }
+    tell_drivers(list, true);
     for (unsigned i = 0; i < list->count; i++) {
         struct disk_private *c = list->nodes[i]->core;
 
@@ -116,6 +124,7 @@ void disk_drain_end(struct disk *d)
         list = d->core->drains;
         d->core->drains = list->outer;
     }
+    tell_drivers(list, false);
     for (unsigned i = 0; i < list->count; i++) {
         struct disk_private *c = list->nodes[i]->core;
 

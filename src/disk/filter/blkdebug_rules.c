@@ -319,7 +319,7 @@ bool blkdebug_rules_load(struct blkdebug_rules *r, const char *path, struct erro
                     path);
     if (blkdebug_rules_parse(r, text, err))
         return true;
-    err_prefix(err, "blkdebug config file '%s': ", path);
+    err_prefix(err, "'%s' ", path);
     return false;
 }
 

@@ -132,6 +132,7 @@ const struct disk_driver blkverify_driver = {
     .name = "blkverify",
     .doc = "Compares an image with a raw file at each read, for tests.",
     .is_filter = true,
+    .own_size = true,
     .file_name = "raw",
     .schemes = schemes,
     .size = sizeof(struct blkverify),

@@ -19,6 +19,7 @@
 #include "disk/bitmap.h"
 #include "disk/bitmap_tree.h"
 #include "disk/filter/filter.h"
+#include "disk/node_priv.h"
 
 #define MAX_COPY (UINT64_C(1) << 20)
 
@@ -33,7 +34,7 @@ struct cbw {
     uint64_t cbw_timeout;
     char *bitmap_node, *bitmap_name;
     /* constant after open */
-    struct disk *source, *target;
+    struct disk *node, *source, *target;
     unsigned shift; /* log2 of the granularity */
     bool break_snapshot, ready;
 
@@ -88,6 +89,7 @@ static bool cbw_open(struct disk *d, struct error *err)
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
     c->ready = true;
+    c->node = d;
     c->source = d->file;
     c->target = disk_open_child(d, "target", NULL, ROLE_IMAGE, err);
     if (!c->target)
@@ -154,6 +156,7 @@ static bool take(struct cbw *c, uint64_t *first, uint64_t end, struct busy *ret)
 
     WITH_LOCK (&c->lock) {
         wait_not_busy(c, *first, end);
+        end = MIN(end, c->pending.bits); /* what was added since is not in the snapshot */
         ret->first = bitmap_tree_find(&c->pending, *first, true);
         found = ret->first < end;
         if (!found)
@@ -192,11 +195,17 @@ int cbw_copy(struct cbw *c, uint64_t offset, uint64_t len, unsigned write_flags,
 {
     uint64_t first = offset >> c->shift;
     uint64_t end = (offset + len + BIT(c->shift) - 1) >> c->shift;
+    bool nested = request_is_nested();
     AUTO_FREE void *buf = NULL;
     struct busy b;
     int r = 0;
 
     *ret_write = false;
+    /* what is busy must never wait for a drain, which waits for those who wait for it */
+    if (!nested) {
+        request_enter(c->node);
+        request_nested_begin();
+    }
     while (!r && take(c, &first, end, &b)) {
         if (!buf && posix_memalign(&buf, 4096, MAX(MAX_COPY, BIT(c->shift))))
             buf = NULL;
@@ -206,6 +215,10 @@ int cbw_copy(struct cbw *c, uint64_t offset, uint64_t len, unsigned write_flags,
                 bitmap_tree_put(&c->pending, b.first, b.end - b.first, false);
             unlist_locked(c, &b);
         }
+    }
+    if (!nested) {
+        request_nested_end();
+        request_leave(c->node);
     }
     return r;
 }

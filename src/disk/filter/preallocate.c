@@ -128,6 +128,7 @@ const struct disk_driver preallocate_driver = {
     .name = "preallocate",
     .doc = "Makes the file below grow in large steps.",
     .is_filter = true,
+    .own_size = true,
     .size = sizeof(struct preallocate),
     .options = options,
     .open = preallocate_open,

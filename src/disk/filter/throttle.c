@@ -75,6 +75,16 @@ static int throttle_discard(struct disk *d, uint64_t offset, uint64_t len)
     return disk_discard(d->file, offset, len);
 }
 
+static void throttle_drain(struct disk *d, bool on)
+{
+    const struct throttle *t = d->priv;
+
+    if (on)
+        throttle_hurry_begin(t->member);
+    else
+        throttle_hurry_end(t->member);
+}
+
 const struct disk_driver throttle_driver = {
     .name = "throttle",
     .doc = "Slows requests down to the limits of a group.",
@@ -90,4 +100,5 @@ const struct disk_driver throttle_driver = {
     .zero = throttle_zero,
     .discard = throttle_discard,
     .map = filter_map,
+    .drain = throttle_drain,
 };
