@@ -107,6 +107,18 @@ struct disk *disk_open_temporary(struct disk_graph *g, struct disk *own_base, un
     return top;
 }
 
+struct disk *disk_open_copy_on_read(struct disk_graph *g, struct disk *own_base,
+                                    unsigned open_flags, struct error *err)
+{
+    AUTO_UNREF(disk) base = own_base;
+    struct optlist opts = { 0 };
+    optlist_add(&opts, "driver", "copy-on-read");
+    optlist_add(&opts, "file", disk_node_name(base));
+    struct disk *d = disk_open(g, NULL, &opts, open_flags & ~(unsigned)DISK_COPY_ON_READ, err);
+    optlist_finish(&opts);
+    return d;
+}
+
 void disk_warn_probed(FILE *f, const struct disk *d)
 {
     if (!d->probed || disk_read_only(d) || strcmp(disk_driver_name(d), "raw"))

@@ -18,6 +18,11 @@ bool disk_mode_discard(const char *mode, unsigned *flags); /* ignore, off, unmap
 struct disk *disk_open_temporary(struct disk_graph *g, struct disk *own_base, unsigned open_flags,
                                  struct error *err);
 
+/* A copy-on-read filter over base: what is read from backing files stays in base. Takes over the
+ * reference, also on failure. */
+struct disk *disk_open_copy_on_read(struct disk_graph *g, struct disk *own_base,
+                                    unsigned open_flags, struct error *err);
+
 /* Says that writes to block 0 are restricted, when a writable image was probed as raw. */
 void disk_warn_probed(FILE *f, const struct disk *d);
 

@@ -36,6 +36,13 @@ bool io_size_arg(const char *text, uint64_t *ret)
     return false;
 }
 
+bool io_sectors(const char *what, uint64_t value)
+{
+    if (value % 512)
+        printf("%" PRIu64 " is not a sector-aligned value for '%s'\n", value, what);
+    return value % 512 == 0;
+}
+
 bool io_pattern_arg(const char *text, int *ret)
 {
     struct error err = { 0 };

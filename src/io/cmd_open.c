@@ -33,7 +33,7 @@ static bool open_option(int opt, const char *arg, struct io_open *o, struct optl
 
 static int run_open(struct io *io, int argc, char **argv)
 {
-    struct io_open o = { .flags = DISK_RDWR };
+    struct io_open o = { .flags = IO_OPEN_FLAGS };
     struct optlist opts = { 0 };
     struct error err = { 0 };
     int opt, r = 0;

@@ -108,6 +108,8 @@ static int run_read(struct io *io, int argc, char **argv)
         printf("pattern verification range exceeds end of read data\n");
         return -EINVAL;
     }
+    if (a.vm_state && (!io_sectors("offset", a.offset) || !io_sectors("count", a.len)))
+        return -EINVAL;
     uint8_t *buf = io_buffer(io, a.len, 0xab);
     if (!buf)
         return -ENOMEM;

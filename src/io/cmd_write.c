@@ -106,6 +106,9 @@ static int run_write(struct io *io, int argc, char **argv)
     int r = parse_write(argc, argv, &a);
     if (r)
         return r;
+    if ((a.vm_state || (a.flags & DISK_COMPRESSED)) &&
+        (!io_sectors("offset", a.offset) || !io_sectors("count", a.len)))
+        return -EINVAL;
     if (!a.zero && !(buf = io_buffer(io, a.len, a.pattern)))
         return -ENOMEM;
     if (a.source && !io_buffer_from_file(a.source, buf, a.len)) {

@@ -282,7 +282,7 @@ int io_main(int argc, char **argv)
 {
     struct io io = { .program = basename(argv[0]), .objects = object_set_new() };
     AUTO_FREE struct command_line *c = xnew(struct command_line);
-    c->open.flags = DISK_RDWR;
+    c->open.flags = IO_OPEN_FLAGS;
     c->status = -1;
     parse(&io, argc, argv, c);
     if (c->status < 0) {

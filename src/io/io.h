@@ -11,6 +11,9 @@
 /* Most bytes of one command, and of one argument of it. */
 #define IO_MAX_BYTES 2147483136
 
+/* How images are opened unless told otherwise: discards do reach the host. */
+#define IO_OPEN_FLAGS (DISK_RDWR | DISK_UNMAP)
+
 struct io {
     const char *program; /* as called: prompt and messages begin with it */
     struct object_set *objects;
@@ -63,6 +66,7 @@ void io_let_all_go(struct io *io);
 
 /* args.c: arguments and buffers; complaints are printed. */
 bool io_size_arg(const char *text, uint64_t *ret); /* at most INT64_MAX */
+bool io_sectors(const char *what, uint64_t value); /* the VM state is read in whole sectors */
 bool io_pattern_arg(const char *text, int *ret);
 void *io_buffer(struct io *io, uint64_t len, int pattern);
 void io_buffer_free(struct io *io, void *buf);

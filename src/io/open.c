@@ -41,8 +41,12 @@ static struct disk *open_disk(struct io *io, const char *name, struct optlist *o
     }
     if (o->format)
         optlist_add(opts, "driver", o->format);
-    if (!o->snapshot)
-        return disk_open(io->graph, name, opts, flags, err);
+    if (!o->snapshot) {
+        struct disk *d =
+            disk_open(io->graph, name, opts, flags & ~(unsigned)DISK_COPY_ON_READ, err);
+        bool copies = d && (flags & DISK_COPY_ON_READ) && !disk_read_only(d);
+        return copies ? disk_open_copy_on_read(io->graph, d, flags, err) : d;
+    }
     struct disk *base = disk_open(io->graph, name, opts, flags & ~DISK_RDWR, err);
     return base ? disk_open_temporary(io->graph, base, flags, err) : NULL;
 }

@@ -58,10 +58,10 @@ CASES = {
     'shrink': ('qcow2', [], 'truncate 1m|length|map|read 1m 1|truncate 100|truncate 2m|read -P 0 1m 1m'),
     'read_only': ('raw qcow2', ['-r'], '''write 0 512|write 0|discard 0 4k|truncate 1m|writev 0 1|aio_write 0 1
         flush|read 0 512|length'''),
-    'compressed': ('qcow2', [], '''write -c -P 7 0 64k|write -c 1m 64k|read -P 7 0 64k|write -c 1M 1k
+    'compressed': ('qcow2', [], '''''write -c -P 7 2m 64k|write -c 1m 64k|read -P 7 2m 64k|write -c 1M 1k
         write -c 512 64k|map'''),
     'compressed_raw': ('raw', [], 'write -c 0 64k'),
-    'vm_state': ('qcow2', [], 'write -b -P 3 0 512|read -b -P 3 0 512|read -b -P 3 -v 0 20'),
+    'vm_state': ('qcow2', [], 'write -b -P 3 0 512|read -b -P 3 0 512|read -b -P 3 -v 0 512|read -b 1 512|read -b 0 3|write -b 1 1'),
     'vm_state_raw': ('raw', [], 'read -b 0 512|write -b 0 512'),
     'info': ('raw qcow2', [], 'info|info 1|i'),
     'open': ('none', [], '''length|open|open IMAGE|length|open IMAGE|close|close|open -r -o driver=qcow2 IMAGE
@@ -82,7 +82,6 @@ CASES = {
     'misalign': ('raw', ['-n', '-m'], 'read 0 1k|write 0 4k|readv 0 512 512'),
     'modes': ('raw', ['-t', 'writethrough', '-i', 'io_uring', '-d', 'unmap'], 'write 0 64k|discard 0 64k|read -P 0 0 64k'),
     'uncached': ('raw', ['-k', '-n'], 'aio_write 0 64k|aio_flush|read 0 512'),
-    'copy_on_read': ('overlay', ['-C'], 'map|read 0 64k|map'),
     'force_share': ('qcow2', ['-r', '-U'], 'length|read 0 1'),
 }
 # Complaints on stderr that must say the same.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What info prints about a qcow2 image, key by key as QEMU names them. */
+/* What info prints about a qcow2 image, key by key as QEMU names them, in its order. */
 #include "disk/format/qcow2/qcow2.h"
 #include "disk/luks.h"
 
@@ -28,16 +28,18 @@ json_t *qcow2_info(struct disk *d)
 
         if (bitmaps)
             (void)json_object_set_new(o, "bitmaps", bitmaps);
-        (void)json_object_set_new(o, "corrupt", json_boolean(h->incompatible & INCOMPAT_CORRUPT));
-        (void)json_object_set_new(o, "extended-l2", json_boolean(q->extended_l2));
     }
     (void)json_object_set_new(o, "refcount-bits", json_integer(q->refcount_bits));
+    if (h->crypt_method)
+        (void)json_object_set_new(o, "encrypt", encrypt_info(q));
     if (qcow2_has_data_file(q)) {
         if (q->data_file_name)
             (void)json_object_set_new(o, "data-file", json_string(q->data_file_name));
         (void)json_object_set_new(o, "data-file-raw", json_boolean(q->data_file_raw));
     }
-    if (h->crypt_method)
-        (void)json_object_set_new(o, "encrypt", encrypt_info(q));
+    if (h->version >= 3) {
+        (void)json_object_set_new(o, "corrupt", json_boolean(h->incompatible & INCOMPAT_CORRUPT));
+        (void)json_object_set_new(o, "extended-l2", json_boolean(q->extended_l2));
+    }
     return o;
 }
