@@ -182,7 +182,9 @@ static int tls_errno(struct channel *c, ssize_t r)
     if (r == GNUTLS_E_AGAIN)
         return -ETIMEDOUT;
     c->broken = true;
-    return r == GNUTLS_E_PREMATURE_TERMINATION ? -ECONNRESET : -EIO;
+    return r == GNUTLS_E_PREMATURE_TERMINATION  ? -ECONNRESET
+           : r == GNUTLS_E_FATAL_ALERT_RECEIVED ? -EPROTO
+                                                : -EIO;
 }
 
 /* Bytes into buf and, behind it, into the read-ahead buffer (plain sockets only, when ahead):

@@ -202,11 +202,11 @@ json_t *luks_info(const struct luks *l)
     json_t *o = json_object();
 
     json_object_set_new(o, "ivgen-alg", json_string(luks_ivgen_names[h->spec.ivgen]));
-    if (h->spec.iv_hash)
-        json_object_set_new(o, "ivgen-hash-alg", json_string(h->spec.iv_hash->name));
     json_object_set_new(o, "hash-alg", json_string(h->hash->name));
     json_object_set_new(o, "cipher-alg", json_string(h->spec.alg->name));
     json_object_set_new(o, "uuid", json_string(h->uuid));
+    if (h->spec.iv_hash)
+        json_object_set_new(o, "ivgen-hash-alg", json_string(h->spec.iv_hash->name));
     json_object_set_new(o, "cipher-mode", json_string(luks_chain_names[h->spec.chain]));
     json_object_set_new(o, "slots", slots_info(h));
     json_object_set_new(o, "payload-offset", json_integer((json_int_t)luks_payload_offset(l)));

@@ -49,9 +49,14 @@ static char *full_backing_name(struct disk *d)
     return img_backing_path(disk_filename(d), d->backing_name);
 }
 
-/* parallels images have no state of their own that QEMU would report. */
+/* parallels images have no state of their own that QEMU would report; raw and luks have that of
+ * their file, and servers have none. */
 static bool has_dirty_flag(const struct disk *d)
 {
+    while (d->file && (d->driver->is_filter || !strcmp(disk_driver_name(d), "luks")))
+        d = d->file;
+    if (d->driver->is_transport)
+        return !strcmp(disk_driver_name(d), "file") || !strcmp(disk_driver_name(d), "host_device");
     return strcmp(disk_driver_name(d), "parallels") != 0;
 }
 

@@ -360,10 +360,12 @@ static int nbd_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_ex
     if (ret->len <= offset - start) /* an extent within a block of the server */
         return -EIO;
     ret->len = MIN(ret->len - (offset - start), len);
-    if (call.extent_flags & NBD_STATE_HOLE)
-        ret->flags &= ~DISK_MAP_DATA;
     if (call.extent_flags & NBD_STATE_ZERO)
         ret->flags |= DISK_MAP_ZERO;
+    if (call.extent_flags & NBD_STATE_HOLE && ret->flags & DISK_MAP_ZERO)
+        ret->flags &= ~DISK_MAP_DATA;
+    else if (call.extent_flags & NBD_STATE_HOLE && p->dirty_bitmap)
+        ret->flags = 0; /* dirty: shown as a hole. Of a true one nobody knows what it reads as */
     return 0;
 }
 

@@ -59,6 +59,10 @@ static bool io_failed(struct shake *s, int r, const char *what)
     if (r == 1 || r == -ECONNRESET)
         return fail(s->err, ECONNRESET, "Failed to read %s: the server closed the connection",
                     what);
+    if (r == -EPROTO) { /* TLS 1.3: a client's certificate is refused after the handshake */
+        fail(s->err, EPROTO, "Failed to read %s: the server broke off TLS", what);
+        return fail_hint(s->err, "it may want a client certificate that it trusts");
+    }
     return fail(s->err, -r, "Failed to read %s: %s", what, strerror(-r));
 }
 
