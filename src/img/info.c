@@ -53,7 +53,8 @@ static char *full_backing_name(struct disk *d)
  * their file, and servers have none. */
 static bool has_dirty_flag(const struct disk *d)
 {
-    while (d->file && (d->driver->is_filter || !strcmp(disk_driver_name(d), "luks")))
+    while (d->file && (d->driver->is_filter || !strcmp(disk_driver_name(d), "raw") ||
+                       !strcmp(disk_driver_name(d), "luks")))
         d = d->file;
     if (d->driver->is_transport)
         return !strcmp(disk_driver_name(d), "file") || !strcmp(disk_driver_name(d), "host_device");

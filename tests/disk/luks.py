@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 100
+# timeout: 120
 """LUKS images both ways: ours judged by cryptsetup, qemu-img and qemu-io, and theirs read by us.
 
 luks.py [all]: every cipher, mode and hash; without it, one of each kind."""
@@ -82,10 +82,11 @@ def opens(image, key, want=True):
     check((p.returncode == 0) == want, f'cryptsetup with {key}: {p.returncode} {p.stderr}')
 
 
-def both_ways(**options):
-    """Each makes an image, writes into it, and the other reads and writes."""
+def both_ways(theirs_too, **options):
+    """One makes an image, writes into it, and the other reads and writes. Theirs takes seconds to
+    make one, whatever iter-time says."""
     image = work / 'x.luks'
-    for maker, other in ((OURS, THEIRS), (THEIRS, OURS)):
+    for maker, other in ((OURS, THEIRS), (THEIRS, OURS))[:1 + theirs_too]:
         image.unlink(missing_ok=True)
         create(maker, image, **options)
         io(maker, image, 'write -P 0x11 0 64k', 'write -P 0x22 100000 3000', 'write -P 0 2M 4k')
@@ -113,8 +114,8 @@ def matrix(every):
                 continue
             some.append({'cipher_alg': cipher, 'cipher_mode': mode, **ivgen})
         some += [{'hash_alg': h} for h in ('sha1', 'sha224', 'sha384', 'ripemd160')]
-    for options in some:
-        both_ways(**options)
+    for i, options in enumerate(some):
+        both_ways(every or i < 2, **options)
     print(f'{len(some)} kinds of encryption both ways')
 
 
@@ -178,7 +179,7 @@ def the_rest():
     run([OURS['img'], 'resize', '-q', *objects('a'), *named(image, 'a'), '5M'])
     io(THEIRS, image, 'read -P 5 0 3M', 'write -P 6 4M 1M')
     check(info(OURS, image)['virtual-size'] == 5 << 20, 'size after resize')
-    for options in ('key-secret=a', 'key-secret=a,cipher-mode=cbc,cipher-alg=aes-128'):
+    for options in ('key-secret=a,iter-time=10,cipher-mode=cbc,cipher-alg=aes-128',):
         answers = [run([w['img'], 'measure', '-O', 'luks', '--size', '10M', '-o', options,
                         *objects('a')]) for w in (OURS, THEIRS)]
         check(answers[0] == answers[1], f'measure: {answers}')

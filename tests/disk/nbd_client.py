@@ -260,7 +260,7 @@ def tls():
             io(None, *commands, options=options, objects=[good])
             if wrong:
                 said = io(None, 'read 0 512', options=options, objects=[wrong], want=1)
-                check('broke off TLS' in said or 'closed the connection' in said, f'{name}: {said}')
+                check('broke off TLS' in said, f'{name}: {said}')
             said = run([IMG, 'info', s.url()], 1)
             check('Server requires TLS' in said, f'{name}: {said}')
             if good is x509:
@@ -293,6 +293,9 @@ def bitmaps():
         options = f'driver=nbd,path={s.path},x-dirty-bitmap=qemu:dirty-bitmap:b0'
         maps = [json.loads(run([p, 'map', '--output=json', '--image-opts', options]))
                 for p in (IMG, qemu_img)]
+        for extent in maps[0] + maps[1]:  # qemu-img holds dirty clusters for absent ones, too
+            extent.pop('present')
+            extent.pop('offset', None)
         check(maps[0] == maps[1], f'bitmap maps differ: {maps}')
         said = run([IMG, 'info', '--image-opts', options + 'x'], 1)
         check('requested x-dirty-bitmap' in said, said)

@@ -365,7 +365,7 @@ static int nbd_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_ex
     if (call.extent_flags & NBD_STATE_HOLE && ret->flags & DISK_MAP_ZERO)
         ret->flags &= ~DISK_MAP_DATA;
     else if (call.extent_flags & NBD_STATE_HOLE && p->dirty_bitmap)
-        ret->flags = 0; /* dirty: shown as a hole. Of a true one nobody knows what it reads as */
+        ret->flags = DISK_MAP_ALLOCATED; /* dirty; a true hole may read as anything: data */
     return 0;
 }
 

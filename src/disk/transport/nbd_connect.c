@@ -54,15 +54,20 @@ static bool arm(struct shake *s)
     return true;
 }
 
+/* TLS 1.3: a client's certificate is refused after the handshake, when we read or write next. */
+static bool tls_broken(struct shake *s)
+{
+    fail(s->err, EPROTO, "the server broke off TLS");
+    return fail_hint(s->err, "it may want a client certificate that it trusts");
+}
+
 static bool io_failed(struct shake *s, int r, const char *what)
 {
+    if (channel_is_tls(s->c) && r != -ETIMEDOUT)
+        return tls_broken(s);
     if (r == 1 || r == -ECONNRESET)
         return fail(s->err, ECONNRESET, "Failed to read %s: the server closed the connection",
                     what);
-    if (r == -EPROTO) { /* TLS 1.3: a client's certificate is refused after the handshake */
-        fail(s->err, EPROTO, "Failed to read %s: the server broke off TLS", what);
-        return fail_hint(s->err, "it may want a client certificate that it trusts");
-    }
     return fail(s->err, -r, "Failed to read %s: %s", what, strerror(-r));
 }
 
@@ -80,6 +85,8 @@ static bool put(struct shake *s, const void *buf, size_t len)
     if (!arm(s))
         return false;
     r = channel_write(s->c, buf, len);
+    if (r && channel_is_tls(s->c))
+        return tls_broken(s);
     return r == 0 || fail(s->err, -r, "Failed to send to the NBD server: %s", strerror(-r));
 }
 
@@ -95,6 +102,8 @@ static bool send_option(struct shake *s, uint32_t option, const void *data, uint
     if (!arm(s))
         return false;
     r = channel_writev(s->c, iov, len ? 2 : 1);
+    if (r && channel_is_tls(s->c))
+        return tls_broken(s);
     return r == 0 || fail(s->err, -r, "Failed to send option %u: %s", option, strerror(-r));
 }
 
