@@ -122,7 +122,7 @@ static int copy_differences(struct rebase *b)
     uint64_t size = disk_size(b->disk);
 
     for (uint64_t at = 0; at < size && !img_cancelled(b->img);) {
-        uint64_t len;
+        uint64_t len = 0;
         struct disk_extent e;
         int r = skippable(b, at, size - at, &len);
         if (r >= 0 && !len) {

@@ -65,7 +65,7 @@ static int vmdk_lookup(struct blocks *b, uint64_t index, bool cached_only, enum 
                        uint64_t *ret_offset)
 {
     struct vmdk_extent *e = b->opaque;
-    uint64_t table;
+    uint64_t table = 0;
     const uint8_t *p;
     int r;
 

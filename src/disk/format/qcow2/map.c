@@ -298,7 +298,7 @@ static int make_l2(struct disk *d, uint32_t l1_index, uint64_t old_offset)
 int qcow2_writable_l2(struct disk *d, uint64_t offset, void **ret_slice, uint32_t *ret_index)
 {
     struct qcow2 *q = d->priv;
-    uint64_t i = qcow2_l1_index(q, offset), l2_offset;
+    uint64_t i = qcow2_l1_index(q, offset), l2_offset = 0;
     int ret = 0;
 
     if (i >= MAX_L1_ENTRIES)
