@@ -136,6 +136,8 @@ int qcow2_compare(struct qcow2_scan *s, unsigned fix)
         unsigned may = offset ? fix : 0;
         bool changed;
 
+        if (!offset && !count)
+            continue;
         if (!offset) {
             uint64_t next = qcow2_refs_next(s->refs, base);
 
