@@ -139,6 +139,7 @@ void optlist_move_prefix(struct optlist *l, const char *prefix, struct optlist *
             continue;
         optlist_add(sub, it->key + n + 1, it->value);
         sub->items[sub->count - 1].is_flag = it->is_flag;
+        sub->items[sub->count - 1].is_literal = it->is_literal;
         it->taken = true;
         note_asked(l, it->key);
     }

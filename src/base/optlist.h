@@ -16,7 +16,8 @@
 struct optlist_item {
     char *key, *value; /* a flag has the value "on" */
     bool taken;
-    bool is_flag; /* written without '=' */
+    bool is_flag;    /* written without '=' */
+    bool is_literal; /* a number, boolean or null of JSON, where others are strings */
 };
 
 /* A zeroed one is empty. */

@@ -57,6 +57,7 @@ static bool add_value(struct optlist *l, const char *key, json_t *v, unsigned de
     case JSON_NULL: text[0] = '\0'; break;
     }
     optlist_add(l, key, text);
+    l->items[l->count - 1].is_literal = true;
     return true;
 }
 
@@ -68,7 +69,7 @@ bool optlist_parse_json(struct optlist *l, const char *text, struct error *err)
 
     *l = (struct optlist){ 0 };
     if (!root)
-        return fail(err, EINVAL, "could not parse the JSON options: %s (column %d)", je.text,
+        return fail(err, EINVAL, "Could not parse the JSON options: %s (column %d)", je.text,
                     je.column);
     if (json_is_object(root))
         ok = add_members(l, "", root, 0, err);

@@ -33,8 +33,10 @@ static struct disk *open_node(struct opening *o, struct error *err);
 static void copy_untaken(struct optlist *from, struct optlist *to)
 {
     for (size_t i = 0; i < from->count; i++) {
-        if (!from->items[i].taken)
-            optlist_add(to, from->items[i].key, from->items[i].value);
+        if (from->items[i].taken)
+            continue;
+        optlist_add(to, from->items[i].key, from->items[i].value);
+        to->items[to->count - 1].is_literal = from->items[i].is_literal;
     }
 }
 
@@ -96,7 +98,7 @@ static struct disk *open_child(struct disk *parent, const char *name, const char
     if (reference) {
         child = disk_graph_find(parent->graph, reference);
         if (!child) {
-            fail(err, ENOENT, "Cannot find device='' nor node-name='%s'", reference);
+            fail(err, ENOENT, "Cannot find device='%s' nor node-name='%s'", reference, reference);
             return NULL;
         }
         disk_ref(child);
@@ -129,8 +131,10 @@ static void note_strong(struct disk *d)
         const struct optlist_item *it = &d->core->opts.items[i];
 
         for (const char *const *s = d->driver->strong_options; s && *s; s++) {
-            if (!strcmp(*s, it->key) && !it->taken)
-                optlist_add(&d->core->strong, it->key, it->value);
+            if (strcmp(*s, it->key) || it->taken)
+                continue;
+            optlist_add(&d->core->strong, it->key, it->value);
+            d->core->strong.items[d->core->strong.count - 1].is_literal = it->is_literal;
         }
     }
 }
@@ -141,7 +145,8 @@ static bool check_required(struct disk *d, struct error *err)
         const struct field *f = field_find(d->driver->options, *r);
 
         if (f && f->kind == FIELD_STRING && !*(char **)((char *)d->priv + f->offset))
-            return fail(err, EINVAL, "A block device must be specified for \"%s\"", *r);
+            return fail(err, EINVAL, "The '%s' block driver requires a %s", d->driver->name,
+                        !strcmp(*r, "filename") ? "file name" : *r);
     }
     return true;
 }
@@ -208,6 +213,9 @@ static bool open_file_child(struct disk *d, struct disk *own_file, const char *n
 
     if (d->file || d->driver->is_transport || d->driver->no_file)
         return true;
+    if (!own_file && !name && !optlist_has(&d->core->opts, edge) &&
+        !has_prefix(&d->core->opts, edge))
+        return fail(err, EINVAL, "A block device must be specified for \"%s\"", edge);
     if (own_file) {
         own_file->core->soft_end = !through || d->core->soft_end;
         (void)edge_add(d, own_file, edge, role);
@@ -250,6 +258,26 @@ static void inherit(struct disk *d, const struct opening *o)
     }
 }
 
+static bool check_nothing_left(struct disk *d, struct error *err)
+{
+    const struct optlist *l = &d->core->opts;
+    const char *near;
+
+    for (size_t i = 0; i < l->count; i++) {
+        const char *key = l->items[i].key;
+
+        if (l->items[i].taken)
+            continue;
+        near = l->asked ? nearest_name(key, l->asked) : NULL;
+        fail(err, EINVAL,
+             d->driver->is_transport ? "Block protocol '%s' doesn't support the option '%s'"
+                                     : "Block format '%s' does not support the option '%s'",
+             d->driver->name, key);
+        return near ? fail_hint(err, "did you mean '%s'?", near) : false;
+    }
+    return true;
+}
+
 /* The driver is known and d exists: options, children, open(), backing chain, nothing left over. */
 static bool finish_node(struct disk *d, struct disk *own_file, const char *name,
                         const struct common_options *common, struct error *err)
@@ -271,7 +299,7 @@ static bool finish_node(struct disk *d, struct disk *own_file, const char *name,
     } else if (!open_backing(d, err)) {
         return false;
     }
-    if (!optlist_done(&d->core->opts, drv->name, err))
+    if (!check_nothing_left(d, err))
         return false;
     d->core->opener = NULL;
     node_make_shown_name(d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Names of images, the options that every node has, and names made of options (json:). */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -166,14 +167,36 @@ static void put_path(json_t *o, const char *key, json_t *own_value)
     json_object_set_new(o, key, own_value);
 }
 
+static json_t *option_value(const struct optlist_item *it)
+{
+    if (!it->is_literal)
+        return json_string(it->value);
+    if (!it->value[0])
+        return json_null();
+    if (!strcmp(it->value, "on") || !strcmp(it->value, "off"))
+        return json_boolean(!strcmp(it->value, "on"));
+    return json_integer(strtoll(it->value, NULL, 10));
+}
+
+static void describe_options(const struct disk *d, json_t *o)
+{
+    const struct optlist *l = &d->core->strong;
+
+    for (size_t i = 0; i < l->count; i++)
+        put_path(o, l->items[i].key, option_value(&l->items[i]));
+}
+
 static json_t *describe(const struct disk *d)
 {
+    bool leaf = d->driver->is_transport;
     json_t *o = json_object();
 
-    for (size_t i = 0; i < d->core->strong.count; i++)
-        put_path(o, d->core->strong.items[i].key, json_string(d->core->strong.items[i].value));
+    if (!leaf)
+        describe_options(d, o);
     json_object_set_new(o, "driver", json_string(d->driver->name));
-    if (d->driver->is_transport && d->filename && !d->core->strong.count)
+    if (leaf)
+        describe_options(d, o);
+    if (leaf && d->filename && !d->core->strong.count)
         json_object_set_new(o, "filename", json_string(d->filename));
     for (const struct disk_edge *e = d->children; e; e = e->next_child) {
         if (e->role != ROLE_BACKING || d->core->backing_given)

@@ -138,9 +138,9 @@ static bool find_size(struct disk *d, struct error *err)
     if (fstat(file_fd(d), &st))
         return fail(err, errno, "Could not stat '%s': %s", f->filename, strerror(errno));
     if (S_ISDIR(st.st_mode))
-        return fail(err, EISDIR, "Could not open '%s': Is a directory", f->filename);
+        return fail(err, EISDIR, "'file' driver requires '%s' to be a regular file", f->filename);
     if (!S_ISREG(st.st_mode)) {
-        fail(err, EINVAL, "'%s' is not a regular file", f->filename);
+        fail(err, EINVAL, "'file' driver requires '%s' to be a regular file", f->filename);
         return fail_hint(err, "for block devices use driver=host_device");
     }
     if ((uint64_t)st.st_size > DISK_MAX_SIZE)
