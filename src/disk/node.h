@@ -159,7 +159,7 @@ struct disk_driver {
     int (*fd)(struct disk *d,
               enum disk_op op); /* transports: a file descriptor for io_uring, or -1 */
 
-    void (*drain)(struct disk *d, bool on); /* requests inside shall not take their time */
+    void (*drain)(struct disk *d, bool on);        /* requests inside shall not take their time */
     void (*event)(struct disk *d, unsigned event); /* enum disk_event (disk/event.h): blkdebug */
     json_t *(*info)(struct disk *d);               /* format-specific data */
     int64_t (*allocated)(struct disk *d);          /* bytes on the host */

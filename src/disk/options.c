@@ -214,7 +214,9 @@ static bool plain_name_will_do(const struct disk *d)
         return false;
     if (d->driver->is_transport || (d->driver->schemes && d->filename))
         return d->filename != NULL;
-    return d->file && !d->driver->is_filter && !str_after(disk_filename(d->file), "json:");
+    return d->file && !d->driver->is_filter &&
+           (d->file->driver->is_transport || d->file->driver->schemes) &&
+           !str_after(disk_filename(d->file), "json:");
 }
 
 void node_make_shown_name(struct disk *d)
