@@ -36,6 +36,7 @@ struct cbw {
     /* constant after open */
     struct disk *node, *source, *target;
     unsigned shift; /* log2 of the granularity */
+    unsigned write_flags;
     bool break_snapshot, ready;
 
     pthread_mutex_t lock;
@@ -170,8 +171,7 @@ static bool take(struct cbw *c, uint64_t *first, uint64_t end, struct busy *ret)
     return found;
 }
 
-static int copy_busy(struct cbw *c, const struct busy *b, unsigned write_flags, void *buf,
-                     bool *ret_write)
+static int copy_busy(struct cbw *c, const struct busy *b, void *buf, bool *ret_write)
 {
     uint64_t offset = b->first << c->shift;
     uint64_t len = MIN(b->end << c->shift, disk_size(c->source)) - offset;
@@ -188,10 +188,15 @@ static int copy_busy(struct cbw *c, const struct busy *b, unsigned write_flags, 
     if (r)
         return r;
     *ret_write = true;
-    return disk_write(c->target, offset, buf, len, write_flags);
+    return disk_write(c->target, offset, buf, len, c->write_flags);
 }
 
-int cbw_copy(struct cbw *c, uint64_t offset, uint64_t len, unsigned write_flags, bool *ret_write)
+void cbw_set_write_flags(struct cbw *c, unsigned write_flags)
+{
+    c->write_flags = write_flags;
+}
+
+int cbw_copy(struct cbw *c, uint64_t offset, uint64_t len, bool *ret_write)
 {
     uint64_t first = offset >> c->shift;
     uint64_t end = (offset + len + BIT(c->shift) - 1) >> c->shift;
@@ -209,7 +214,7 @@ int cbw_copy(struct cbw *c, uint64_t offset, uint64_t len, unsigned write_flags,
     while (!r && take(c, &first, end, &b)) {
         if (!buf && posix_memalign(&buf, 4096, MAX(MAX_COPY, BIT(c->shift))))
             buf = NULL;
-        r = buf ? copy_busy(c, &b, write_flags, buf, ret_write) : -ENOMEM;
+        r = buf ? copy_busy(c, &b, buf, ret_write) : -ENOMEM;
         WITH_LOCK (&c->lock) {
             if (!r)
                 bitmap_tree_put(&c->pending, b.first, b.end - b.first, false);
@@ -232,7 +237,7 @@ static int before_write(struct disk *d, uint64_t offset, uint64_t len)
 
     if (c->break_snapshot && cbw_error(c))
         return 0;
-    r = cbw_copy(c, offset, len, 0, &write);
+    r = cbw_copy(c, offset, len, &write);
     if (!r || !c->break_snapshot)
         return r;
     WITH_LOCK (&c->lock)

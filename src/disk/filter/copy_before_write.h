@@ -19,8 +19,9 @@ bool cbw_next(struct cbw *c, uint64_t *offset, uint64_t *ret_len);
 /* These need not be copied. */
 void cbw_forget(struct cbw *c, uint64_t offset, uint64_t len);
 /* Copies what of the range is still to be copied. *ret_write tells whose error it was. */
-int cbw_copy(struct cbw *c, uint64_t offset, uint64_t len, unsigned write_flags,
-             bool *ret_write) MUST_CHECK;
+int cbw_copy(struct cbw *c, uint64_t offset, uint64_t len, bool *ret_write) MUST_CHECK;
+/* Before the node is used: enum disk_request_flags of the target's writes. */
+void cbw_set_write_flags(struct cbw *c, unsigned write_flags);
 /* Non-zero when a guest's write went on without its copy (on-cbw-error=break-snapshot). */
 int cbw_error(struct cbw *c);
 /* Reads as it was in the beginning. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/bits.h"
@@ -26,7 +27,8 @@ static int classify(struct copy *c, uint64_t offset, uint64_t *len, enum piece *
     if (r)
         return r;
     *len = MIN(*len, x.len);
-    if (c->skip_holes && !(x.flags & DISK_MAP_ALLOCATED))
+    if ((c->skip_holes && !(x.flags & DISK_MAP_ALLOCATED)) ||
+        (c->skip_top && !x.depth && (x.flags & DISK_MAP_ALLOCATED)))
         *ret = PIECE_SKIP;
     else
         *ret = x.flags & DISK_MAP_ZERO ? PIECE_ZERO : PIECE_DATA;
@@ -218,15 +220,27 @@ bool copy_pause_point(struct copy *c)
     return job_pause_point(c->job);
 }
 
-/* Gives back to the threads what failed, when the policy says so. */
-static bool retry_failed(struct copy *c, struct error *err)
+static bool copy_retry(struct copy *c, const struct copy_range *r, struct error *err)
+{
+    bool ignore = (r->write ? c->job->options.on_target_error : c->job->options.on_source_error) ==
+                  JOB_ON_ERROR_IGNORE;
+
+    if (!job_handle_error(c->job, r->write, r->error, err) || !copy_pause_point(c))
+        return false;
+    if (c->fail_late && ignore)
+        c->late_error = r->error;
+    else
+        copy_push(c, r->offset, r->len);
+    return true;
+}
+
+bool copy_retry_failed(struct copy *c, struct error *err)
 {
     struct copy_range r;
 
     while (copy_take_failed(c, &r)) {
-        if (!job_handle_error(c->job, r.write, r.error, err) || !copy_pause_point(c))
+        if (!copy_retry(c, &r, err))
             return false;
-        copy_push(c, r.offset, r.len);
     }
     return true;
 }
@@ -252,11 +266,13 @@ bool copy_all(struct copy *c, uint64_t size, struct error *err)
             copy_push(c, offset, len);
         }
         job_show_progress(c->job);
-        if (!copy_pause_point(c) || !retry_failed(c, err))
+        if (!copy_pause_point(c) || !copy_retry_failed(c, err))
             return false;
     }
     while (copy_wait_idle(c), !copy_is_idle(c))
-        if (!retry_failed(c, err))
+        if (!copy_retry_failed(c, err))
             return false;
+    if (c->late_error)
+        return fail(err, -c->late_error, "not all could be copied: %s", strerror(-c->late_error));
     return !job_is_cancelled(c->job);
 }

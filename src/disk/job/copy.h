@@ -25,6 +25,8 @@ struct copy {
     struct disk *source, *target;
     struct disk *base;    /* source's layers from here down are not looked at; may be NULL */
     bool skip_holes;      /* what the layers above base do not hold is left alone */
+    bool skip_top;        /* what source's own layer holds is left alone */
+    bool fail_late;       /* an error that the policy ignores lets the rest be copied, then fails */
     bool detect_zeroes;   /* zero bytes become holes of the target */
     bool new_target;      /* zeroes that it has already are not written */
     unsigned write_flags; /* enum disk_request_flags for the target's writes */
@@ -39,6 +41,7 @@ struct copy {
     struct copy_range *todo, *running, *failed; /* guarded by lock, as the rest */
     unsigned busy, idle, threads;               /* busy: in todo or running */
     bool stop;
+    int late_error; /* of fail_late; the job's thread alone */
     pthread_t thread[COPY_THREADS];
 };
 
@@ -54,6 +57,9 @@ bool copy_take_failed(struct copy *c, struct copy_range *ret);
 /* What the threads do: maps, reads, writes or zeroes [r->offset, + r->len) from source to target.
  */
 int copy_bytes(struct copy *c, struct copy_range *r, void *buf);
+
+/* Gives back to the threads what failed, when the policy says so. False: the job fails. */
+bool copy_retry_failed(struct copy *c, struct error *err) MUST_CHECK;
 
 /* Parks a paused job when nothing is in flight. False: cancelled. */
 bool copy_pause_point(struct copy *c) MUST_CHECK;
