@@ -137,7 +137,8 @@ enum disk_map_flags {
     DISK_MAP_ALLOCATED = 1 << 2, /* decided by this layer, not by its backing file */
     DISK_MAP_OFFSET = 1 << 3,    /* host_offset is valid in file */
     DISK_MAP_COMPRESSED = 1 << 4,
-    DISK_MAP_EOF = 1 << 5, /* the extent ends where the node does */
+    DISK_MAP_EOF = 1 << 5,   /* the extent ends where the node does */
+    DISK_MAP_SOLID = 1 << 6, /* from a driver: no holes to be looked for in the file below */
 };
 struct disk_extent {
     uint64_t len; /* bytes from the asked offset with these flags; at least 1 */

@@ -170,6 +170,37 @@ int qcow2_write_host(struct disk *d, uint64_t host, struct disk_vec v)
     return ret < 0 ? ret : disk_write(qcow2_data_node(d), host, buf, v.len, 0);
 }
 
+/* Whether clusters with data are holes in the file, by and large: it was preallocated. Then it pays
+ * to ask the file. Found out once, by comparing what is in use with what the host has given. */
+static bool has_holes(struct disk *d)
+{
+    struct qcow2 *q = d->priv;
+    struct qcow2_data *t = q->data;
+    uint64_t end = ALIGN_UP(disk_size(d->file), (uint64_t)q->cluster_size) >> q->h.cluster_bits;
+    uint64_t used = 0, real, limit;
+    int64_t bytes;
+
+    if (t->holes_known)
+        return t->holes;
+    t->holes_known = true;
+    bytes = qcow2_has_data_file(q) ? -1 : disk_allocated_bytes(d->file);
+    if (bytes < 0)
+        return t->holes = qcow2_has_data_file(q);
+    real = (uint64_t)bytes >> q->h.cluster_bits;
+    limit = MAX(real * 10 / 9, real + 2);
+    for (uint64_t at = 0; at < end && used <= limit && end - at + used > limit;) {
+        int64_t n = qcow2_cluster_run(d, at, end - at, true);
+
+        at += n > 0 ? (uint64_t)n : 0;
+        n = n < 0 ? n : qcow2_cluster_run(d, at, end - at, false);
+        if (n < 0)
+            return false;
+        at += (uint64_t)n;
+        used += (uint64_t)n;
+    }
+    return t->holes = used > limit;
+}
+
 static unsigned map_flags(const struct qcow2 *q, const struct qcow2_run *run)
 {
     unsigned host = q->crypt ? 0 : DISK_MAP_OFFSET;
@@ -200,6 +231,8 @@ int qcow2_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_extent 
             if (r < 0)
                 break;
             flags = map_flags(q, &run);
+            if (run.type == Q2_NORMAL && !has_holes(d))
+                flags |= DISK_MAP_SOLID;
             if (!done) {
                 ret->flags = flags;
                 ret->host_offset = flags & DISK_MAP_OFFSET ? run.host_offset : 0;

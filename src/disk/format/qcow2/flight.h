@@ -37,7 +37,8 @@ struct qcow2_data {
     struct qcow2_freed *freed;
     size_t freed_head, freed_count, freed_max;
     uint64_t freed_bytes;
-    uint64_t file_end; /* the file was never written from here on: it reads as zeroes */
+    uint64_t file_end;       /* the file was never written from here on: it reads as zeroes */
+    bool holes_known, holes; /* the file is sparse where clusters are in use: data.c */
     struct qcow2_unpacked *unpacked;
 };
 

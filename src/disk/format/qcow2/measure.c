@@ -4,6 +4,8 @@
 #include "base/scope.h"
 #include "disk/format/qcow2/flight.h"
 
+extern const struct disk_driver qcow2_driver;
+
 static uint64_t div_up(uint64_t a, uint64_t b)
 {
     return a / b + (a % b != 0);
@@ -83,6 +85,11 @@ bool qcow2_measure(const void *opts, struct disk *source, uint64_t size, struct 
     }
     if (o.data_file)
         needed = 0;
+    if (source && source->driver->open == qcow2_driver.open && qcow2_create_version(&o) >= 3 &&
+        ((const struct qcow2 *)source->priv)->h.version >= 3) {
+        ret->has_bitmaps = true;
+        ret->bitmaps = qcow2_bitmap_ops.measure ? qcow2_bitmap_ops.measure(source) : 0;
+    }
     ret->required = ret->fully_allocated - ALIGN_UP(size, o.cluster_size) + needed;
     return true;
 }
