@@ -76,15 +76,12 @@ static int walk_l2(struct walk *w, uint64_t l2)
         if (r < 0)
             return r;
         if (i % 64 == 0 && buf_is_zero(p, 512)) {
-            i += 63;
-            w->last = 0;
+            i += 63; /* a sector of free entries */
             continue;
         }
         uint64_t entry = ld_le64(p);
-        if (entry <= QED_ZERO) {
-            w->last = 0;
+        if (entry <= QED_ZERO)
             continue;
-        }
         if (!mark(w, entry, 1)) {
             r = bad_entry(w, l2 + i * 8, entry);
             if (r < 0 || w->c->corruptions > 1 << 20)
