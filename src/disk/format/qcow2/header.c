@@ -23,6 +23,7 @@ enum {
     MAX_REFCOUNT_TABLE_BYTES = 8 << 20,
     MAX_SNAPSHOTS = 65536,
     FEATURE_BYTES = 48,
+    SECTOR = 512,
 };
 
 static const struct feature {
@@ -465,13 +466,21 @@ int qcow2_write_header(struct disk *d)
         q->h.header_length = KNOWN_HEADER;
     if (d->backing_name && strlen(d->backing_name) > MAX_BACKING_NAME)
         return -EINVAL;
+    /* All in the first sector if it can be: then a cut leaves the old header or the new one. */
+    o.max = MIN((uint32_t)SECTOR, q->cluster_size);
     put_header(d, &o, true);
-    if (o.full) /* small clusters: the names of features are a courtesy */
+    if (o.full) /* the names of features are a courtesy */
+        put_header(d, &o, false);
+    if (o.full) {
+        o.max = q->cluster_size;
+        put_header(d, &o, true);
+    }
+    if (o.full)
         put_header(d, &o, false);
     if (o.full)
         return -ENOSPC;
     /* What an older, longer header had after the end must not be taken for names. */
-    return qcow2_file_write(d, 0, buf, MIN(ALIGN_UP(o.at, 4096), o.max));
+    return qcow2_file_write(d, 0, buf, MIN(ALIGN_UP(o.at, 4096), q->cluster_size));
 }
 
 int qcow2_mark_dirty(struct disk *d)
