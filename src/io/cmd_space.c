@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "disk/node.h"
 
 static int run_discard(struct io *io, int argc, char **argv)
 {
@@ -122,6 +123,14 @@ static bool prealloc_arg(struct io *io, const char *name, enum disk_preallocatio
     return false;
 }
 
+/* Takes the lock that says: the size changes; others that count on it are in the way. */
+static bool set_resizing(struct disk *d, bool on, struct error *err)
+{
+    struct optlist none = { 0 };
+    unsigned flags = on ? d->open_flags | DISK_RESIZE : d->open_flags & ~(unsigned)DISK_RESIZE;
+    return disk_reopen(d, &none, flags, err);
+}
+
 static int run_truncate(struct io *io, int argc, char **argv)
 {
     enum disk_preallocation prealloc = DISK_PREALLOC_OFF;
@@ -139,11 +148,18 @@ static int run_truncate(struct io *io, int argc, char **argv)
     if (!io_size_arg(argv[optind], &size))
         return -EINVAL;
     /* inexact: a host device keeps its size, which is all that can be had of it */
-    if (!disk_resize(io->disk, size, prealloc, false, &err)) {
-        io_complain(io, &err);
-        return -err.code;
+    bool locked = set_resizing(io->disk, true, &err);
+    bool ok = locked && disk_resize(io->disk, size, prealloc, false, &err);
+    if (ok)
+        ok = set_resizing(io->disk, false, &err);
+    else if (locked) {
+        struct error second = { 0 };
+        if (!set_resizing(io->disk, false, &second))
+            io_complain(io, &second);
     }
-    return 0;
+    if (!ok)
+        io_complain(io, &err);
+    return ok ? 0 : -err.code;
 }
 
 const struct io_command alloc_command = {

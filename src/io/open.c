@@ -31,7 +31,7 @@ bool io_set_discard(unsigned *flags, const char *mode, struct error *err)
 static struct disk *open_disk(struct io *io, const char *name, struct optlist *opts,
                               const struct io_open *o, struct error *err)
 {
-    unsigned flags = o->flags | DISK_RESIZE;
+    unsigned flags = o->flags;
     if ((flags & DISK_AIO_NATIVE) && !(flags & DISK_DIRECT)) {
         fail(err, EINVAL,
              "aio=native was specified, but it requires cache.direct=on, which was "
@@ -57,7 +57,10 @@ int io_open(struct io *io, const char *name, struct optlist *opts, const struct 
     struct disk *d = open_disk(io, name, opts, o, &err);
     optlist_finish(opts);
     if (!d) {
-        if (name)
+        /* the rest of a long message is worth more than what was asked for */
+        if (name && strlen(err.msg) + strlen(name) + 22 >= sizeof(err.msg))
+            err_prefix(&err, "can't open: ");
+        else if (name)
             err_prefix(&err, "can't open device %s: ", name);
         else
             err_prefix(&err, "can't open: ");

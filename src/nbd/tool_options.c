@@ -312,7 +312,7 @@ static bool check_serve(struct nbd_tool *t, struct error *err)
 bool nbd_tool_parse(struct nbd_tool *t, int argc, char **argv, struct error *err)
 {
     int opt;
-    t->flags = DISK_RDWR;
+    t->flags = DISK_RDWR | DISK_KEEP_SIZE;
     t->shared = 1;
     t->name = "";
     while ((opt = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {

@@ -93,7 +93,8 @@ static struct disk *open_file(struct serving *s, struct error *err)
         d = disk_open(s->graph, t->image_opts ? NULL : t->file, &opts, flags, err);
     }
     optlist_finish(&opts);
-    if (!d)
+    /* the rest of a long message is worth more than what was asked for */
+    if (!d && strlen(err->msg) + strlen(t->file) + 20 < sizeof(err->msg))
         err_prefix(err, "Failed to open '%s': ", t->file);
     return d;
 }

@@ -189,7 +189,7 @@ static void serve(struct nbd_client *c)
         disk_queue_kick(c->queue);
         moved |= disk_queue_reap(c->queue, false) > 0;
         moved |= nbd_send_replies(c);
-        if (!moved)
+        if (!moved && !c->broken)
             wait_for_something(c);
     }
 }
