@@ -69,6 +69,7 @@ static int bad_entry(struct walk *w, uint64_t at, uint64_t entry)
 
 static int walk_l2(struct walk *w, uint64_t l2)
 {
+    w->last = 0;
     for (uint64_t i = 0; i < w->q->table_entries; i++) {
         const uint8_t *p;
         int r = pages_get(&w->q->b.pages, l2 + i * 8, false, &p);
@@ -101,7 +102,6 @@ static int walk_tables(struct walk *w)
     struct qed *q = w->q;
     int r = 0;
 
-    w->last = 0;
     (void)mark(w, (uint64_t)q->h.header_size * q->h.cluster_size, 0);
     w->end = (uint64_t)q->h.header_size * q->h.cluster_size;
     for (uint64_t i = 0; w->seen && i < MIN(q->h.header_size, w->file_clusters); i++, w->used++)
