@@ -132,11 +132,11 @@ void disk_remove_filter(struct disk *d, struct disk *filter)
 {
     unsigned n;
 
-    disk_drain_begin(filter);
+    disk_drain_begin(d); /* and so the filter, which is above */
     assert(d->core->forward == filter);
     d->core->forward = NULL;
     n = move_parents(filter, d, NULL);
-    disk_drain_end(filter);
+    disk_drain_end(d);
     for (unsigned i = 0; i <= n; i++) /* theirs and the forward's */
         disk_unref(filter);
 }

@@ -15,6 +15,8 @@ struct disk_graph *disk_graph_new(struct object_set *objects)
 
     g->objects = objects;
     pthread_mutex_init(&g->lock, NULL);
+    pthread_mutex_init(&g->drain_lock, NULL);
+    pthread_cond_init(&g->left, NULL);
     pool_init(&g->pool);
     return g;
 }
@@ -25,6 +27,8 @@ void disk_graph_free(struct disk_graph *g)
         return;
     assert(!g->nodes);
     pool_finish(&g->pool);
+    pthread_cond_destroy(&g->left);
+    pthread_mutex_destroy(&g->drain_lock);
     pthread_mutex_destroy(&g->lock);
     free(g);
 }

@@ -71,6 +71,9 @@ struct disk_graph {
     unsigned next_name;
     struct object_set *objects;
     struct pool pool;
+    _Atomic(unsigned) draining; /* drains that wait for requests to leave */
+    pthread_mutex_t drain_lock;
+    pthread_cond_t left;
 };
 
 void pool_init(struct pool *p);

@@ -16,18 +16,27 @@
 #define BOUNCE_MAX (UINT32_C(1) << 20)
 
 /* True when this call came from outside, to be ended by leave(). Users of a node that was replaced
- * still have it in hand: *d becomes the other one. */
+ * still have it in hand: *d becomes the other one. What forward says holds while one is inside. */
 static bool enter(struct disk **d)
 {
+    struct disk *first = *d, *to;
+
     if (request_is_nested())
         return false;
     request_enter(*d);
-    while (unlikely((*d)->core->forward != NULL)) {
-        struct disk *to = (*d)->core->forward;
-
+    while (unlikely((to = (*d)->core->forward) != NULL)) {
+        if (request_try_enter(to)) {
+            request_leave(*d);
+            *d = to;
+            continue;
+        }
+        disk_ref(to); /* it may be taken out of the graph meanwhile */
         request_leave(*d);
-        *d = to;
-        request_enter(to);
+        request_enter(to); /* when its drain has ended */
+        request_leave(to);
+        disk_unref(to);
+        *d = first;
+        request_enter(first);
     }
     request_nested_begin();
     return true;

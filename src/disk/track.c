@@ -57,14 +57,15 @@ void request_enter(struct disk *d)
     }
 }
 
+/* Once the count is down the node may be gone: only the graph is looked at after that. */
 void request_leave(struct disk *d)
 {
-    struct disk_private *c = d->core;
+    struct disk_graph *g = d->graph;
 
-    if (atomic_fetch_sub(&c->in_flight, 1) > 1 || likely(!atomic_load(&c->gates)))
+    if (atomic_fetch_sub(&d->core->in_flight, 1) > 1 || likely(!atomic_load(&g->draining)))
         return;
-    WITH_LOCK (&c->lock)
-        pthread_cond_broadcast(&c->changed);
+    WITH_LOCK (&g->drain_lock)
+        pthread_cond_broadcast(&g->left);
 }
 
 /* What one drain stopped: d and all above it, each held by a reference. It is kept, for the graph
@@ -106,14 +107,13 @@ void disk_drain_begin(struct disk *d)
             atomic_fetch_add(&list->nodes[i]->core->gates, 1);
     }
     tell_drivers(list, true);
-    for (unsigned i = 0; i < list->count; i++) {
-        struct disk_private *c = list->nodes[i]->core;
-
-        WITH_LOCK (&c->lock) {
-            while (atomic_load(&c->in_flight))
-                pthread_cond_wait(&c->changed, &c->lock);
-        }
+    atomic_fetch_add(&d->graph->draining, 1);
+    WITH_LOCK (&d->graph->drain_lock) {
+        for (unsigned i = 0; i < list->count; i++)
+            while (atomic_load(&list->nodes[i]->core->in_flight))
+                pthread_cond_wait(&d->graph->left, &d->graph->drain_lock);
     }
+    atomic_fetch_sub(&d->graph->draining, 1);
 }
 
 void disk_drain_end(struct disk *d)
@@ -162,9 +162,10 @@ void track_enable(struct disk *d)
 {
     struct disk_private *c = d->core;
 
-    if (atomic_load(&c->tracking))
-        return;
+    /* whoever turned it on first may still be waiting below: so must the others */
     atomic_store(&c->tracking, true);
+    if (likely(!atomic_load(&c->untracked)))
+        return;
     /* writes that did not see the flag end without waiting for anybody */
     WITH_LOCK (&c->lock) {
         while (atomic_load(&c->untracked))

@@ -305,8 +305,12 @@ bool uring_try(struct disk_queue *q, struct disk_request *r)
     if (r->op == DISK_OP_WRITE &&
         ((r->flags & ~DISK_RAW_ZERO_OK) || (r->disk->open_flags & DISK_WRITETHROUGH)))
         return false;
-    if (r->disk->core->forward || !request_try_enter(r->disk))
+    if (!request_try_enter(r->disk))
         return false;
+    if (r->disk->core->forward) {
+        request_leave(r->disk);
+        return false;
+    }
     list = find_all(q, r);
     if (!list) {
         request_leave(r->disk);

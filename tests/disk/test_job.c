@@ -512,7 +512,7 @@ static void note_status(struct job *j, enum job_status s, void *opaque)
     struct history *h = opaque;
 
     (void)j;
-    h->seen |= 1u << s;
+    __atomic_fetch_or(&h->seen, 1u << s, __ATOMIC_SEQ_CST);
 }
 
 static void note_error(struct job *j, bool write, int error, void *opaque)

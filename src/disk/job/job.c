@@ -347,10 +347,11 @@ bool job_error(const struct job *j, struct error *ret)
 bool job_wait(struct job *j, struct error *err)
 {
     bool ok = false;
+    enum job_status last = j->options.manual_dismiss ? JOB_CONCLUDED : JOB_NULL;
 
     assert(j->started);
     WITH_LOCK (&j->lock) {
-        while (atomic_load(&j->status) < JOB_CONCLUDED) {
+        while (atomic_load(&j->status) < last) {
             if (atomic_load(&j->status) == JOB_READY && !j->completing) {
                 j->completing = true;
                 j->kicked = true;
