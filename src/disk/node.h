@@ -105,6 +105,12 @@ struct disk_measure {
     bool has_bitmaps;
 };
 
+/* Who waits for a request that start() began. */
+struct disk_async {
+    /* result: 0 or -errno; -EAGAIN: it is to be done again by the blocking slot. */
+    void (*done)(struct disk_async *a, int result);
+};
+
 struct disk_driver {
     const char *name, *doc;
     bool is_transport; /* file, host_device, nbd, ...: leaf; else a format or filter over "file" */
@@ -158,6 +164,12 @@ struct disk_driver {
     void (*release)(struct disk *d, enum disk_op op, uint64_t offset, size_t len);
     int (*fd)(struct disk *d,
               enum disk_op op); /* transports: a file descriptor for io_uring, or -1 */
+    /* Transports without descriptor: begins a read or write that fits the node's limits and does
+     * not wait; a->done() follows, from any thread. False: not now, the blocking slot shall do it.
+     * What was begun is under way after kick(). */
+    bool (*start)(struct disk *d, enum disk_op op, uint64_t offset, struct disk_vec v,
+                  struct disk_async *a);
+    void (*kick)(struct disk *d);
 
     void (*drain)(struct disk *d, bool on);        /* requests inside shall not take their time */
     void (*event)(struct disk *d, unsigned event); /* enum disk_event (disk/event.h): blkdebug */

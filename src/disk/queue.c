@@ -37,7 +37,7 @@ static void run_on_worker(struct pool_work *w)
 
     t->result = run_request(t->r);
     WITH_LOCK (&q->lock) {
-        bool was_empty = !q->done;
+        bool was_empty = !q->done && !q->ended;
 
         t->r->next = NULL;
         *q->done_last = t->r;
@@ -91,6 +91,15 @@ void queue_ready(struct disk_queue *q, struct disk_request *r)
     q->ready_last = &r->next;
 }
 
+void queue_to_worker(struct disk_queue *q, struct disk_request *r)
+{
+    struct ticket *t = ticket_of(r);
+
+    q->pool_requests++;
+    t->work.run = run_on_worker;
+    pool_submit(&q->graph->pool, &t->work);
+}
+
 void disk_submit(struct disk_queue *q, struct disk_request *r)
 {
     struct ticket *t = ticket_of(r);
@@ -104,9 +113,7 @@ void disk_submit(struct disk_queue *q, struct disk_request *r)
             (void)eventfd_write(q->event_fd, 1);
         return;
     }
-    q->pool_requests++;
-    t->work.run = run_on_worker;
-    pool_submit(&q->graph->pool, &t->work);
+    queue_to_worker(q, r);
 }
 
 void disk_queue_kick(struct disk_queue *q)
@@ -123,13 +130,16 @@ int disk_queue_fd(const struct disk_queue *q)
 static void take_from_workers(struct disk_queue *q)
 {
     struct disk_request *list = NULL;
+    struct piece *ended = NULL;
     eventfd_t count;
 
-    if (!q->pool_requests && !q->ring_signals)
+    if (!q->pool_requests && !q->ring_signals && !q->begun_pieces)
         return;
     WITH_LOCK (&q->lock) {
-        if (q->done || q->ring_signals)
+        if (q->done || q->ended || q->ring_signals)
             (void)eventfd_read(q->event_fd, &count);
+        ended = q->ended;
+        q->ended = NULL;
         list = q->done;
         q->done = NULL;
         q->done_last = &q->done;
@@ -141,6 +151,7 @@ static void take_from_workers(struct disk_queue *q)
         q->pool_requests--;
         queue_ready(q, r);
     }
+    uring_take_ended(q, ended);
 }
 
 static unsigned call_done(struct disk_queue *q)
@@ -165,10 +176,12 @@ unsigned disk_queue_reap(struct disk_queue *q, bool wait)
 {
     take_from_workers(q);
     while (wait && !q->ready && q->in_flight) {
-        if (q->ring_pieces || q->unsubmitted)
+        if (q->ring_pieces || q->unsubmitted) {
             uring_reap(q, true);
-        else
+        } else {
+            uring_kick(q);
             (void)poll(&(struct pollfd){ q->event_fd, POLLIN, 0 }, 1, -1);
+        }
         take_from_workers(q);
     }
     if (!wait)

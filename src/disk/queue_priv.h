@@ -13,7 +13,7 @@ struct ticket {
     struct disk_queue *q;
     struct disk_request *r;
     int result;
-    unsigned pieces; /* still under way in the ring */
+    unsigned pieces; /* still under way in the ring or by a transport */
 };
 
 static inline struct ticket *ticket_of(struct disk_request *r)
@@ -25,9 +25,13 @@ enum { LEVELS_MAX = 5, PIECES_MAX = 16, PIECE_IOVS = 8 };
 
 /* A part of a request whose bytes lie together in one file. */
 struct piece {
+    struct disk_async async; /* of a transport that has no fd */
     struct piece *next;
     struct disk_request *r;
+    struct disk *begun_by; /* transport that has no fd, or NULL */
+    struct disk_queue *q;
     int fd;
+    int result;      /* of the transport */
     uint64_t offset; /* in the file */
     size_t skip;     /* where in the request's memory */
     size_t len, done;
@@ -50,6 +54,8 @@ struct disk_queue {
     unsigned in_flight;     /* requests */
     unsigned ring_pieces;   /* given to the ring, no completion seen */
     unsigned pool_requests; /* given to workers, not taken back */
+    unsigned begun_pieces;  /* given to transports, not taken back */
+    struct disk *to_kick;   /* transport that holds pieces back */
     struct io_uring ring;
     enum { RING_UNTRIED, RING_READY, RING_NONE } ring_state;
     bool may_block;
@@ -63,6 +69,7 @@ struct disk_queue {
     int event_fd;
     pthread_mutex_t lock;
     struct disk_request *done, **done_last; /* by workers; guarded by lock */
+    struct piece *ended;                    /* by transports; guarded by lock */
 };
 
 void queue_ready(struct disk_queue *q, struct disk_request *r); /* done() at the next reap */
@@ -73,6 +80,8 @@ void uring_kick(struct disk_queue *q);
 /* Takes completions; with wait until there is one, or event_fd is readable. */
 void uring_reap(struct disk_queue *q, bool wait);
 void uring_finish(struct disk_queue *q);
+void uring_take_ended(struct disk_queue *q, struct piece *list); /* of transports */
+void queue_to_worker(struct disk_queue *q, struct disk_request *r);
 void uring_want_signals(struct disk_queue *q);
 
 #endif

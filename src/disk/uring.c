@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/scope.h"
 #include "disk/queue_priv.h"
 
 /* Longer writes are worth another thread. */
@@ -58,6 +59,8 @@ static struct piece *piece_new(struct disk_queue *q)
     p->levels = 0;
     p->done = 0;
     p->cached = false;
+    p->begun_by = NULL;
+    p->q = q;
     return p;
 }
 
@@ -91,6 +94,12 @@ static bool may_pass(struct disk *d, enum disk_op op, uint64_t offset, size_t le
     return checked_add(offset, len, &end) && end <= disk_size(d);
 }
 
+/* Reads cost a transport little to begin; data may have to wait until its peer takes it. */
+static bool may_begin(const struct piece *p)
+{
+    return p->r->op == DISK_OP_READ || (p->q->may_block && p->len <= INLINE_MAX);
+}
+
 /* The driver of the file and the kernel can take it as it is. */
 static bool fits_file(struct disk *d, struct piece *p, const struct disk_vec *v)
 {
@@ -98,11 +107,12 @@ static bool fits_file(struct disk *d, struct piece *p, const struct disk_vec *v)
     struct disk_vec part;
 
     p->fd = d->driver->fd ? d->driver->fd(d, p->r->op) : -1;
-    if (p->fd < 0)
+    p->begun_by = p->fd < 0 && d->driver->start ? d : NULL;
+    if (p->fd < 0 && (!p->begun_by || !may_begin(p)))
         return false;
     if (d->max_transfer && p->len > d->max_transfer)
         p->len = ALIGN_DOWN(d->max_transfer, (uint64_t)align);
-    p->cached = !(d->open_flags & DISK_DIRECT);
+    p->cached = p->fd >= 0 && !(d->open_flags & DISK_DIRECT);
     if ((p->offset | p->len) & (align - 1))
         return false;
     part = vec_slice(*v, p->skip, p->len);
@@ -250,7 +260,63 @@ static void finish_piece(struct disk_queue *q, struct piece *p, int result)
     if (--t->pieces)
         return;
     request_leave(r->disk);
-    queue_ready(q, r);
+    if (t->result == -EAGAIN) /* a transport lost its server: the blocking way tries again */
+        queue_to_worker(q, r);
+    else
+        queue_ready(q, r);
+}
+
+/* From any thread. */
+static void transport_done(struct disk_async *a, int result)
+{
+    struct piece *p = container_of(a, struct piece, async);
+    struct disk_queue *q = p->q;
+
+    p->result = result;
+    WITH_LOCK (&q->lock) {
+        bool was_empty = !q->done && !q->ended;
+
+        p->next = q->ended;
+        q->ended = p;
+        if (was_empty)
+            (void)eventfd_write(q->event_fd, 1);
+    }
+}
+
+void uring_take_ended(struct disk_queue *q, struct piece *list)
+{
+    while (list) {
+        struct piece *p = list;
+
+        list = p->next;
+        q->begun_pieces--;
+        finish_piece(q, p, p->result);
+    }
+}
+
+static void kick_transport(struct disk_queue *q)
+{
+    struct disk *d = q->to_kick;
+
+    q->to_kick = NULL;
+    if (d)
+        d->driver->kick(d);
+}
+
+static void begin_piece(struct disk_queue *q, struct piece *p)
+{
+    struct disk_vec part = vec_slice(p->r->vec, p->skip, p->len);
+    struct disk *d = p->begun_by;
+
+    p->async.done = transport_done;
+    q->begun_pieces++;
+    if (q->to_kick != d)
+        kick_transport(q);
+    q->to_kick = d;
+    if (d->driver->start(d, p->r->op, p->offset, part, &p->async))
+        return;
+    q->begun_pieces--;
+    finish_piece(q, p, -EAGAIN);
 }
 
 /* Through the page cache most transfers need no waiting, and a call of our own is cheaper than a
@@ -279,6 +345,10 @@ static void start_all(struct disk_queue *q, struct disk_request *r, struct piece
         struct piece *p = list;
 
         list = p->next;
+        if (p->begun_by) {
+            begin_piece(q, p);
+            continue;
+        }
         if (p->fd < 0) {
             struct disk_vec part = vec_slice(r->vec, p->skip, p->len);
 
@@ -326,6 +396,7 @@ bool uring_try(struct disk_queue *q, struct disk_request *r)
 
 void uring_kick(struct disk_queue *q)
 {
+    kick_transport(q);
     while (q->unsubmitted) {
         int r = io_uring_submit(&q->ring);
 
@@ -400,6 +471,7 @@ static void arm_poll(struct disk_queue *q)
 
 void uring_reap(struct disk_queue *q, bool wait)
 {
+    kick_transport(q);
     if (q->ring_state != RING_READY || (!q->ring_pieces && !q->unsubmitted))
         return;
     /* what has come already costs no call; under DEFER_TASKRUN it must be fetched */
@@ -410,7 +482,7 @@ void uring_reap(struct disk_queue *q, bool wait)
         (void)take_completions(q);
         return;
     }
-    if (q->pool_requests)
+    if (q->pool_requests || q->begun_pieces)
         arm_poll(q);
     (void)io_uring_submit_and_wait(&q->ring, 1);
     q->unsubmitted = io_uring_sq_ready(&q->ring) > 0;

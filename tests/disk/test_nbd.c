@@ -12,6 +12,7 @@
 #include "base/endian.h"
 #include "disk/disk.h"
 #include "disk/nbd_proto.h"
+#include "disk/queue.h"
 #include "disk/transport/nbd.h"
 
 enum { SIZE = 1 << 20, BATCH = 8 };
@@ -473,6 +474,121 @@ TEST(many_threads)
             pthread_join(w[i].thread, NULL);
             CHECK_EQ(w[i].bad, 0);
         }
+        disk_unref(d);
+        stop(&s);
+    }
+    disk_graph_free(g);
+}
+
+enum { QUEUED = 400, PIECE = 3000 };
+
+struct queued {
+    struct disk_request r;
+    uint8_t buf[PIECE];
+    unsigned *done;
+    int result;
+};
+
+static void queued_done(struct disk_request *r, int result)
+{
+    struct queued *k = container_of(r, struct queued, r);
+
+    k->result = result;
+    ++*k->done;
+}
+
+/* Reads and writes by a queue, 64 at a time; a thread does other things on the same connection. */
+static void run_queue(struct disk_graph *g, struct server *s, struct disk *d, int want)
+{
+    struct queued *all = calloc(QUEUED, sizeof(*all));
+    struct error err;
+    struct disk_queue *q = disk_queue_new(g, 64, &err);
+    unsigned done = 0, submitted = 0;
+
+    disk_queue_may_block(q);
+    while (done < QUEUED) {
+        while (submitted < QUEUED && submitted - done < 64) {
+            struct queued *k = &all[submitted];
+            bool is_write = submitted % 4 == 1;
+
+            k->done = &done;
+            k->r.disk = d;
+            k->r.op = is_write ? DISK_OP_WRITE : DISK_OP_READ;
+            k->r.offset = SIZE / 2 + (uint64_t)(submitted++ % 160) * PIECE;
+            k->r.vec = vec_of(k->buf, PIECE);
+            k->r.done = queued_done;
+            memset(k->buf, is_write ? 0 : 0x55, PIECE);
+            disk_submit(q, &k->r);
+        }
+        disk_queue_kick(q);
+        (void)disk_queue_reap(q, true);
+    }
+    CHECK_EQ(done, QUEUED);
+    for (unsigned i = 0; i < QUEUED; i++) {
+        if (all[i].result != want)
+            TEST_FAIL("request %u gives %d, not %d", i, all[i].result, want);
+        else if (!want && !buf_is_zero(all[i].buf, PIECE)) /* that half is zeroes, and stays so */
+            TEST_FAIL("request %u has read something else", i);
+    }
+    disk_queue_free(q);
+    free(all);
+    (void)s;
+}
+
+TEST(queues)
+{
+    static const enum lie kinds[] = { HONEST, REVERSED, IN_CHUNKS, NO_STRUCTURED };
+    struct disk_graph *g = disk_graph_new(NULL);
+
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        struct worker w[2];
+        struct server s;
+        struct error err;
+        struct disk *d = start(&s, g, kinds[k], &err);
+
+        for (unsigned i = 0; i < 2; i++) {
+            w[i] = (struct worker){ .d = d, .s = &s, .n = i };
+            pthread_create(&w[i].thread, NULL, work, &w[i]);
+        }
+        run_queue(g, &s, d, 0);
+        for (unsigned i = 0; i < 2; i++) {
+            pthread_join(w[i].thread, NULL);
+            CHECK_EQ(w[i].bad, 0);
+        }
+        disk_unref(d);
+        stop(&s);
+    }
+    disk_graph_free(g);
+}
+
+TEST(queues_of_liars)
+{
+    static const struct {
+        enum lie lie;
+        int want;
+    } cases[] = { { ALWAYS_ERROR, -ENOSPC },
+                  { CLOSES, -EIO },
+                  { WRONG_COOKIE, -EIO },
+                  { CUT_PAYLOAD, -EIO },
+                  { BEYOND_REQUEST, -EIO } };
+    struct disk_graph *g = disk_graph_new(NULL);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct server s;
+        struct error err;
+        struct disk *d = start(&s, g, cases[i].lie, &err);
+        struct queued k = { .r = { .disk = d, .op = DISK_OP_READ, .done = queued_done } };
+        struct disk_queue *q = disk_queue_new(g, 8, &err);
+        unsigned done = 0;
+
+        k.done = &done;
+        k.r.vec = vec_of(k.buf, PIECE);
+        k.r.offset = 5000;
+        disk_submit(q, &k.r);
+        while (!done)
+            (void)disk_queue_reap(q, true);
+        CHECK_EQ(k.result, cases[i].want);
+        disk_queue_free(q);
         disk_unref(d);
         stop(&s);
     }

@@ -224,7 +224,8 @@ static void grow(struct nbd_disk *p)
     pthread_mutex_unlock(&p->grow_lock);
 }
 
-static struct nbd_conn *least_loaded(struct nbd_disk *p)
+/* NULL, unless it may grow: another connection is called for, which takes time to make. */
+static struct nbd_conn *least_loaded(struct nbd_disk *p, bool may_grow)
 {
     unsigned n = p->count, best = 0, load = nbd_conn_load(p->conns[0]);
 
@@ -237,6 +238,8 @@ static struct nbd_conn *least_loaded(struct nbd_disk *p)
         }
     }
     if (load >= PILE && n < p->limit) {
+        if (!may_grow)
+            return NULL;
         grow(p);
         if (p->count > n)
             best = n;
@@ -251,7 +254,7 @@ static int run(struct disk *d, struct nbd_call *call)
     uint64_t deadline = 0;
 
     for (;;) {
-        int r = nbd_conn_run(least_loaded(p), call);
+        int r = nbd_conn_run(least_loaded(p, true), call);
         struct timespec pause = { 0, RETRY_MS / 10 * 1000000 };
 
         if (r != -ENOTCONN)
@@ -281,6 +284,52 @@ static int nbd_write(struct disk *d, uint64_t offset, struct disk_vec v, unsigne
 
     call.flags = flags & DISK_FUA ? NBD_CMD_FLAG_FUA : 0;
     return run(d, &call);
+}
+
+/* A call of a queue. */
+struct started {
+    struct nbd_call call;
+    struct disk_async *a;
+};
+
+static void started_ended(struct nbd_call *call)
+{
+    struct started *s = container_of(call, struct started, call);
+    struct disk_async *a = s->a;
+    int r = call->error;
+
+    free(s);
+    a->done(a, r == -ENOTCONN ? -EAGAIN : r);
+}
+
+static bool nbd_start(struct disk *d, enum disk_op op, uint64_t offset, struct disk_vec v,
+                      struct disk_async *a)
+{
+    struct nbd_disk *p = d->priv;
+    struct nbd_conn *c = least_loaded(p, false);
+    struct started *s;
+
+    if (!c)
+        return false;
+    s = xnew(struct started);
+    s->a = a;
+    s->call = (struct nbd_call){ .command = op == DISK_OP_READ ? NBD_CMD_READ : NBD_CMD_WRITE,
+                                 .offset = offset,
+                                 .len = (uint32_t)v.len,
+                                 .vec = v,
+                                 .ended = started_ended };
+    if (nbd_conn_start(c, &s->call))
+        return true;
+    free(s);
+    return false;
+}
+
+static void nbd_kick(struct disk *d)
+{
+    struct nbd_disk *p = d->priv;
+
+    for (unsigned i = 0; i < p->count; i++)
+        nbd_conn_kick(p->conns[i]);
 }
 
 /* A command without data over any length, in pieces that the server takes. */
@@ -410,6 +459,8 @@ const struct disk_driver nbd_driver = {
     .close = nbd_close,
     .read = nbd_read,
     .write = nbd_write,
+    .start = nbd_start,
+    .kick = nbd_kick,
     .zero = nbd_zero,
     .discard = nbd_discard,
     .flush = nbd_flush,

@@ -3,6 +3,7 @@
  * Inside the NBD client. A connection carries the calls of many threads: each sends its request and
  * waits. One of those that wait reads the replies, for all of them, until its own has come; then
  * another goes on. So a lone caller costs no switch of threads, and no caller holds up the others.
+ * Calls of queues wait for nobody: where there are such, a thread of the connection reads.
  */
 #ifndef DISK_TRANSPORT_NBD_H
 #define DISK_TRANSPORT_NBD_H
@@ -44,7 +45,7 @@ uint64_t nbd_now_ns(void);
 /* "nbd://...", "nbd:host:port" and the like into options. */
 bool nbd_parse_name(const char *name, struct optlist *opts, struct error *err);
 
-enum { NBD_IN_FLIGHT = 64 /* calls of one connection; more wait */ };
+enum { NBD_IN_FLIGHT = 128 /* calls of one connection; more wait */ };
 
 /* A request and its reply; on its caller's stack. */
 struct nbd_call {
@@ -60,7 +61,11 @@ struct nbd_call {
     uint64_t cookie;
     uint32_t received; /* bytes of a READ */
     int error;         /* 0 or -errno; the reader's until done */
-    bool done, waiting;
+    bool done;
+    /* Of a call that nobody waits for: told by the reading thread when it has ended; error is
+     * -ENOTCONN when the connection was lost. The call is the callee's to free. */
+    void (*ended)(struct nbd_call *call);
+    struct nbd_call *next_to_send;
 };
 
 struct nbd_conn;
@@ -72,5 +77,11 @@ unsigned nbd_conn_load(const struct nbd_conn *c); /* calls inside, roughly */
 /* Carries out the call; 0 or -errno of the server. -ENOTCONN: the connection was lost, or could not
  * be made again in time; what the server has done of the call is not known. */
 int nbd_conn_run(struct nbd_conn *c, struct nbd_call *call) MUST_CHECK;
+
+/* Begins a call that has ended() set, without waiting; it is sent by nbd_conn_kick(). The first one
+ * gives the connection a thread that does the reading from then on. False: no room, no connection.
+ */
+bool nbd_conn_start(struct nbd_conn *c, struct nbd_call *call) MUST_CHECK;
+void nbd_conn_kick(struct nbd_conn *c);
 
 #endif

@@ -12,6 +12,7 @@ enum {
     CHUNK_MAX = 64 * 1024, /* bytes of an error's text */
     EXTENTS_MAX = 1 << 20, /* of one block status reply; all but the first are skipped */
     CONNECT_MS = 10000,    /* to connect again */
+    BATCH = 32,            /* requests sent at once */
     RETRY_NS = 1000000000, /* between attempts to connect again */
 };
 
@@ -25,6 +26,10 @@ struct nbd_conn {
     pthread_cond_t changed;  /* slots became free, or the state changed */
     struct channel *channel; /* replaced only while nobody is inside */
     bool broken, connecting, reading;
+    bool has_thread, stop; /* thread was made; it shall end */
+    pthread_t thread;
+    struct nbd_call *to_send, **to_send_last;
+    bool kicking;    /* somebody sends calls that were taken from to_send */
     unsigned inside; /* calls */
     uint64_t next_try_ns;
     uint32_t generation; /* makes cookies new */
@@ -43,6 +48,7 @@ struct nbd_conn *nbd_conn_new(const struct nbd_target *t, struct channel *own_ch
     pthread_mutex_init(&c->write_lock, NULL);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
+    c->to_send_last = &c->to_send;
     return c;
 }
 
@@ -68,6 +74,13 @@ void nbd_conn_free(struct nbd_conn *c)
         channel_set_timeout(c->channel, 1000); /* a server that does not read is left behind */
         if (channel_write(c->channel, head, sizeof(head)))
             channel_shutdown(c->channel);
+    }
+    if (c->has_thread) {
+        WITH_LOCK (&c->lock)
+            c->stop = true;
+        if (c->channel)
+            channel_shutdown(c->channel);
+        pthread_join(c->thread, NULL);
     }
     channel_free(c->channel);
     pthread_cond_destroy(&c->changed);
@@ -111,6 +124,9 @@ static bool reconnect_locked(struct nbd_conn *c)
     c->connecting = true;
     c->channel = NULL;
     pthread_mutex_unlock(&c->lock);
+    if (c->has_thread) /* it has seen that the connection is lost */
+        pthread_join(c->thread, NULL);
+    c->has_thread = false;
     channel_free(old);
     fresh = c->t->addr.kind == SOCKET_FD ? NULL : nbd_connect(c->t, CONNECT_MS, &p, &err);
     if (fresh && !same_export(&p, &c->params)) {
@@ -128,23 +144,32 @@ static bool reconnect_locked(struct nbd_conn *c)
     return fresh != NULL;
 }
 
+static bool take_slot_locked(struct nbd_conn *c, struct nbd_call *call)
+{
+    for (unsigned i = 0; i < NBD_IN_FLIGHT && c->inside < NBD_IN_FLIGHT; i++) {
+        unsigned slot = (c->generation + i) % NBD_IN_FLIGHT;
+
+        if (c->calls[slot])
+            continue;
+        c->calls[slot] = call;
+        call->cookie = (uint64_t)++c->generation << 32 | slot;
+        __atomic_store_n(&c->inside, c->inside + 1, __ATOMIC_RELAXED);
+        return true;
+    }
+    return false;
+}
+
 /* Waits for a connection and a free slot, and takes it. */
 static int enter_locked(struct nbd_conn *c, struct nbd_call *call)
 {
     for (;;) {
-        if (c->broken && !c->inside && !c->connecting) {
+        if (c->broken && !c->inside && !c->connecting && !c->reading) {
             if (nbd_now_ns() < c->next_try_ns || !reconnect_locked(c))
                 return -ENOTCONN;
             continue;
         }
-        for (unsigned i = 0; !c->broken && !c->connecting && i < NBD_IN_FLIGHT; i++) {
-            if (c->calls[i])
-                continue;
-            c->calls[i] = call;
-            call->cookie = (uint64_t)++c->generation << 32 | i;
-            __atomic_store_n(&c->inside, c->inside + 1, __ATOMIC_RELAXED);
+        if (!c->broken && !c->connecting && take_slot_locked(c, call))
             return 0;
-        }
         pthread_cond_wait(&c->changed, &c->lock);
     }
 }
@@ -157,7 +182,8 @@ static void leave_locked(struct nbd_conn *c, struct nbd_call *call)
     __atomic_store_n(&c->inside, c->inside - 1, __ATOMIC_RELAXED);
 }
 
-static int send_call(struct nbd_conn *c, struct nbd_call *call)
+/* With the write lock. */
+static int send_call_locked(struct nbd_conn *c, struct nbd_call *call)
 {
     uint8_t head[28];
     struct iovec iov[64] = { { head, sizeof(head) } };
@@ -165,19 +191,24 @@ static int send_call(struct nbd_conn *c, struct nbd_call *call)
     int r = 0;
 
     fill_header(head, call);
-    WITH_LOCK (&c->write_lock) {
-        if (call->command != NBD_CMD_WRITE) {
-            r = channel_write(c->channel, head, sizeof(head));
-            break;
-        }
-        for (unsigned first = 1; done < call->vec.len && !r; first = 0) {
-            struct disk_vec rest = vec_slice(call->vec, done, call->vec.len - done);
-            uint32_t n = vec_fill(&rest, iov + first, 63, &covered);
+    if (call->command != NBD_CMD_WRITE)
+        return channel_write(c->channel, head, sizeof(head));
+    for (unsigned first = 1; done < call->vec.len && !r; first = 0) {
+        struct disk_vec rest = vec_slice(call->vec, done, call->vec.len - done);
+        uint32_t n = vec_fill(&rest, iov + first, 63, &covered);
 
-            r = channel_writev(c->channel, iov, n + first);
-            done += covered;
-        }
+        r = channel_writev(c->channel, iov, n + first);
+        done += covered;
     }
+    return r;
+}
+
+static int send_call(struct nbd_conn *c, struct nbd_call *call)
+{
+    int r = 0;
+
+    WITH_LOCK (&c->write_lock)
+        r = send_call_locked(c, call);
     return r;
 }
 
@@ -385,6 +416,18 @@ static void unlink_waiting(struct nbd_conn *c, struct nbd_call *call)
         *p = call->next_waiting;
 }
 
+/* Whoever waits for the call hears of it, soon or at once. */
+static void end_locked(struct nbd_conn *c, struct nbd_call *call)
+{
+    call->done = true;
+    if (!call->ended) {
+        pthread_cond_signal(&call->woken);
+        return;
+    }
+    leave_locked(c, call);
+    call->ended(call);
+}
+
 /* Reads replies for everybody until ours is there or the connection is lost. */
 static void read_locked(struct nbd_conn *c, struct nbd_call *mine)
 {
@@ -396,17 +439,16 @@ static void read_locked(struct nbd_conn *c, struct nbd_call *mine)
         pthread_mutex_unlock(&c->lock);
         r = read_reply(c, &ended);
         pthread_mutex_lock(&c->lock);
-        if (ended) {
-            ended->done = true;
-            if (ended != mine)
-                pthread_cond_signal(&ended->woken);
-        }
+        if (ended)
+            end_locked(c, ended);
         if (r)
             break_locked(c);
     }
     c->reading = false;
     if (c->broken)
         break_locked(c);
+    else if (c->has_thread) /* it wants to read from now on */
+        pthread_cond_broadcast(&c->changed);
     else if (c->waiting)
         pthread_cond_signal(&c->waiting->woken);
 }
@@ -414,7 +456,7 @@ static void read_locked(struct nbd_conn *c, struct nbd_call *mine)
 static void wait_locked(struct nbd_conn *c, struct nbd_call *call)
 {
     while (!call->done && !(c->broken && !c->reading)) {
-        if (!c->reading) {
+        if (!c->reading && !c->has_thread) {
             read_locked(c, call);
             continue;
         }
@@ -432,6 +474,7 @@ int nbd_conn_run(struct nbd_conn *c, struct nbd_call *call)
     call->received = call->extent_len = 0;
     call->error = 0;
     call->done = false;
+    call->ended = NULL;
     call->next_waiting = NULL;
     pthread_cond_init(&call->woken, NULL);
     pthread_mutex_lock(&c->lock);
@@ -447,10 +490,142 @@ int nbd_conn_run(struct nbd_conn *c, struct nbd_call *call)
         r = call->done ? call->error : -ENOTCONN;
         leave_locked(c, call);
         /* whoever was told to read may have been told in vain: it had ended, too */
-        if (!c->reading && c->waiting)
+        if (!c->reading && !c->has_thread && c->waiting)
             pthread_cond_signal(&c->waiting->woken);
         pthread_mutex_unlock(&c->lock);
     }
     pthread_cond_destroy(&call->woken);
     return r;
+}
+
+/* Calls that nobody waits for have lost their connection. Their requests are not being sent. */
+static void fail_started_locked(struct nbd_conn *c)
+{
+    while (c->kicking)
+        pthread_cond_wait(&c->changed, &c->lock);
+    c->to_send = NULL;
+    c->to_send_last = &c->to_send;
+    for (unsigned i = 0; i < NBD_IN_FLIGHT; i++) {
+        struct nbd_call *call = c->calls[i];
+
+        if (!call || !call->ended)
+            continue;
+        call->error = -ENOTCONN;
+        end_locked(c, call);
+    }
+}
+
+/* Nothing came for a while, and nothing was asked for. */
+static bool just_idle(struct nbd_conn *c, int r)
+{
+    bool idle = false;
+
+    if (r == -ETIMEDOUT) {
+        WITH_LOCK (&c->lock)
+            idle = !c->inside && !c->stop;
+    }
+    return idle;
+}
+
+static void *read_replies(void *arg)
+{
+    struct nbd_conn *c = arg;
+
+    pthread_mutex_lock(&c->lock);
+    while (c->reading) /* a caller that waits for its own */
+        pthread_cond_wait(&c->changed, &c->lock);
+    c->reading = true;
+    while (!c->broken && !c->stop) {
+        struct nbd_call *ended;
+        int r;
+
+        pthread_mutex_unlock(&c->lock);
+        do
+            r = read_reply(c, &ended);
+        while (just_idle(c, r));
+        pthread_mutex_lock(&c->lock);
+        if (ended)
+            end_locked(c, ended);
+        if (r)
+            break_locked(c);
+    }
+    fail_started_locked(c);
+    c->reading = false;
+    break_locked(c);
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+bool nbd_conn_start(struct nbd_conn *c, struct nbd_call *call)
+{
+    bool ok = false;
+
+    call->received = call->extent_len = 0;
+    call->error = 0;
+    call->done = false;
+    call->next_to_send = NULL;
+    WITH_LOCK (&c->lock) {
+        if (c->broken || c->connecting || c->stop)
+            break;
+        if (!c->has_thread)
+            c->has_thread = pthread_create(&c->thread, NULL, read_replies, c) == 0;
+        ok = c->has_thread && take_slot_locked(c, call);
+        if (ok) {
+            *c->to_send_last = call;
+            c->to_send_last = &call->next_to_send;
+        }
+    }
+    return ok;
+}
+
+/* The requests of as many calls as go into one system call; 0 or -errno. */
+static int send_list(struct nbd_conn *c, struct nbd_call **list)
+{
+    uint8_t heads[BATCH][28];
+    struct iovec iov[2 * BATCH];
+    unsigned n = 0, calls = 0;
+
+    while (*list && calls < BATCH) {
+        struct nbd_call *call = *list;
+
+        if (call->command == NBD_CMD_WRITE && !vec_flat(&call->vec)) {
+            if (n)
+                break;
+            *list = call->next_to_send;
+            return send_call_locked(c, call);
+        }
+        fill_header(heads[calls], call);
+        iov[n++] = (struct iovec){ heads[calls++], sizeof(heads[0]) };
+        if (call->command == NBD_CMD_WRITE)
+            iov[n++] = (struct iovec){ vec_flat(&call->vec), call->vec.len };
+        *list = call->next_to_send;
+    }
+    return channel_writev(c->channel, iov, n);
+}
+
+void nbd_conn_kick(struct nbd_conn *c)
+{
+    struct nbd_call *list;
+    int r = 0;
+
+    pthread_mutex_lock(&c->lock);
+    while (c->kicking)
+        pthread_cond_wait(&c->changed, &c->lock);
+    list = c->to_send;
+    c->to_send = NULL;
+    c->to_send_last = &c->to_send;
+    c->kicking = list && !c->broken;
+    pthread_mutex_unlock(&c->lock);
+    if (!c->kicking)
+        return;
+    WITH_LOCK (&c->write_lock) {
+        while (list && !r)
+            r = send_list(c, &list);
+    }
+    pthread_mutex_lock(&c->lock);
+    c->kicking = false;
+    if (r)
+        break_locked(c);
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
 }
