@@ -15,7 +15,7 @@
 #include "img/img.h"
 
 enum {
-    PIECE = 1024 * 1024, /* larger ones gain nothing on a disk and leave the processor's cache */
+    PIECE = 1024 * 1024, /* 256 KiB to 2 MiB measured the same on tmpfs */
     MAX_PIECE = 4 * 1024 * 1024,
     MAX_THREADS = 16,
     GRAIN_LIMIT = 64 * 1024, /* zeroes are looked for in grains of at most that */
@@ -314,14 +314,16 @@ static void *worker(void *opaque)
     return NULL;
 }
 
-/* Whether the order of writes makes no difference to what the file holds in the end. */
+/* Whether several writes at a time gain anything and the order of them makes no difference to what
+ * is there in the end. A file has one lock for all its writers, who only wait for each other. */
 static bool order_is_free(struct disk *d)
 {
     const char *driver = disk_driver_name(d);
     if (!strcmp(driver, "raw") || !strcmp(driver, "luks"))
         return d->file && order_is_free(d->file);
-    return !strcmp(driver, "file") || !strcmp(driver, "host_device") ||
-           !strcmp(driver, "null-co") || !strcmp(driver, "null-aio");
+    return !strcmp(driver, "host_device") || !strcmp(driver, "null-co") ||
+           !strcmp(driver, "null-aio") ||
+           (!strcmp(driver, "file") && (d->open_flags & DISK_DIRECT));
 }
 
 static void plan(struct copier *k)
