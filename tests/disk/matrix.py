@@ -118,6 +118,15 @@ class Case:
             raise Wrong(f'{" ".join(argv)}: {(p.stdout + p.stderr).decode(errors="replace")[-300:]}')
 
     def create(self, who, path, size, *more):
+        for attempt in range(6):
+            try:
+                return self.create_once(who, path, size, *more)
+            except Wrong as e:  # a hasty key derivation on a busy machine
+                if 'accurate CPU usage' not in str(e) or attempt == 5:
+                    raise
+        return None
+
+    def create_once(self, who, path, size, *more):
         args = ['create', '-q', '-f', self.fmt]
         if self.secret:
             args[1:1] = SECRET
@@ -442,7 +451,7 @@ def all_cases(rng, everything):
         {'block_state_zero': 'off'}, {'subformat': 'fixed', 'block_size': 2 * MIB})]
     out += [('vpc', o, size) for o in (
         {}, {'subformat': 'fixed'}, {'force_size': 'on'}, {'subformat': 'fixed', 'force_size': 'on'})]
-    out += [('qed', o, size) for o in ({}, {'cluster_size': 4096}, {'table_size': 1}, {'cluster_size': MIB, 'table_size': 2})]
+    out += [('qed', o, size) for o in ({}, {'cluster_size': 4096}, {'table_size': 2}, {'cluster_size': MIB, 'table_size': 16})]
     out += [('parallels', o, size) for o in ({}, {'cluster_size': 65536})]
     luks = {'key-secret': 's', 'iter-time': 10}
     out += [('luks', {**luks, **o}, size) for o in (

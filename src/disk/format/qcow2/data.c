@@ -187,7 +187,7 @@ static bool has_holes(struct disk *d)
     if (bytes < 0)
         return t->holes = qcow2_has_data_file(q);
     real = (uint64_t)bytes >> q->h.cluster_bits;
-    limit = MAX(real * 10 / 9, real + 2);
+    limit = MAX(real * 10 / 9, real + 2) - 1;
     for (uint64_t at = 0; at < end && used <= limit && end - at + used > limit;) {
         int64_t n = qcow2_cluster_run(d, at, end - at, true);
 
