@@ -123,6 +123,8 @@ static bool commit(struct img *img, struct disk *d, struct commit_args *a, uint6
     if (a->drop || a->base_name)
         return true;
     int r = disk_make_empty(d);
+    if (r == -ENOTSUP)
+        return true; /* what it holds is below too: it may stay */
     if (r < 0)
         img_error(img, "Could not empty %s: %s", a->source.name, strerror(-r));
     return r >= 0;

@@ -34,7 +34,7 @@ MIB = 1 << 20
 SECRET = ['--object', 'secret,id=s,data=correct-horse']
 # What may differ though both are right: (command, key), why.
 EXCEPTIONS = {
-    ('create', 'actual-size'): 'the layout of a new file is its maker\'s choice; compared on one file it must be equal',
+    ('vhdx', 'map'): 'qemu-img tells all of it as data at no offset; rhea-img may tell more, but no zeroes where data is',
 }
 
 
@@ -85,6 +85,7 @@ class Case:
         self.rng = random.Random(f'{fmt} {options} {maker} {seed}')
         self.secret = fmt == 'luks' or 'encrypt.format' in options
         self.commands = 0
+        self.log = []
 
     def name(self):
         return f'{self.fmt} {options_text(self.options) or "default"} {self.size} by {self.maker}'
@@ -100,6 +101,7 @@ class Case:
 
     def img(self, who, *args, ok=(0,)):
         self.commands += 1
+        self.log.append(' '.join([IMG[who], *args]))
         return run([IMG[who], *args], ok, self.dir)
 
     def io(self, who, path, commands, ok=(0,)):
@@ -113,6 +115,7 @@ class Case:
             argv[1:1] = []
             argv += ['-c', c]
         self.commands += 1
+        self.log.append(' '.join(argv))
         p = run(argv, ok, self.dir)
         if re.search(rb'(fail|error|[Pp]attern verification)', p.stdout + p.stderr):
             raise Wrong(f'{" ".join(argv)}: {(p.stdout + p.stderr).decode(errors="replace")[-300:]}')
@@ -140,6 +143,11 @@ class Case:
         for who in ('qemu', 'rhea'):
             p = self.img(who, command, '--output=json', *more, *self.source(path), ok=ok)
             out[who] = json.loads(p.stdout)
+        if (self.fmt, command) in EXCEPTIONS:
+            return out['rhea']  # expect() sees that what is told as zeroes is zeroes
+        for o in out.values():
+            if isinstance(o, dict) and str(o.get('filename')).startswith('json:'):
+                o['filename'] = json.loads(o['filename'][5:])  # members come in any order
         diff = differences(out['qemu'], out['rhea'])
         if diff:
             raise Wrong(f'{command} --output=json: qemu and rhea differ: ' + '; '.join(diff[:6]))
@@ -153,9 +161,12 @@ class Case:
         for _ in range(count):
             kind = self.rng.choice('wwwwwz')
             unit = self.rng.choice((512, 512, 4096, 65536))
+            if kind == 'z' and self.fmt == 'qed':
+                unit = 65536  # qemu-io 7.2 zeroes more than it is told where clusters are 4 KiB
             n = self.rng.randint(1, max(1, min(size, 400 * 1024) // unit)) * unit
             n = min(n, size // 512 * 512)
-            at = self.rng.randrange(0, (size - n) // 512 + 1) * 512
+            step = 65536 if unit == 65536 else 512
+            at = self.rng.randrange(0, (size - n) // step + 1) * step
             if kind == 'w':
                 byte = self.rng.randint(1, 255)
                 commands.append(f'write -P {byte} {at} {n}')
@@ -321,8 +332,8 @@ class Case:
             dirty = {}
             for who in IMG:
                 copy = f'bm-{who}.qcow2'
-                self.img(who, 'convert', '--bitmaps', '-f', 'qcow2', '-O', 'qcow2', '-o',
-                         options_text(self.options), path, copy)
+                options = ['-o', options_text(self.options)] if self.options else []
+                self.img(who, 'convert', '--bitmaps', '-f', 'qcow2', '-O', 'qcow2', *options, path, copy)
                 self.json('info', copy)
                 dirty[who] = [dirty_map(self, copy, b) for b in ('b0', 'b1')]
                 os.unlink(os.path.join(self.dir, copy))
@@ -473,6 +484,7 @@ def main():
     ap.add_argument('--case', default='*', help='glob of names')
     ap.add_argument('-j', type=int, default=2)
     ap.add_argument('-v', action='store_true')
+    ap.add_argument('--keep', action='store_true', help='leave the images of a wrong case, and a log of commands')
     a = ap.parse_args()
     for tool in ('qemu-img', 'qemu-io'):
         if not shutil.which(tool):
@@ -491,9 +503,9 @@ def main():
         by_format = {}
         for c in cases:
             by_format.setdefault(c.fmt, []).append(c)
-        cases = [c for f, cs in by_format.items() for c in rng.sample(cs, 6 if f == 'qcow2' else 1)]
+        cases = [c for f, cs in by_format.items() for c in rng.sample(cs, 4 if f == 'qcow2' else 1)]
     cases = [c for c in cases if fnmatch.fnmatch(c.name(), a.case)]
-    began, wrong = time.time(), 0
+    began, wrong, kept = time.time(), 0, set()
 
     def one(c):
         folder = tempfile.mkdtemp(prefix='matrix-', dir=os.environ.get('RHEA_TMP'))
@@ -502,9 +514,14 @@ def main():
             c.run(folder)
             return c, None, time.time() - began
         except Wrong as e:
+            if a.keep:
+                kept.add(folder)
+                pathlib.Path(folder, 'log').write_text('\n'.join(c.log) + '\n')
+                return c, f'{e} (kept in {folder})', time.time() - began
             return c, str(e), time.time() - began
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if not a.keep or folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     with concurrent.futures.ThreadPoolExecutor(a.j) as pool:
         for c, error, seconds in pool.map(one, cases):

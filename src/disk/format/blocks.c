@@ -22,7 +22,7 @@ void blocks_init(struct blocks *b, struct disk *d, struct disk *file, const stru
     b->opaque = opaque;
     b->joined = true;
     d->zero_flags = DISK_MAY_UNMAP;
-    b->data_flags = DISK_MAP_DATA | DISK_MAP_ALLOCATED | DISK_MAP_OFFSET;
+    b->data_flags = DISK_MAP_DATA | DISK_MAP_ALLOCATED | DISK_MAP_OFFSET | DISK_MAP_SOLID;
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->landed, NULL);
     pages_init(&b->pages, file, &b->lock);

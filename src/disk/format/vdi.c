@@ -234,6 +234,8 @@ static bool vdi_open(struct disk *d, struct error *err)
     if (!read_header(d, v, &size, err) || !check_header(v, size, err))
         return false;
     blocks_init(&v->b, d, d->file, &vdi_ops, v);
+    if (v->image_type == 2) /* static: blocks were given out before data came */
+        v->b.data_flags &= ~(unsigned)DISK_MAP_SOLID;
     d->size = ALIGN_UP(size, (uint64_t)512);
     v->b.size = d->size;
     v->b.block_size = d->cluster_size = v->block_size;
