@@ -127,7 +127,7 @@ static bool fails(unsigned kind)
     f = __atomic_add_fetch(&trap.count, 1, __ATOMIC_SEQ_CST) == trap.nth ||
         (trap.forever && trap.nth && trap.count > trap.nth);
     if (f)
-        errno = trap.error;
+        errno = kind == ALLOC ? ENOMEM : trap.error;
     return f;
 }
 

@@ -12,7 +12,7 @@
 #include "disk/image.h"
 #include "test.h"
 
-#define DIR  "/tmp/rhea-test-qcow2-meta"
+#define DIR  "/dev/shm/rhea-test-qcow2-meta"
 #define PATH DIR "/a.qcow2"
 #define MIB  (UINT64_C(1) << 20)
 

@@ -40,8 +40,11 @@ bool file_create(const struct disk_create *c, struct error *err)
     struct disk_private core = { 0 };
     struct file f = { .filename = (char *)c->filename, .locks = true };
     struct disk stand_in = { .priv = &f, .core = &core, .filename = (char *)c->filename };
-    AUTO_CLOSE int fd = open(c->filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    AUTO_CLOSE int fd = open(c->filename, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    bool fresh = fd >= 0;
 
+    if (!fresh && errno == EEXIST)
+        fd = open(c->filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return fail(err, errno, "Could not create '%s': %s", c->filename, strerror(errno));
     if (!file_lock(&stand_in, fd, PERM_WRITE | PERM_RESIZE, PERM_ALL & ~(PERM_WRITE | PERM_RESIZE),
@@ -49,7 +52,7 @@ bool file_create(const struct disk_create *c, struct error *err)
         err_prefix(err, "Could not create '%s': ", c->filename);
         return false;
     }
-    if (ftruncate(fd, 0))
+    if (!fresh && ftruncate(fd, 0))
         return fail(err, errno, "Could not empty '%s': %s", c->filename, strerror(errno));
     give_hints(fd, o);
     return true;

@@ -11,13 +11,19 @@
 #include "base/scope.h"
 #include "disk/format/qcow2/meta.h"
 
+enum { MAX_LINES = 20000 };
+
 void qcow2_say(struct qcow2_scan *s, const char *fmt, ...)
 {
     char line[256];
     va_list args;
 
-    if (!s->c->say)
+    if (!s->c->say || s->lines > MAX_LINES)
         return;
+    if (s->lines++ == MAX_LINES) {
+        s->c->say(s->c, "... more of this is counted, but not listed");
+        return;
+    }
     va_start(args, fmt);
     vsnprintf(line, sizeof(line), fmt, args);
     va_end(args);
@@ -45,6 +51,21 @@ int qcow2_scan_read(struct qcow2_scan *s, uint64_t offset, void *buf, size_t len
     return there ? disk_read(s->d->file, offset, p, there) : 0;
 }
 
+bool qcow2_scan_hole(struct qcow2_scan *s, uint64_t offset, uint64_t len, struct qcow2_hole *h)
+{
+    struct disk_extent e;
+
+    if (!s->sparse || len > s->file_size || offset > s->file_size - len)
+        return false;
+    if (offset >= h->start && offset + len <= h->end)
+        return true;
+    if (disk_map(s->d->file, offset, s->file_size - offset, &e) < 0 || !(e.flags & DISK_MAP_ZERO) ||
+        (e.flags & DISK_MAP_DATA))
+        return false;
+    *h = (struct qcow2_hole){ offset, offset + e.len };
+    return offset + len <= h->end;
+}
+
 static int scan_begin(struct qcow2_scan *s, struct disk *d, struct disk_check *c, unsigned fix)
 {
     const struct qcow2 *q = d->priv;
@@ -52,7 +73,7 @@ static int scan_begin(struct qcow2_scan *s, struct disk *d, struct disk_check *c
     uint64_t on_host;
     int r;
 
-    *s = (struct qcow2_scan){ .d = d, .c = c, .fix = fix };
+    *s = (struct qcow2_scan){ .d = d, .c = c, .fix = fix, .lines = s->lines };
     pthread_mutex_init(&s->lock, NULL);
     s->file_size = disk_size(d->file);
     s->clusters = (s->file_size + q->cluster_mask) >> q->h.cluster_bits;
@@ -99,7 +120,7 @@ static int scan_all(struct qcow2_scan *s, struct disk *d, struct disk_check *c, 
 struct qcow2_refs *qcow2_count_references(struct disk *d, int *ret)
 {
     struct disk_check quiet = { 0 };
-    struct qcow2_scan s;
+    struct qcow2_scan s = { 0 };
     struct qcow2_refs *refs;
 
     *ret = scan_all(&s, d, &quiet, 0, true);

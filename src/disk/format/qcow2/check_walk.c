@@ -162,6 +162,7 @@ static int walk_share(void *arg, unsigned share)
     uint64_t first = s->table_count * share / s->shares;
     uint64_t end = s->table_count * (share + 1) / s->shares;
     AUTO_FREE uint8_t *l2 = aligned_alloc(4096, ALIGN_UP(q->cluster_size, 4096));
+    struct qcow2_hole hole = { 0 };
     struct tally t = { 0 };
     int r = l2 ? 0 : -ENOMEM;
 
@@ -169,9 +170,12 @@ static int walk_share(void *arg, unsigned share)
         bool active = i < s->active_tables;
         struct tally unseen = { 0 };
 
-        r = qcow2_scan_read(s, s->tables[i], l2, q->cluster_size);
-        if (r == 0 && walk_table(s, l2, s->times[i], active, active ? &t : &unseen))
-            note_odd(s, s->tables[i]);
+        if (!qcow2_scan_hole(s, s->tables[i], q->cluster_size, &hole)) {
+            r = qcow2_scan_read(s, s->tables[i], l2, q->cluster_size);
+            if (r == 0 &&
+                walk_table(s, l2, s->times ? s->times[i] : 1, active, active ? &t : &unseen))
+                note_odd(s, s->tables[i]);
+        }
         if (r == 0 && ((i & 15) == 15 || i + 1 == end) && !keep_going(s, (i & 15) + 1))
             r = -EINTR;
     }
@@ -213,6 +217,8 @@ static void scan_l1_entry(struct qcow2_scan *s, uint64_t e)
         qcow2_scan_count(s, offset, q->cluster_size, 1); /* says so */
     } else if (qcow2_refs_add(s->refs, offset >> q->h.cluster_bits, 1) == 0) {
         add_table(s, offset);
+    } else {
+        s->shared = true;
     }
 }
 
@@ -246,6 +252,8 @@ static int collect_tables(struct qcow2_scan *s)
     }
     if (r == 0 && qcow2_refs_exhausted(s->refs))
         r = -EFBIG;
+    if (!s->shared)
+        return r;
     s->times = xnew_array(uint32_t, s->table_count + 1);
     for (uint64_t i = 0; i < s->table_count; i++)
         s->times[i] = (uint32_t)qcow2_refs_get(s->refs, s->tables[i] >> q->h.cluster_bits);

@@ -49,6 +49,7 @@ struct qcow2_scan {
     uint64_t file_size, clusters; /* of d->file */
     bool sparse;                  /* most of the file is holes: they are asked for before reading */
     bool rebuild;                 /* refcount structures cannot be mended in place */
+    uint64_t lines;               /* said so far */
     bool fixed_entries;           /* L2 entries were changed: count again */
     bool without_refcounts;       /* count no refcount table and blocks: they are made anew */
     int64_t entry_corruptions;    /* found in L1 and L2 tables and bitmaps */
@@ -57,7 +58,8 @@ struct qcow2_scan {
 
     /* L2 tables in the order of the L1 tables; the first active_tables belong to the active L1 */
     uint64_t *tables;
-    uint32_t *times; /* how many L1 entries point there */
+    uint32_t *times; /* how many L1 entries point there; NULL: one each */
+    bool shared;     /* some table has more than one */
     uint64_t table_count, table_room, active_tables;
 
     pthread_mutex_t lock; /* of what follows: the walk runs on several threads */
@@ -71,6 +73,11 @@ struct qcow2_scan {
 void qcow2_say(struct qcow2_scan *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The file as far as it exists, zeroes beyond; holes of a sparse file are not read. */
 int qcow2_scan_read(struct qcow2_scan *s, uint64_t offset, void *buf, size_t len) MUST_CHECK;
+struct qcow2_hole { /* the last one found: a zeroed struct at first */
+    uint64_t start, end;
+};
+/* Whether it is known without reading that the file has only zeroes there. */
+bool qcow2_scan_hole(struct qcow2_scan *s, uint64_t offset, uint64_t len, struct qcow2_hole *h);
 /* Counts each cluster that [offset, offset + len) touches; what lies outside is an error found. */
 void qcow2_scan_count(struct qcow2_scan *s, uint64_t offset, uint64_t len, uint32_t times);
 
