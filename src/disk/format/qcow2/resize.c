@@ -217,11 +217,17 @@ int qcow2_cut_file(struct disk *d)
 {
     struct qcow2 *q = d->priv;
     uint64_t last = ALIGN_UP(disk_size(d->file), (uint64_t)q->cluster_size) >> q->h.cluster_bits;
+    unsigned block_bits = q->h.cluster_bits + 3 - q->h.refcount_order;
     uint64_t refcount = 0;
     struct error err;
     int ret = 0;
 
+    last = MIN(last, (uint64_t)q->refcount_table_entries << block_bits);
     while (last > 0 && ret == 0) {
+        if (!q->refcount_table[(last - 1) >> block_bits]) { /* none of that block's is in use */
+            last = ALIGN_DOWN(last - 1, UINT64_C(1) << block_bits);
+            continue;
+        }
         ret = qcow2_get_refcount(d, last - 1, &refcount);
         if (refcount)
             break;
