@@ -24,6 +24,7 @@ bench: all
 	tools/need bench
 	tests/perf/bench.py $(BENCH_ARGS)
 	tests/perf/bench_user.py $(BENCH_USER_ARGS)
+	tests/perf/bench_disk.py $(BENCH_DISK_ARGS)
 
 fuzz: all
 	tests/fuzz/run $(FUZZ_ARGS)

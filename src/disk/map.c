@@ -57,8 +57,9 @@ int disk_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_extent *
         return r;
     assert(ret->len);
     ret->len = MIN(ret->len, len);
-    if ((ret->flags & both) == both && !(ret->flags & (DISK_MAP_ZERO | DISK_MAP_COMPRESSED | DISK_MAP_SOLID)) &&
-        ret->file != d && !d->driver->is_filter)
+    if ((ret->flags & both) == both &&
+        !(ret->flags & (DISK_MAP_ZERO | DISK_MAP_COMPRESSED | DISK_MAP_SOLID)) && ret->file != d &&
+        !d->driver->is_filter)
         r = ask_below(d, ret);
     ret->flags &= ~(DISK_MAP_EOF | DISK_MAP_SOLID);
     if (offset + ret->len == size)
