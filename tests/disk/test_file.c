@@ -86,13 +86,14 @@ TEST(locks_of_qemu)
                "lock'");
     CHECK_EQ(r, 0);
     disk_unref(d);
-    r = system("(sleep 5 | qemu-nbd -f raw -t -k " DIR "/s " FILE ") & for i in 1 2 3 4 5 6 7 8 9; "
-               "do test -S " DIR "/s && break; sleep 0.1; done");
+    r = system("qemu-nbd -f raw -t -k " DIR "/s --pid-file " DIR "/pid " FILE " >/dev/null 2>&1 & "
+               "for i in 1 2 3 4 5 6 7 8 9; do test -S " DIR
+               "/s && exit 0; sleep 0.2; done; exit 1");
     CHECK_EQ(r, 0);
     CHECK(!open_raw(g, "", DISK_EXCLUSIVE, &err));
     CHECK(strstr(err.msg, "Failed to get shared \"write\" lock: in use by process "));
     CHECK(strstr(err.msg, "(qemu-nbd)"));
-    (void)!system("kill $(fuser " FILE " 2>/dev/null) 2>/dev/null");
+    (void)!system("kill $(cat " DIR "/pid)");
     disk_graph_free(g);
 }
 
