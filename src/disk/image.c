@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/bits.h"
 
 struct disk *disk_format_node(struct disk *d)
 {
@@ -33,8 +34,13 @@ bool disk_measure(const char *format, struct optlist *create_opts, struct disk *
     if (!drv->measure)
         return fail(err, ENOTSUP, "Block driver '%s' does not support size measurement", format);
     void *opts = xcalloc(1, drv->create_size + 1);
-    bool ok = optlist_apply(create_opts, drv->create_options, opts, err) &&
-              optlist_done(create_opts, format, err) && drv->measure(opts, source, size, ret, err);
+    bool ok = optlist_apply(create_opts, drv->create_options, opts, err);
+    /* those of every format, and of files, which change nothing here */
+    static const char *const general[] = { "size",          "backing_file", "backing_fmt",
+                                           "preallocation", "nocow",        "extent_size_hint" };
+    for (unsigned i = 0; i < ARRAY_SIZE(general); i++)
+        (void)optlist_take(create_opts, general[i]);
+    ok = ok && optlist_done(create_opts, format, err) && drv->measure(opts, source, size, ret, err);
     field_free_strings(opts, drv->create_options);
     free(opts);
     return ok;

@@ -76,8 +76,10 @@ static void print_help(const struct img *img)
            "\n"
            "Command syntax:\n",
            img->program);
-    for (unsigned i = 0; img_commands[i]; i++)
+    for (unsigned i = 0; img_commands[i]; i++) {
+        printf("  ");
         img_print_usage(stdout, img_commands[i]);
+    }
     printf("\nCommands:\n");
     for (unsigned i = 0; img_commands[i]; i++)
         printf("  %-10s %s\n", img_commands[i]->name, img_commands[i]->doc);

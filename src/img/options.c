@@ -107,7 +107,7 @@ bool img_parse(struct img *img, const struct img_command *c, int argc, char **ar
     optind = 0; /* glibc: start anew */
     for (int r; (r = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
         if (r == 'h') {
-            printf("usage: %s", img->program);
+            printf("usage: %s ", img->program);
             img_print_usage(stdout, c);
             printf("\n%s.\n\n", c->doc);
             img_print_options(stdout, c);
@@ -148,7 +148,7 @@ void img_parse_finish(const struct img_command *c, void *args)
 
 void img_print_usage(FILE *f, const struct img_command *c)
 {
-    fprintf(f, "  %s", c->name);
+    fprintf(f, "%s", c->name);
     for (const struct img_option *o = c->options; o->letter || o->name; o++) {
         if (o->letter)
             fprintf(f, o->arg ? " [-%c %s]" : " [-%c]", o->letter, o->arg);

@@ -159,14 +159,12 @@ class Case:
         commands = []
         size = len(model)
         for _ in range(count):
-            kind = self.rng.choice('wwwwwz')
+            # a write into a part of a zero cluster of qed lets qemu-io 7.2 fill the rest from the backing file
+            kind = self.rng.choice('wwwwwz' if self.fmt != 'qed' else 'w')
             unit = self.rng.choice((512, 512, 4096, 65536))
-            if kind == 'z' and self.fmt == 'qed':
-                unit = 65536  # qemu-io 7.2 zeroes more than it is told where clusters are 4 KiB
             n = self.rng.randint(1, max(1, min(size, 400 * 1024) // unit)) * unit
             n = min(n, size // 512 * 512)
-            step = 65536 if unit == 65536 else 512
-            at = self.rng.randrange(0, (size - n) // step + 1) * step
+            at = self.rng.randrange(0, (size - n) // 512 + 1) * 512
             if kind == 'w':
                 byte = self.rng.randint(1, 255)
                 commands.append(f'write -P {byte} {at} {n}')
@@ -471,6 +469,10 @@ def all_cases(rng, everything):
     return out
 
 
+def is_pair(options):
+    return len(set(options) - {'encrypt.key-secret', 'encrypt.iter-time'}) > 1
+
+
 def has_format(fmt):
     p = subprocess.run([IMG['rhea'], 'create', '-f', fmt, '-o', 'help'], stdout=subprocess.PIPE,
                        stderr=subprocess.STDOUT, check=False)
@@ -498,7 +500,9 @@ def main():
     missing = sorted({f for f, _, _ in table if not has_format(f)})
     if missing:
         print('not built, not compared:', *missing)
-    cases = [Case(f, o, who, size, a.seed) for f, o, size in table if f not in missing for who in IMG]
+    # pairs of options of qcow2 are many: each is made by one side alone, by turns
+    cases = [Case(f, o, who, size, a.seed) for n, (f, o, size) in enumerate(table) if f not in missing
+             for i, who in enumerate(IMG) if f != 'qcow2' or not is_pair(o) or n % 2 == i]
     if not a.all and a.case == '*':
         by_format = {}
         for c in cases:

@@ -240,6 +240,7 @@ static bool vpc_open(struct disk *d, struct error *err)
         return read_dynamic_header(d, v, err) && check_dynamic(d, v, err);
     v->b.block_size = VHD_BLOCK;
     v->b.joined = true;
+    v->b.data_flags &= ~(unsigned)DISK_MAP_SOLID; /* the file may have holes anywhere */
     if (size > disk_size(d->file) - VHD_FOOTER)
         return fail(err, EINVAL, "invalid VPC image: the file is shorter than the disk");
     return true;
