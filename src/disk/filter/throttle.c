@@ -4,6 +4,8 @@
  */
 #include "base/throttle.h"
 
+#include <errno.h>
+
 #include "disk/filter/filter.h"
 
 struct throttle {
@@ -15,8 +17,6 @@ static const struct field options[] = {
     FIELD(struct throttle, throttle_group, .doc = "id of a throttle-group object"),
     { 0 },
 };
-
-static const char *const required[] = { "throttle-group", NULL };
 
 static bool throttle_open(struct disk *d, struct error *err)
 {
@@ -89,7 +89,6 @@ const struct disk_driver throttle_driver = {
     .name = "throttle",
     .doc = "Slows requests down to the limits of a group.",
     .is_filter = true,
-    .required = required,
     .size = sizeof(struct throttle),
     .options = options,
     .open = throttle_open,
