@@ -102,6 +102,8 @@ bool edge_update_perms(struct disk *d, struct error *err)
 
     for (struct disk_edge *e = d->parents; e; e = e->next_parent) {
         edge_perms(e->parent, e->role, &e->perm, &e->shared);
+        e->perm |= e->take;
+        e->shared &= ~e->unshare;
         perm |= e->perm;
         shared &= e->shared;
     }

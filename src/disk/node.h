@@ -40,6 +40,7 @@ struct disk_edge {
     char name[24]; /* "file", "backing", "data-file", "children.0" */
     enum disk_role role;
     unsigned perm, shared;
+    unsigned take, unshare; /* asked for by name, beyond what the role needs (blkdebug) */
     struct disk_edge *next_child, *next_parent;
 };
 

@@ -165,6 +165,19 @@ TEST(blkdebug_options)
                      "/a.raw,inject-error.0.event=none,inject-error.0.iotype=raed",
                      0, &err));
     CHECK(strstr(err.msg, "there is no iotype \"raed\""));
+    /* what it asks for is held against others */
+    d = open_disk(g, NULL,
+                  "driver=blkdebug,image.driver=file,image.filename=" DIR
+                  "/a.raw,unshare-child-perms.0=write",
+                  0, NULL);
+    CHECK(!open_disk(g, DIR "/a.raw", "driver=raw", DISK_RDWR, &err));
+    CHECK(strstr(err.msg, "lock"));
+    disk_unref(d);
+    CHECK(!open_disk(g, NULL,
+                     "driver=blkdebug,image.driver=file,image.filename=" DIR
+                     "/a.raw,take-child-perms.0=wirte",
+                     0, &err));
+    CHECK(strstr(err.msg, "no permission 'wirte'"));
     disk_graph_free(g);
 }
 

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "disk/filter/blkdebug_rules.h"
 #include "disk/filter/filter.h"
+#include "disk/node_priv.h"
 
 struct blkdebug {
     char *config;
@@ -101,6 +102,46 @@ static bool set_limits(struct disk *d, struct error *err)
     return true;
 }
 
+/* "PREFIX.0=write" and so on into the bits of enum disk_perm. */
+static bool take_perms(struct disk *d, const char *prefix, unsigned *ret, struct error *err)
+{
+    static const struct {
+        const char *name;
+        unsigned perm;
+    } perms[] = {
+        { "consistent-read", PERM_READ },
+        { "write", PERM_WRITE },
+        { "write-unchanged", PERM_WRITE_UNCHANGED },
+        { "resize", PERM_RESIZE },
+    };
+
+    for (unsigned n = 0;; n++) {
+        AUTO_FREE char *key = xasprintf("%s.%u", prefix, n);
+        const char *value = optlist_take(disk_open_options(d), key);
+        unsigned i = 0;
+
+        if (!value)
+            return true;
+        while (i < ARRAY_SIZE(perms) && strcmp(perms[i].name, value))
+            i++;
+        if (i == ARRAY_SIZE(perms)) {
+            fail(err, EINVAL, "blkdebug: %s: there is no permission '%s'", prefix, value);
+            return fail_hint(err, "consistent-read, write, write-unchanged, resize");
+        }
+        *ret |= perms[i].perm;
+    }
+}
+
+static bool set_perms(struct disk *d, struct error *err)
+{
+    struct disk_edge *e = d->children; /* "image" is its only one */
+
+    if (!take_perms(d, "take-child-perms", &e->take, err) ||
+        !take_perms(d, "unshare-child-perms", &e->unshare, err))
+        return false;
+    return !(e->take | e->unshare) || edge_update_perms(d->file, err);
+}
+
 static bool blkdebug_open(struct disk *d, struct error *err)
 {
     const struct blkdebug_section fresh = blkdebug_section_default();
@@ -114,7 +155,7 @@ static bool blkdebug_open(struct disk *d, struct error *err)
                               add_inject, err) &&
            filter_option_list(d, "set-state", blkdebug_set_state_fields, &fresh, sizeof(fresh),
                               add_set_state, err) &&
-           set_limits(d, err);
+           set_limits(d, err) && set_perms(d, err);
 }
 
 static void blkdebug_close(struct disk *d)
