@@ -91,7 +91,7 @@ void queue_ready(struct disk_queue *q, struct disk_request *r)
     q->ready_last = &r->next;
 }
 
-void queue_to_worker(struct disk_queue *q, struct disk_request *r)
+static void give_to_pool(struct disk_queue *q, struct disk_request *r)
 {
     struct ticket *t = ticket_of(r);
 
@@ -100,11 +100,37 @@ void queue_to_worker(struct disk_queue *q, struct disk_request *r)
     pool_submit(&q->graph->pool, &t->work);
 }
 
+static void give_held(struct disk_queue *q)
+{
+    if (q->held)
+        give_to_pool(q, TAKE(q->held));
+}
+
+/* An owner who has nothing but this request and waits for it does the work itself: two switches of
+ * threads less. */
+static void run_held(struct disk_queue *q)
+{
+    struct disk_request *r = TAKE(q->held);
+
+    ticket_of(r)->result = run_request(r);
+    queue_ready(q, r);
+}
+
+void queue_to_worker(struct disk_queue *q, struct disk_request *r)
+{
+    give_held(q);
+    if (q->may_block && !q->ring_signals && q->in_flight == 1)
+        q->held = r;
+    else
+        give_to_pool(q, r);
+}
+
 void disk_submit(struct disk_queue *q, struct disk_request *r)
 {
     struct ticket *t = ticket_of(r);
     bool was_idle = !q->ready;
 
+    give_held(q); /* it is not alone any more */
     q->in_flight++;
     t->q = q;
     t->r = r;
@@ -123,6 +149,7 @@ void disk_queue_kick(struct disk_queue *q)
 
 int disk_queue_fd(const struct disk_queue *q)
 {
+    give_held((struct disk_queue *)q);
     uring_want_signals((struct disk_queue *)q);
     return q->event_fd;
 }
@@ -176,6 +203,10 @@ unsigned disk_queue_reap(struct disk_queue *q, bool wait)
 {
     take_from_workers(q);
     while (wait && !q->ready && q->in_flight) {
+        if (q->held) {
+            run_held(q);
+            break;
+        }
         if (q->ring_pieces || q->unsubmitted) {
             uring_reap(q, true);
         } else {
@@ -184,6 +215,7 @@ unsigned disk_queue_reap(struct disk_queue *q, bool wait)
         }
         take_from_workers(q);
     }
+    give_held(q);
     if (!wait)
         uring_reap(q, false);
     return call_done(q);

@@ -40,8 +40,9 @@ struct disk_queue;
 /* depth: requests in flight that go to io_uring; more wait inside. Where the kernel has no io_uring
  * everything runs on workers. */
 struct disk_queue *disk_queue_new(struct disk_graph *g, unsigned depth, struct error *err);
-/* The owner does not mind to be kept waiting in disk_submit() by writes to the page cache, which is
- * the fastest way: tools, threads that do nothing else. */
+/* The owner does not mind to be kept waiting: in disk_submit() by writes to the page cache, which
+ * is the fastest way, and in disk_queue_reap() by a request that is the only one, which is then
+ * carried out there. For tools, threads that do nothing else. */
 void disk_queue_may_block(struct disk_queue *q);
 void disk_queue_free(struct disk_queue *q); /* waits for what is in flight */
 

@@ -51,11 +51,12 @@ struct piece {
 struct disk_queue {
     struct disk_graph *graph;
     unsigned depth;
-    unsigned in_flight;     /* requests */
-    unsigned ring_pieces;   /* given to the ring, no completion seen */
-    unsigned pool_requests; /* given to workers, not taken back */
-    unsigned begun_pieces;  /* given to transports, not taken back */
-    struct disk *to_kick;   /* transport that holds pieces back */
+    unsigned in_flight;        /* requests */
+    unsigned ring_pieces;      /* given to the ring, no completion seen */
+    unsigned pool_requests;    /* given to workers, not taken back */
+    unsigned begun_pieces;     /* given to transports, not taken back */
+    struct disk *to_kick;      /* transport that holds pieces back */
+    struct disk_request *held; /* for a worker, unless it is alone when the owner waits for it */
     struct io_uring ring;
     enum { RING_UNTRIED, RING_READY, RING_NONE } ring_state;
     bool may_block;

@@ -97,6 +97,8 @@ static bool may_pass(struct disk *d, enum disk_op op, uint64_t offset, size_t le
 /* Reads cost a transport little to begin; data may have to wait until its peer takes it. */
 static bool may_begin(const struct piece *p)
 {
+    if (p->q->may_block && p->q->in_flight == 1)
+        return false; /* alone: the owner does it himself while he waits */
     return p->r->op == DISK_OP_READ || (p->q->may_block && p->len <= INLINE_MAX);
 }
 

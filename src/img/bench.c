@@ -141,6 +141,8 @@ static bool bench(struct bench *b, uint8_t pattern)
     AUTO_FREE uint8_t *buf = aligned_alloc(4096, ALIGN_UP(bytes, (size_t)4096));
     b->buf = buf;
     b->queue = disk_queue_new(b->img->graph, b->depth, &err);
+    if (b->queue)
+        disk_queue_may_block(b->queue);
     if (!buf || !b->queue) {
         if (b->queue)
             disk_queue_free(b->queue);

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -581,6 +582,8 @@ TEST(queues_of_liars)
         struct disk_queue *q = disk_queue_new(g, 8, &err);
         unsigned done = 0;
 
+        if (i % 2)
+            disk_queue_may_block(q);
         k.done = &done;
         k.r.vec = vec_of(k.buf, PIECE);
         k.r.offset = 5000;
@@ -592,6 +595,44 @@ TEST(queues_of_liars)
         disk_unref(d);
         stop(&s);
     }
+    disk_graph_free(g);
+}
+
+/* A request that is alone is kept for its owner, unless he looks at the descriptor. */
+TEST(alone)
+{
+    struct disk_graph *g = disk_graph_new(NULL);
+    struct server s;
+    struct error err;
+    struct disk *d = start(&s, g, HONEST, &err);
+    struct queued k = { .r = { .disk = d, .op = DISK_OP_READ, .done = queued_done } };
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct disk_queue *q = disk_queue_new(g, 8, &err);
+        struct pollfd p = { .events = POLLIN };
+        unsigned done = 0;
+
+        disk_queue_may_block(q);
+        k.done = &done;
+        k.r.vec = vec_of(k.buf, PIECE);
+        disk_submit(q, &k.r);
+        disk_queue_kick(q);
+        if (i == 1) {
+            p.fd = disk_queue_fd(q);
+            CHECK_EQ(poll(&p, 1, 10000), 1);
+        }
+        for (unsigned n = 0; i == 2 && !done && n < 100000; n++)
+            (void)disk_queue_reap(q, false);
+        if (i != 3) /* freed with it inside, it ends all the same */
+            (void)disk_queue_reap(q, true);
+        disk_queue_free(q);
+        CHECK_EQ(done, 1);
+        CHECK_EQ(k.result, 0);
+        CHECK_MEM(k.buf, s.data, PIECE);
+        memset(k.buf, 0, PIECE);
+    }
+    disk_unref(d);
+    stop(&s);
     disk_graph_free(g);
 }
 
