@@ -67,9 +67,9 @@ void job_free(struct job *j)
         return;
     s = job_status(j);
     assert(s == JOB_CREATED || s == JOB_CONCLUDED || s == JOB_NULL);
-    if (j->started)
+    if (j->has_thread)
         pthread_join(j->thread, NULL);
-    else if (j->type->clean)
+    else if (!j->started && j->type->clean)
         j->type->clean(j);
     pthread_cond_destroy(&j->changed);
     pthread_mutex_destroy(&j->lock);
@@ -294,16 +294,8 @@ static bool run_to_pending(struct job *j, struct error *err)
     return !job_is_cancelled(j) && (!j->type->prepare || j->type->prepare(j, err));
 }
 
-static void *job_main(void *arg)
+static void conclude(struct job *j, bool ok, struct error *err)
 {
-    struct job *j = arg;
-    struct error err = { 0 };
-    bool ok;
-
-    set_status(j, JOB_RUNNING);
-    ok = run_to_pending(j, &err);
-    if (!ok && !err.code)
-        fail(&err, ECANCELED, "the %s job was cancelled", j->type->name);
     if (ok && j->type->commit) {
         j->type->commit(j);
     } else if (!ok) {
@@ -315,21 +307,40 @@ static void *job_main(void *arg)
         j->type->clean(j);
     job_show_progress(j);
     WITH_LOCK (&j->lock)
-        j->result = err;
+        j->result = *err;
     set_status(j, JOB_CONCLUDED);
     if (!j->options.manual_dismiss)
         set_status(j, JOB_NULL);
+}
+
+static void *job_main(void *arg)
+{
+    struct job *j = arg;
+    struct error err = { 0 };
+    bool ok;
+
+    set_status(j, JOB_RUNNING);
+    ok = run_to_pending(j, &err);
+    if (!ok && !err.code)
+        fail(&err, ECANCELED, "the %s job was cancelled", j->type->name);
+    conclude(j, ok, &err);
     return NULL;
 }
 
 void job_start(struct job *j)
 {
+    struct error err = { 0 };
     int r;
 
     assert(!j->started);
     j->started = true;
     r = pthread_create(&j->thread, NULL, job_main, j);
-    assert(!r);
+    j->has_thread = r == 0;
+    if (j->has_thread)
+        return;
+    fail(&err, r, "the host has no thread for the %s job: %s", j->type->name, strerror(r));
+    set_status(j, JOB_RUNNING);
+    conclude(j, false, &err);
 }
 
 bool job_error(const struct job *j, struct error *ret)

@@ -22,7 +22,7 @@ struct job {
     pthread_cond_t changed;
     _Atomic(enum job_status) status; /* written with lock held */
     /* guarded by lock */
-    bool started, user_paused, cancelled, forced, completing, finalizing, kicked;
+    bool started, has_thread, user_paused, cancelled, forced, completing, finalizing, kicked;
     uint64_t speed, next_ns; /* when the next bytes may be copied */
     struct error result;     /* code 0: it went well */
     pthread_t thread;
