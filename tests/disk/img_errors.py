@@ -8,6 +8,7 @@ qemu-img is installed its exit status must be the same, unless the row says why 
 """
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -239,10 +240,15 @@ def versions(folder):
     if not p.stdout.startswith(b'rhea-img version '):
         wrong(f'--version: {p.stdout}')
     text = run(IMG, ['--help'], folder).stdout.decode()
+    manual = (pathlib.Path(__file__).resolve().parents[2] / 'docs/manual/rhea-img.1').read_text()
     commands = 'amend bench bitmap check commit compare convert create dd info map measure rebase resize snapshot'
     for name in commands.split():
         p = run(IMG, [name, '--help'], folder)
-        if p.returncode or f'\n  {name} ' not in text or f'usage: rhea-img {name}' not in p.stdout.decode():
+        options = re.findall(r'^  (-\S.*?)(?:  |$)', p.stdout.decode(), re.M)
+        for word in re.findall(r'--?[\w-]+', ' '.join(options)):
+            if word not in ('-h', '--help') and word.replace('-', '\\-') not in manual:
+                wrong(f'the manual page does not name {word} of {name}')
+        if len(options) < 3 or p.returncode or f'\n  {name} ' not in text or f'usage: rhea-img {name}' not in p.stdout.decode():
             wrong(f'{name} --help, or --help without {name}')
     if 'Supported formats:' not in text or ' qcow2 ' not in text:
         wrong('--help names no formats')
