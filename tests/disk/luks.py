@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 120
+# timeout: 240
 """LUKS images both ways: ours judged by cryptsetup, qemu-img and qemu-io, and theirs read by us.
 
 luks.py [all]: every cipher, mode and hash; without it, one of each kind."""
@@ -115,7 +115,7 @@ def matrix(every):
             some.append({'cipher_alg': cipher, 'cipher_mode': mode, **ivgen})
         some += [{'hash_alg': h} for h in ('sha1', 'sha224', 'sha384', 'ripemd160')]
     for i, options in enumerate(some):
-        both_ways(every or i < 2, **options)
+        both_ways(i < 2 or i % 10 == 9, **options)
     print(f'{len(some)} kinds of encryption both ways')
 
 

@@ -123,11 +123,12 @@ def contents(data):
             run([IMG, 'convert', '-f', 'raw', '-O', 'raw', s.url(), out])
             check(out.read_bytes() == want, f'{kind}: contents')
             run([IMG, 'compare', '-f', 'raw', '-F', 'raw', s.url(), data])
-    for options in ([], ['-f', 'raw', '--cache=none', '--aio=native']):
-        with Server(qemu_nbd, '-t', '-r', '-f', 'raw', '-k', 'SOCK', '-x', 'disk', *options[2:],
+    for program, options in ((qemu_nbd, []), (qemu_nbd, ['--cache=none', '--aio=native']),
+                             (build / 'rhea-nbd', [])):
+        with Server(program, '-t', '-r', '-f', 'raw', '-k', 'SOCK', '-x', 'disk', *options,
                     data) as s:
             run([IMG, 'convert', '-f', 'raw', '-O', 'raw', s.url('disk'), out])
-            check(out.read_bytes() == want, 'qemu-nbd: contents')
+            check(out.read_bytes() == want, f'{program}: contents')
             maps = [json.loads(run([p, 'map', '-f', 'raw', '--output=json', s.url('disk')]))
                     for p in (IMG, qemu_img)]
             check(maps[0] == maps[1], f'maps differ: {maps}')
@@ -273,11 +274,12 @@ def tls():
             ('x509', f'tls-creds-x509,id=s,endpoint=server,dir={work}/tls-server', x509),
             ('psk', f'tls-creds-psk,id=s,endpoint=server,dir={work}', psk),
             ('anon', 'tls-creds-anon,id=s,endpoint=server', 'tls-creds-anon,id=t,endpoint=client')):
-        with Server(qemu_nbd, '-t', '-f', 'raw', '-k', 'SOCK', '--object', obj, '--tls-creds', 's',
-                    raw, name=f'q{kind}') as s:
-            io(None, *commands, objects=[client],
-               options=['file.driver=nbd', f'file.path={s.path}', 'file.tls-creds=t',
-                        'file.tls-hostname=localhost'])
+        for program in (qemu_nbd, build / 'rhea-nbd'):
+            with Server(program, '-t', '-f', 'raw', '-k', 'SOCK', '--object', obj, '--tls-creds',
+                        's', raw, name=f'q{kind}') as s:
+                io(None, *commands, objects=[client],
+                   options=['file.driver=nbd', f'file.path={s.path}', 'file.tls-creds=t',
+                            'file.tls-hostname=localhost'])
     with kit('memory', '1M', name='notls') as s:
         said = io(None, 'read 0 512', objects=[x509], want=1,
                   options=['file.driver=nbd', f'file.path={s.path}', 'file.tls-creds=t'])
