@@ -2,9 +2,12 @@
 /*
  * Images on web and FTP servers, read only, by ranges. Small reads go through a few blocks of
  * `readahead` bytes kept in memory; long ones are fetched straight to their place. Each transfer
- * has a handle of libcurl, and so a connection, from a small pool.
+ * has a handle of libcurl, and so a connection, from a small pool. The library is loaded when the
+ * first such image is opened: with all it needs it would double the time any program takes to
+ * start.
  */
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -32,6 +35,19 @@ struct block {
     uint8_t *data;
 };
 
+/* What is used of libcurl. */
+struct curl_api {
+    void *lib;
+    CURLcode (*global_init)(long flags);
+    void (*global_cleanup)(void);
+    CURL *(*easy_init)(void);
+    void (*easy_cleanup)(CURL *h);
+    CURLcode (*easy_setopt)(CURL *h, CURLoption option, ...);
+    CURLcode (*easy_getinfo)(CURL *h, CURLINFO info, ...);
+    CURLcode (*easy_perform)(CURL *h);
+    const char *(*easy_strerror)(CURLcode e);
+};
+
 struct web {
     /* options */
     char *url, *cookie, *cookie_secret, *username, *password_secret, *proxy_username,
@@ -42,6 +58,7 @@ struct web {
 
     char *password, *proxy_password, *secret_cookie;
     bool verify, is_http, inited;
+    struct curl_api curl;
     uint64_t size; /* bytes of the file; the disk is that in whole sectors */
     pthread_mutex_t lock;
     pthread_cond_t changed;       /* a handle is free, or a block's state changed */
@@ -53,6 +70,7 @@ struct web {
 
 /* Where the bytes of one transfer go. */
 struct transfer {
+    const struct web *w;
     CURL *h;
     struct disk_vec v;
     size_t done;
@@ -112,10 +130,10 @@ static bool check_options(struct disk *d, struct error *err)
 static CURL *new_handle(const struct web *w)
 {
     const char *cookie = w->secret_cookie ? w->secret_cookie : w->cookie;
-    CURL *h = curl_easy_init();
+    CURL *h = w->curl.easy_init();
     bool ok = h != NULL;
 
-#define SET(option, value) ok = ok && curl_easy_setopt(h, option, value) == CURLE_OK
+#define SET(option, value) ok = ok && w->curl.easy_setopt(h, option, value) == CURLE_OK
     SET(CURLOPT_URL, w->url);
     SET(CURLOPT_PROTOCOLS_STR, w->is_http ? "http,https" : "ftp,ftps");
     SET(CURLOPT_REDIR_PROTOCOLS_STR, w->is_http ? "http,https" : "ftp,ftps");
@@ -144,7 +162,7 @@ static CURL *new_handle(const struct web *w)
 #undef SET
     if (ok)
         return h;
-    curl_easy_cleanup(h);
+    w->curl.easy_cleanup(h);
     return NULL;
 }
 
@@ -181,11 +199,12 @@ static void put_handle(struct web *w, CURL *h)
 static size_t take_bytes(char *data, size_t size, size_t n, void *opaque)
 {
     struct transfer *t = opaque;
+    const struct web *w = t->w;
     struct disk_vec part;
     long code = 0;
 
     n *= size;
-    if (t->is_http && !t->done && curl_easy_getinfo(t->h, CURLINFO_RESPONSE_CODE, &code) == 0 &&
+    if (t->is_http && !t->done && w->curl.easy_getinfo(t->h, CURLINFO_RESPONSE_CODE, &code) == 0 &&
         code != 206)
         t->wrong = true; /* all of the file, not the range */
     if (t->wrong || n > t->v.len - t->done) {
@@ -222,7 +241,7 @@ static size_t drop_bytes(char *data, size_t size, size_t n, void *opaque)
     return n * size;
 }
 
-static bool curl_failed(struct error *err, CURLcode e, const char *detail)
+static bool curl_failed(const struct web *w, struct error *err, CURLcode e, const char *detail)
 {
     int code = e == CURLE_OPERATION_TIMEDOUT    ? ETIMEDOUT
                : e == CURLE_HTTP_RETURNED_ERROR ? ENOENT
@@ -230,28 +249,28 @@ static bool curl_failed(struct error *err, CURLcode e, const char *detail)
                                                 : EIO;
 
     return fail(err, code, "CURL: Error opening file: %s",
-                detail[0] ? detail : curl_easy_strerror(e));
+                detail[0] ? detail : w->curl.easy_strerror(e));
 }
 
 /* Asks for one byte: a server may do ranges and not say so, or not answer HEAD. */
-static bool ask_range(CURL *h, uint64_t *ret_size, struct error *err)
+static bool ask_range(const struct web *w, CURL *h, uint64_t *ret_size, struct error *err)
 {
     struct headers x = { 0 };
     char detail[CURL_ERROR_SIZE] = "";
     CURLcode e;
     long code = 0;
 
-    curl_easy_setopt(h, CURLOPT_HTTPGET, 1L);
-    curl_easy_setopt(h, CURLOPT_RANGE, "0-0");
-    curl_easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)1); /* not the whole of it */
-    curl_easy_setopt(h, CURLOPT_HEADERDATA, &x);
-    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, detail);
-    e = curl_easy_perform(h);
-    curl_easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)0);
-    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, NULL);
-    (void)curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &code);
+    w->curl.easy_setopt(h, CURLOPT_HTTPGET, 1L);
+    w->curl.easy_setopt(h, CURLOPT_RANGE, "0-0");
+    w->curl.easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)1); /* not the whole of it */
+    w->curl.easy_setopt(h, CURLOPT_HEADERDATA, &x);
+    w->curl.easy_setopt(h, CURLOPT_ERRORBUFFER, detail);
+    e = w->curl.easy_perform(h);
+    w->curl.easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)0);
+    w->curl.easy_setopt(h, CURLOPT_ERRORBUFFER, NULL);
+    (void)w->curl.easy_getinfo(h, CURLINFO_RESPONSE_CODE, &code);
     if (e != CURLE_OK && e != CURLE_FILESIZE_EXCEEDED)
-        return curl_failed(err, e, detail);
+        return curl_failed(w, err, e, detail);
     if (code != 206 || !x.total) {
         fail(err, ENOTSUP, "Server does not support 'range' (byte ranges).");
         return fail_hint(err, "download the image first");
@@ -267,24 +286,55 @@ static bool ask_size(struct web *w, CURL *h, uint64_t *ret_size, struct error *e
     curl_off_t size = -1;
     CURLcode e;
 
-    curl_easy_setopt(h, CURLOPT_NOBODY, 1L);
-    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(h, CURLOPT_HEADERDATA, &x);
-    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, drop_bytes);
-    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, detail);
-    e = curl_easy_perform(h);
-    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, NULL);
-    curl_easy_setopt(h, CURLOPT_NOBODY, 0L);
+    w->curl.easy_setopt(h, CURLOPT_NOBODY, 1L);
+    w->curl.easy_setopt(h, CURLOPT_HEADERFUNCTION, take_header);
+    w->curl.easy_setopt(h, CURLOPT_HEADERDATA, &x);
+    w->curl.easy_setopt(h, CURLOPT_WRITEFUNCTION, drop_bytes);
+    w->curl.easy_setopt(h, CURLOPT_ERRORBUFFER, detail);
+    e = w->curl.easy_perform(h);
+    w->curl.easy_setopt(h, CURLOPT_ERRORBUFFER, NULL);
+    w->curl.easy_setopt(h, CURLOPT_NOBODY, 0L);
     if (e != CURLE_OK && !(w->is_http && e == CURLE_HTTP_RETURNED_ERROR))
-        return curl_failed(err, e, detail);
+        return curl_failed(w, err, e, detail);
     if (e == CURLE_OK)
-        (void)curl_easy_getinfo(h, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
+        (void)w->curl.easy_getinfo(h, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
     if (w->is_http && (size < 0 || !x.ranges))
-        return ask_range(h, ret_size, err);
+        return ask_range(w, h, ret_size, err);
     if (size < 0)
         return fail(err, EIO, "CURL: Error opening file: Server didn't report file size.");
     *ret_size = (uint64_t)size;
     return true;
+}
+
+static bool load_function(struct web *w, const char *name, void *ret)
+{
+    void *f = dlsym(w->curl.lib, name);
+
+    memcpy(ret, &f, sizeof(f));
+    return f != NULL;
+}
+
+static bool load_library(struct web *w, struct error *err)
+{
+    static const char *const names[] = { "libcurl-gnutls.so.4", "libcurl.so.4" };
+    struct curl_api *c = &w->curl;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names) && !c->lib; i++)
+        c->lib = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    if (!c->lib) {
+        fail(err, ENOENT, "could not load %s: %s", names[1], dlerror());
+        return fail_hint(err, "install libcurl (Debian: libcurl3-gnutls or libcurl4)");
+    }
+    if (load_function(w, "curl_global_init", &c->global_init) &&
+        load_function(w, "curl_global_cleanup", &c->global_cleanup) &&
+        load_function(w, "curl_easy_init", &c->easy_init) &&
+        load_function(w, "curl_easy_cleanup", &c->easy_cleanup) &&
+        load_function(w, "curl_easy_setopt", &c->easy_setopt) &&
+        load_function(w, "curl_easy_getinfo", &c->easy_getinfo) &&
+        load_function(w, "curl_easy_perform", &c->easy_perform) &&
+        load_function(w, "curl_easy_strerror", &c->easy_strerror))
+        return true;
+    return fail(err, ENOENT, "this libcurl lacks a function: %s", dlerror());
 }
 
 static bool web_open(struct disk *d, struct error *err)
@@ -302,7 +352,9 @@ static bool web_open(struct disk *d, struct error *err)
                    fail_hint(err, "open it with read-only=on (-r)");
         d->read_only = true;
     }
-    if (curl_global_init(CURL_GLOBAL_DEFAULT))
+    if (!load_library(w, err))
+        return false;
+    if (w->curl.global_init(CURL_GLOBAL_DEFAULT))
         return fail(err, EIO, "libcurl does not start");
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
@@ -310,8 +362,8 @@ static bool web_open(struct disk *d, struct error *err)
     if (!(h = take_handle(w)))
         return fail(err, ENOMEM, "curl library initialization failed.");
     ok = ask_size(w, h, &size, err);
-    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, NULL);
-    curl_easy_setopt(h, CURLOPT_HEADERDATA, NULL);
+    w->curl.easy_setopt(h, CURLOPT_HEADERFUNCTION, NULL);
+    w->curl.easy_setopt(h, CURLOPT_HEADERDATA, NULL);
     put_handle(w, h);
     if (!ok)
         return false;
@@ -335,18 +387,18 @@ static void web_close(struct disk *d)
     if (!w->inited)
         return;
     for (unsigned i = 0; i < w->idle_count; i++)
-        curl_easy_cleanup(w->idle[i]);
+        w->curl.easy_cleanup(w->idle[i]);
     for (unsigned i = 0; i < BLOCKS; i++)
         free(w->blocks[i].data);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
-    curl_global_cleanup();
+    w->curl.global_cleanup();
 }
 
 /* All of v, from the server. */
 static int fetch(struct web *w, uint64_t offset, struct disk_vec v)
 {
-    struct transfer t = { .v = v, .is_http = w->is_http, .h = take_handle(w) };
+    struct transfer t = { .w = w, .v = v, .is_http = w->is_http, .h = take_handle(w) };
     char range[48];
     CURLcode e;
 
@@ -354,10 +406,10 @@ static int fetch(struct web *w, uint64_t offset, struct disk_vec v)
         return -ENOMEM;
     snprintf(range, sizeof(range), "%llu-%llu", (unsigned long long)offset,
              (unsigned long long)(offset + v.len - 1));
-    curl_easy_setopt(t.h, CURLOPT_RANGE, range);
-    curl_easy_setopt(t.h, CURLOPT_WRITEFUNCTION, take_bytes);
-    curl_easy_setopt(t.h, CURLOPT_WRITEDATA, &t);
-    e = curl_easy_perform(t.h);
+    w->curl.easy_setopt(t.h, CURLOPT_RANGE, range);
+    w->curl.easy_setopt(t.h, CURLOPT_WRITEFUNCTION, take_bytes);
+    w->curl.easy_setopt(t.h, CURLOPT_WRITEDATA, &t);
+    e = w->curl.easy_perform(t.h);
     put_handle(w, t.h);
     if (t.wrong || (e == CURLE_OK && t.done != v.len))
         return -EIO;
