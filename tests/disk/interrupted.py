@@ -180,7 +180,7 @@ def disk_full():
                 os.unlink('small/new.img')
         c.create('small/w.img', 'qcow2', '', SIZE)
         status, out = c.run(c.IO, '-f', 'qcow2', '-c', 'write -P 1 0 4M', '-c', 'flush', '-c',
-                            'write -P 2 8M 64M', 'small/w.img')
+                            'write -P 2 8M 40M', 'small/w.img')
         if 'No space left' not in out:
             fail('write, disk full', f'{status}: {out}')
         sound('write, disk full', 'small/w.img')

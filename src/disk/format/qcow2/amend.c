@@ -60,6 +60,9 @@ static bool has(const struct amending *a, const char *name)
 
 static bool failed(struct amending *a, int r, const char *what)
 {
+    struct qcow2 *q = a->d->priv;
+
+    q->leaked = true;
     return fail(a->err, -r, "%s: %s", what, strerror(-r));
 }
 

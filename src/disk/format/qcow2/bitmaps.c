@@ -550,6 +550,7 @@ static bool store_locked(struct disk *d, struct error *err)
     directory_finish(&old);
     directory_finish(&dir);
     q->bitmaps_loaded = true;
+    q->leaked |= r < 0;
     if (r < 0)
         return fail(err, -r, "dirty bitmaps cannot be stored: %s", strerror(-r));
     return true;
@@ -590,6 +591,7 @@ static bool remove_locked(struct disk *d, const char *name, struct error *err)
     }
     directory_finish(&old);
     directory_finish(&dir);
+    ((struct qcow2 *)d->priv)->leaked |= r < 0;
     if (r < 0)
         return fail(err, -r, "bitmap '%.60s' cannot be removed: %s", name, strerror(-r));
     return true;

@@ -194,7 +194,7 @@ static int mark_sound(struct disk *d)
     if (r < 0 || !(q->h.incompatible & (INCOMPAT_DIRTY | INCOMPAT_CORRUPT)))
         return r;
     q->h.incompatible &= ~(uint64_t)(INCOMPAT_DIRTY | INCOMPAT_CORRUPT);
-    q->corrupt = q->marked_dirty = false;
+    q->corrupt = q->marked_dirty = q->leaked = false;
     r = qcow2_write_header(d);
     return r < 0 ? r : disk_flush(d->file);
 }

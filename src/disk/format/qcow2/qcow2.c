@@ -230,7 +230,7 @@ static int inactivate(struct disk *d)
     }
     WITH_LOCK (&q->meta) {
         ret = qcow2_settle(d);
-        if (ret == 0 && q->marked_dirty)
+        if (ret == 0 && q->marked_dirty && !q->leaked)
             ret = qcow2_mark_clean(d);
     }
     return ret;

@@ -52,8 +52,11 @@ static bool no_such(const char *id_or_name, struct error *err)
     return fail_hint(err, "rhea-img snapshot -l lists them");
 }
 
-static bool failed(struct error *err, int r, const char *what)
+static bool failed(struct disk *d, struct error *err, int r, const char *what)
 {
+    struct qcow2 *q = d->priv;
+
+    q->leaked = true;
     fail(err, -r, "%s: %s", what, strerror(-r));
     if (r == -ENOSPC)
         fail_hint(err, "make room on the host; the image is as before");
@@ -198,7 +201,7 @@ static bool snapshot_create(struct disk *d, struct disk_snapshot *s, struct erro
         if (r < 0) {
             free(sn.s.id);
             free(sn.s.name);
-            failed(err, r, "Could not create snapshot");
+            failed(d, err, r, "Could not create snapshot");
             break;
         }
         free(s->id);
@@ -304,7 +307,7 @@ static bool snapshot_apply(struct disk *d, const char *id_or_name, struct error 
             ok = no_such(id_or_name, err);
         else if (may_apply(d, &q->snapshots[i], err)) {
             r = apply_locked(d, &q->snapshots[i]);
-            ok = r == 0 || failed(err, r, "Could not apply the snapshot");
+            ok = r == 0 || failed(d, err, r, "Could not apply the snapshot");
         }
     }
     if (ok)
@@ -358,7 +361,7 @@ static bool snapshot_remove(struct disk *d, const char *id_or_name, struct error
             ok = no_such(id_or_name, err);
         else {
             r = remove_locked(d, (unsigned)i);
-            ok = r == 0 || failed(err, r, "Could not delete the snapshot");
+            ok = r == 0 || failed(d, err, r, "Could not delete the snapshot");
         }
     }
     disk_drain_end(d);
@@ -390,7 +393,7 @@ static bool snapshot_load(struct disk *d, const char *id_or_name, struct error *
         }
         l1 = get_l1(d, sn->l1_offset, sn->l1_entries, 0, &r);
         if (!l1) {
-            ok = failed(err, r, "Could not read the snapshot's L1 table");
+            ok = failed(d, err, r, "Could not read the snapshot's L1 table");
             break;
         }
         free(q->l1);
