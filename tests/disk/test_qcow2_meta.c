@@ -12,7 +12,12 @@
 #include "disk/image.h"
 #include "test.h"
 
-#define DIR  "/dev/shm/rhea-test-qcow2-meta"
+/* both builds may run at once */
+#ifdef __SANITIZE_ADDRESS__
+#define DIR "/dev/shm/rhea-test-qcow2-meta-asan"
+#else
+#define DIR "/dev/shm/rhea-test-qcow2-meta"
+#endif
 #define PATH DIR "/a.qcow2"
 #define MIB  (UINT64_C(1) << 20)
 

@@ -120,7 +120,7 @@ struct qcow2 {
     uint64_t crypto_offset, crypto_len;          /* EXT_CRYPTO */
     uint64_t bitmap_dir_offset, bitmap_dir_size; /* EXT_BITMAPS */
     uint32_t bitmap_count;
-    bool leaked; /* a change stopped half-way: the dirty bit stays, the next open heals */
+    bool leaked;         /* a change stopped half-way: the dirty bit stays, the next open heals */
     bool bitmaps_loaded; /* those of the image are in memory, and marked in use in the image */
     bool marked_dirty;   /* INCOMPAT_DIRTY is durable in the file, by us */
     bool corrupt;
