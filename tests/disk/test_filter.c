@@ -322,6 +322,46 @@ TEST(throttle_is_shared_fairly)
     object_set_free(set);
 }
 
+static void count_done(struct disk_request *r, int result)
+{
+    CHECK_EQ(result, 0);
+    ++*(unsigned *)r->opaque;
+}
+
+/* Eight requests of 50 ms each wait together, not one after the other. */
+TEST(blkdelay)
+{
+    struct disk_graph *g = graph(NULL);
+    struct disk_request req[8] = { 0 };
+    struct error err = { 0 };
+    struct disk_queue *q = disk_queue_new(g, 8, &err);
+    double start = seconds();
+    unsigned done = 0;
+    char buf[8][512];
+    struct disk *d;
+
+    create(g, "raw", DIR "/a.raw", "size=1M");
+    d = open_disk(g, NULL,
+                  "driver=blkdelay,read-us=50000,file.driver=file,file.filename=" DIR "/a.raw",
+                  DISK_RDWR, NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(req); i++) {
+        req[i] = (struct disk_request){ .disk = d,
+                                        .op = DISK_OP_READ,
+                                        .offset = i * 512,
+                                        .len = 512,
+                                        .vec = vec_of(buf[i], 512),
+                                        .done = count_done,
+                                        .opaque = &done };
+        disk_submit(q, &req[i]);
+    }
+    while (done < ARRAY_SIZE(req))
+        disk_queue_reap(q, true);
+    CHECK(seconds() - start >= 0.05 && seconds() - start < 0.39);
+    disk_queue_free(q);
+    disk_unref(d);
+    disk_graph_free(g);
+}
+
 static bool group_ok(const char *text, const char *why)
 {
     struct object_set *set = object_set_new();
@@ -541,6 +581,7 @@ TEST(pass_through)
 {
     static const char *const filters[] = {
         "blkdebug,image.driver=file,image.filename=" DIR "/a.raw",
+        "blkdelay,file.driver=file,file.filename=" DIR "/a.raw",
         "blkfail,file.driver=file,file.filename=" DIR "/a.raw",
         "preallocate,file.driver=file,file.filename=" DIR "/a.raw",
         "throttle,throttle-group=g,file.driver=file,file.filename=" DIR "/a.raw",
