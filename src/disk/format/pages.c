@@ -197,7 +197,7 @@ static int by_place(const void *a, const void *b)
 /* Takes copies of all that is dirty. A sector dirty at both levels is written at the later one. */
 static void collect(struct pages *p, struct piece_list *l)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(p->buckets); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(p->buckets) && p->dirty; i++) {
         for (struct page *page = p->buckets[i]; page; page = page->next) {
             if (!is_dirty(page))
                 continue;
@@ -207,7 +207,8 @@ static void collect(struct pages *p, struct piece_list *l)
         }
     }
     p->dirty = 0;
-    qsort(l->items, l->count, sizeof(*l->items), by_place);
+    if (l->count)
+        qsort(l->items, l->count, sizeof(*l->items), by_place);
 }
 
 static void unmark(struct pages *p, const struct piece_list *l, size_t written)
