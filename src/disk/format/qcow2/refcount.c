@@ -302,8 +302,12 @@ int64_t qcow2_cluster_run(struct disk *d, uint64_t first, uint64_t max, bool fre
             return ret;
         if (!block && !free)
             break;
+        if (!block) { /* nothing that it would count is in use, or that later ones would */
+            at = at >> block_bits(q) < q->refcount_table_entries ? end + 1 : first + max;
+            continue;
+        }
         for (; at <= end; at++)
-            if (block && !qcow2_load_refcount(q->h.refcount_order, block, at & mask) != free)
+            if (!qcow2_load_refcount(q->h.refcount_order, block, at & mask) != free)
                 break;
         qcow2_cache_put(q->refcount_cache, &block);
         if (at <= end)
