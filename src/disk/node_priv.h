@@ -30,9 +30,11 @@ struct disk_private {
     /* constant after open except under a drain */
     unsigned user_perm, user_shared; /* enum disk_perm: what users do, and let others do */
     unsigned perm, shared;           /* the same with what parents do */
-    bool soft_end;    /* under a format: reads beyond the end are zeroes, writes there grow it */
-    bool is_implicit; /* node_name was made up */
-    char *shown_name; /* disk_filename() */
+    bool soft_end;  /* under a format: reads beyond the end are zeroes, writes there grow it */
+    bool in_memory; /* a file on tmpfs: nothing to wait for */
+    _Atomic(bool) no_nowait; /* its file system does not know RWF_NOWAIT */
+    bool is_implicit;        /* node_name was made up */
+    char *shown_name;        /* disk_filename() */
 
     /* requests that came from outside, and those who wait for them */
     _Atomic(unsigned) in_flight;

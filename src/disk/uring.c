@@ -327,17 +327,22 @@ static void begin_piece(struct disk_queue *q, struct piece *p)
 static size_t move_now(struct disk_queue *q, struct piece *p)
 {
     bool is_write = p->r->op == DISK_OP_WRITE;
+    struct disk_private *file = p->level[p->levels - 1].d->core;
+    bool in_memory = file->in_memory;
     struct disk_vec part;
     size_t covered;
     uint32_t n;
     ssize_t r;
 
-    if (!p->cached || (is_write && (!q->may_block || p->len > INLINE_MAX)))
+    if (is_write ? !(in_memory || (p->cached && q->may_block)) || p->len > INLINE_MAX
+                 : !in_memory && (!p->cached || file->no_nowait))
         return 0;
     part = vec_slice(p->r->vec, p->skip, p->len);
     n = vec_fill(&part, p->iov, PIECE_IOVS, &covered);
     r = is_write ? pwritev(p->fd, p->iov, (int)n, (off_t)p->offset)
-                 : preadv2(p->fd, p->iov, (int)n, (off_t)p->offset, RWF_NOWAIT);
+                 : preadv2(p->fd, p->iov, (int)n, (off_t)p->offset, in_memory ? 0 : RWF_NOWAIT);
+    if (r < 0 && errno == EOPNOTSUPP)
+        file->no_nowait = true;
     return r > 0 ? (size_t)r : 0;
 }
 

@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -133,6 +135,7 @@ bool file_open_fd(struct disk *d, struct error *err)
 static bool find_size(struct disk *d, struct error *err)
 {
     struct file *f = d->priv;
+    struct statfs fs;
     struct stat st;
 
     if (fstat(file_fd(d), &st))
@@ -143,6 +146,7 @@ static bool find_size(struct disk *d, struct error *err)
         fail(err, EINVAL, "'file' driver requires '%s' to be a regular file", f->filename);
         return fail_hint(err, "for block devices use driver=host_device");
     }
+    d->core->in_memory = !fstatfs(file_fd(d), &fs) && fs.f_type == TMPFS_MAGIC;
     if ((uint64_t)st.st_size > DISK_MAX_SIZE)
         return fail(err, EFBIG, "'%s' is larger than disks can be", f->filename);
     d->size = ALIGN_UP((uint64_t)st.st_size, UINT64_C(512));
