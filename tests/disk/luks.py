@@ -32,7 +32,7 @@ def check(ok, what):
 def run(argv, want=0):
     for _ in range(5):
         p = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, timeout=60, check=False, text=True)
+                           stderr=subprocess.STDOUT, timeout=200, check=False, text=True)
         if 'accurate CPU usage' not in p.stdout:  # qemu-img on a busy machine
             break
     if want is not None:
@@ -115,7 +115,7 @@ def matrix(every):
             some.append({'cipher_alg': cipher, 'cipher_mode': mode, **ivgen})
         some += [{'hash_alg': h} for h in ('sha1', 'sha224', 'sha384', 'ripemd160')]
     for i, options in enumerate(some):
-        both_ways(i < 2 or i % 10 == 9, **options)
+        both_ways(i < 2, **options)
     print(f'{len(some)} kinds of encryption both ways')
 
 

@@ -57,6 +57,7 @@ struct server {
     pthread_t thread;
     uint8_t *data;
     bool structured, said_goodbye;
+    unsigned statuses; /* block status requests answered */
 };
 
 static bool get(struct server *s, void *buf, size_t n)
@@ -232,6 +233,7 @@ static bool reply_status(struct server *s, const struct request *q)
     uint8_t data[4 + 16] = { 0, 0, 0, 7 };
     uint32_t n = s->lie == SEVERAL_EXTENTS ? 20 : 12;
 
+    s->statuses++;
     st_be32(data + 4, s->lie == EMPTY_EXTENT ? 0 : MIN(q->len, 65536u));
     st_be32(data + 8, q->offset < SIZE / 2 ? 0 : NBD_STATE_HOLE | NBD_STATE_ZERO);
     st_be32(data + 12, 512);
@@ -331,7 +333,8 @@ static void *serve(void *arg)
     return NULL;
 }
 
-static struct disk *start(struct server *s, struct disk_graph *g, enum lie lie, struct error *err)
+static struct disk *start_with(struct server *s, struct disk_graph *g, enum lie lie, unsigned flags,
+                               struct error *err)
 {
     struct optlist opts = { 0 };
     struct disk *d;
@@ -350,9 +353,14 @@ static struct disk *start(struct server *s, struct disk_graph *g, enum lie lie, 
     optlist_add(&opts, "server.type", "fd");
     optlist_add(&opts, "server.str", number);
     *err = (struct error){ 0 };
-    d = disk_open(g, NULL, &opts, DISK_RDWR, err);
+    d = disk_open(g, NULL, &opts, flags, err);
     optlist_finish(&opts);
     return d;
+}
+
+static struct disk *start(struct server *s, struct disk_graph *g, enum lie lie, struct error *err)
+{
+    return start_with(s, g, lie, DISK_RDWR, err);
 }
 
 static void stop(struct server *s)
@@ -420,6 +428,30 @@ TEST(honest_servers)
         close(s.fd);
         free(s.data);
     }
+    disk_graph_free(g);
+}
+
+/* Who does not write asks once for many extents. */
+TEST(map_of_a_reader)
+{
+    struct disk_graph *g = disk_graph_new(NULL);
+    struct server s;
+    struct error err;
+    struct disk *d = start_with(&s, g, SEVERAL_EXTENTS, 0, &err);
+    struct disk_extent e;
+
+    CHECK_EQ(disk_map(d, 2048, SIZE - 2048, &e), 0);
+    CHECK_EQ(e.len, 65536);
+    CHECK_EQ(disk_map(d, 2048 + 65536, 4096, &e), 0);
+    CHECK_EQ(e.len, 512);
+    CHECK_EQ(disk_map(d, 4096, 512, &e), 0);
+    CHECK_EQ(e.len, 512);
+    CHECK_EQ(s.statuses, 1);
+    CHECK_EQ(disk_map(d, 2048 + 65536 + 512, 4096, &e), 0); /* behind what was told */
+    CHECK_EQ(e.len, 4096);
+    CHECK_EQ(s.statuses, 2);
+    disk_unref(d);
+    stop(&s);
     disk_graph_free(g);
 }
 

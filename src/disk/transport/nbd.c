@@ -20,7 +20,17 @@ enum {
     DEFAULT_CONNECTIONS = 4,
     PILE = 8, /* calls on each connection before another is made */
     RETRY_MS = 1000,
+    SEEN_MAX = 1024,
+    SEEN_NS = 1000000000,  /* block status is good for so long */
     REQUEST_MAX = 32 << 20 /* bytes of a read or write, what servers must take */
+};
+
+/* Block status of a run of the disk, as the server told it. */
+struct seen_extents {
+    uint64_t start, at; /* of the first extent, of e[next] */
+    uint64_t when_ns;
+    uint32_t next, count;
+    struct nbd_extent e[SEEN_MAX];
 };
 
 struct nbd_disk {
@@ -34,7 +44,9 @@ struct nbd_disk {
     struct nbd_conn *conns[MAX_CONNECTIONS]; /* filled in order, never emptied while open */
     _Atomic(unsigned) count;                 /* of conns */
     pthread_mutex_t grow_lock;
-    _Atomic(unsigned) limit;    /* connections that may be; 1 when one more was refused */
+    _Atomic(unsigned) limit; /* connections that may be; 1 when one more was refused */
+    pthread_mutex_t map_lock;
+    struct seen_extents seen;   /* read-only disks; GUARDED_BY(map_lock) */
     _Atomic(uint32_t) zero_max; /* bytes of a zero or discard; less once a server complained */
 };
 
@@ -171,6 +183,7 @@ static bool nbd_open(struct disk *d, struct error *err)
     char *name;
 
     pthread_mutex_init(&p->grow_lock, NULL);
+    pthread_mutex_init(&p->map_lock, NULL);
     if (!fill_target(d, err))
         return false;
     if ((name = name_of(p))) {
@@ -198,6 +211,7 @@ static void nbd_close(struct disk *d)
         nbd_conn_free(p->conns[i]);
     p->count = 0;
     socket_addr_finish(&p->target.addr);
+    pthread_mutex_destroy(&p->map_lock);
     pthread_mutex_destroy(&p->grow_lock);
 }
 
@@ -386,12 +400,85 @@ static int nbd_flush(struct disk *d)
     return p->params.flags & NBD_FLAG_SEND_FLUSH ? run(d, &call) : 0;
 }
 
+/* What a status of the server means for [offset, offset + len). */
+static void translate(const struct nbd_disk *p, struct nbd_extent e, struct disk_extent *ret)
+{
+    if (e.flags & NBD_STATE_ZERO)
+        ret->flags |= DISK_MAP_ZERO;
+    if (e.flags & NBD_STATE_HOLE && ret->flags & DISK_MAP_ZERO)
+        ret->flags &= ~DISK_MAP_DATA;
+    else if (e.flags & NBD_STATE_HOLE && p->dirty_bitmap)
+        ret->flags = DISK_MAP_ALLOCATED; /* dirty; a true hole may read as anything: data */
+}
+
+/* The extent at offset among those asked for lately, cut to begin there. */
+static bool remembered(struct nbd_disk *p, uint64_t offset, struct nbd_extent *ret)
+{
+    bool found = false;
+
+    WITH_LOCK (&p->map_lock) {
+        struct seen_extents *s = &p->seen;
+
+        if (!s->count || nbd_now_ns() - s->when_ns > SEEN_NS)
+            break;
+        if (offset < s->at) { /* begin anew */
+            s->at = s->start;
+            s->next = 0;
+        }
+        while (s->next < s->count && offset >= s->at + s->e[s->next].len)
+            s->at += s->e[s->next++].len;
+        found = offset >= s->at && s->next < s->count;
+        if (found)
+            *ret = (struct nbd_extent){ (uint32_t)(s->at + s->e[s->next].len - offset),
+                                        s->e[s->next].flags };
+    }
+    return found;
+}
+
+static void remember(struct nbd_disk *p, uint64_t start, const struct nbd_extent *e, uint32_t count)
+{
+    WITH_LOCK (&p->map_lock) {
+        p->seen.start = p->seen.at = start;
+        p->seen.next = 0;
+        p->seen.count = count;
+        p->seen.when_ns = nbd_now_ns();
+        memcpy(p->seen.e, e, count * sizeof(*e));
+    }
+}
+
+/* Who does not write is told many extents at once, and may remember them for a moment. */
+static int ask_status(struct disk *d, uint64_t offset, uint64_t len, struct nbd_extent *ret)
+{
+    struct nbd_disk *p = d->priv;
+    struct nbd_extent list[SEEN_MAX];
+    struct nbd_call call = { .command = NBD_CMD_BLOCK_STATUS,
+                             .flags = d->read_only ? 0 : NBD_CMD_FLAG_REQ_ONE,
+                             .extents = list,
+                             .extents_max = d->read_only ? SEEN_MAX : 1 };
+    uint32_t align = d->align, unit = MAX(align, 65536u);
+    uint64_t start = ALIGN_DOWN(offset, (uint64_t)align);
+    uint64_t end = MIN(ALIGN_UP(offset + len, (uint64_t)align), disk_size(d));
+    int r;
+
+    if (d->read_only)
+        end = disk_size(d);
+    call.offset = start;
+    call.len = (uint32_t)MIN(end - start, (uint64_t)ALIGN_DOWN(UINT32_MAX, unit));
+    if ((r = run(d, &call)))
+        return r;
+    if (d->read_only)
+        remember(p, start, list, call.extent_count);
+    *ret = list[0];
+    if (ret->len <= offset - start) /* an extent within a block of the server */
+        return -EIO;
+    ret->len -= (uint32_t)(offset - start);
+    return 0;
+}
+
 static int nbd_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_extent *ret)
 {
     struct nbd_disk *p = d->priv;
-    struct nbd_call call = { .command = NBD_CMD_BLOCK_STATUS, .flags = NBD_CMD_FLAG_REQ_ONE };
-    uint32_t align = d->align;
-    uint64_t start = ALIGN_DOWN(offset, (uint64_t)align), end = offset + len;
+    struct nbd_extent e;
     int r;
 
     *ret = (struct disk_extent){ .len = len,
@@ -400,21 +487,10 @@ static int nbd_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_ex
                                  .file = d };
     if (!p->params.has_context)
         return 0;
-    end = MIN(ALIGN_UP(end, (uint64_t)align), disk_size(d));
-    call.offset = start;
-    call.len = (uint32_t)MIN(end - start, (uint64_t)ALIGN_DOWN(UINT32_MAX, MAX(align, 65536u)));
-    if ((r = run(d, &call)))
+    if (!(d->read_only && remembered(p, offset, &e)) && (r = ask_status(d, offset, len, &e)))
         return r;
-    ret->len = MIN(call.extent_len, call.len);
-    if (ret->len <= offset - start) /* an extent within a block of the server */
-        return -EIO;
-    ret->len = MIN(ret->len - (offset - start), len);
-    if (call.extent_flags & NBD_STATE_ZERO)
-        ret->flags |= DISK_MAP_ZERO;
-    if (call.extent_flags & NBD_STATE_HOLE && ret->flags & DISK_MAP_ZERO)
-        ret->flags &= ~DISK_MAP_DATA;
-    else if (call.extent_flags & NBD_STATE_HOLE && p->dirty_bitmap)
-        ret->flags = DISK_MAP_ALLOCATED; /* dirty; a true hole may read as anything: data */
+    ret->len = MIN(e.len, len);
+    translate(p, e, ret);
     return 0;
 }
 

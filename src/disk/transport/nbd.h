@@ -47,14 +47,19 @@ bool nbd_parse_name(const char *name, struct optlist *opts, struct error *err);
 
 enum { NBD_IN_FLIGHT = 128 /* calls of one connection; more wait */ };
 
+struct nbd_extent {
+    uint32_t len, flags; /* bytes, at least 1; enum of nbd_proto.h */
+};
+
 /* A request and its reply; on its caller's stack. */
 struct nbd_call {
     enum nbd_command command;
     unsigned flags; /* enum nbd_command_flags */
     uint64_t offset;
     uint32_t len;
-    struct disk_vec vec;               /* READ and WRITE: len bytes */
-    uint32_t extent_len, extent_flags; /* BLOCK_STATUS: the first extent */
+    struct disk_vec vec;                /* READ and WRITE: len bytes */
+    struct nbd_extent *extents;         /* BLOCK_STATUS: room for extents_max, at least 1 */
+    uint32_t extents_max, extent_count; /* those that came; more are dropped */
     /* the connection's */
     pthread_cond_t woken;
     struct nbd_call *next_waiting;

@@ -299,20 +299,29 @@ static int hole_chunk(struct nbd_conn *c, struct nbd_call *call, uint32_t len)
 
 static int status_chunk(struct nbd_conn *c, struct nbd_call *call, uint32_t len)
 {
-    uint8_t buf[12];
+    uint8_t buf[8];
+    uint32_t n = (len - 4) / 8;
     int r;
 
-    if (call->command != NBD_CMD_BLOCK_STATUS || len < 12 || (len - 4) % 8 ||
-        len > 4 + 8 * EXTENTS_MAX || call->extent_len)
+    if (call->command != NBD_CMD_BLOCK_STATUS || len < 12 || (len - 4) % 8 || n > EXTENTS_MAX ||
+        call->extent_count)
         return -EPROTO;
-    r = channel_read(c->channel, buf, sizeof(buf));
+    r = channel_read(c->channel, buf, 4);
     if (r)
         return r;
-    if (ld_be32(buf) != c->params.context_id || !ld_be32(buf + 4))
+    if (ld_be32(buf) != c->params.context_id)
         return -EPROTO;
-    call->extent_len = ld_be32(buf + 4);
-    call->extent_flags = ld_be32(buf + 8);
-    return skip(c, len - (uint32_t)sizeof(buf));
+    for (; call->extent_count < MIN(n, call->extents_max); call->extent_count++) {
+        struct nbd_extent *e = &call->extents[call->extent_count];
+
+        r = channel_read(c->channel, buf, 8);
+        if (r)
+            return r;
+        *e = (struct nbd_extent){ ld_be32(buf), ld_be32(buf + 4) };
+        if (!e->len)
+            return -EPROTO;
+    }
+    return skip(c, (n - call->extent_count) * 8);
 }
 
 static int error_chunk(struct nbd_conn *c, struct nbd_call *call, uint32_t len)
@@ -348,7 +357,7 @@ static int check_complete(const struct nbd_call *call)
         return 0;
     if (call->command == NBD_CMD_READ && call->received != call->len)
         return -EPROTO;
-    return call->command == NBD_CMD_BLOCK_STATUS && !call->extent_len ? -EPROTO : 0;
+    return call->command == NBD_CMD_BLOCK_STATUS && !call->extent_count ? -EPROTO : 0;
 }
 
 static struct nbd_call *call_of(struct nbd_conn *c, uint64_t cookie)
@@ -471,7 +480,7 @@ int nbd_conn_run(struct nbd_conn *c, struct nbd_call *call)
 {
     int r;
 
-    call->received = call->extent_len = 0;
+    call->received = call->extent_count = 0;
     call->error = 0;
     call->done = false;
     call->ended = NULL;
@@ -560,7 +569,7 @@ bool nbd_conn_start(struct nbd_conn *c, struct nbd_call *call)
 {
     bool ok = false;
 
-    call->received = call->extent_len = 0;
+    call->received = call->extent_count = 0;
     call->error = 0;
     call->done = false;
     call->next_to_send = NULL;
