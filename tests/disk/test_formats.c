@@ -174,13 +174,13 @@ TEST(random_requests)
             disk_graph_free(g);
             continue;
         }
-        for (int round = 0; round < 3; round++) {
+        for (int round = 0; round < 2; round++) {
             struct disk *d = must_open(g, &kinds[i], DIR "/a", DISK_RDWR | DISK_UNMAP);
             int r = 0;
 
             CHECK(d != NULL);
             CHECK_EQ(disk_size(d), SIZE);
-            for (int n = 0; n < 40 && r == 0; n++)
+            for (int n = 0; n < 30 && r == 0; n++)
                 r = do_one(d, model, 0, SIZE, &seed);
             CHECK_EQ(r, 0);
             CHECK(same(d, model, "after writing", &kinds[i]));
