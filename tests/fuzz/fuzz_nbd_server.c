@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     struct nbd_server *s = nbd_server_new(&options);
     bool ok = nbd_server_export(s, image, &export_options, &err);
-    assert(ok && !socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    assert(ok && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
     ok = nbd_server_add_client(s, fds[0], &err);
     assert(ok);
     if (!count)
