@@ -82,6 +82,7 @@ CASES = {
     'misalign': ('raw', ['-n', '-m'], 'read 0 1k|write 0 4k|readv 0 512 512'),
     'modes': ('raw', ['-t', 'writethrough', '-i', 'io_uring', '-d', 'unmap'], 'write 0 64k|discard 0 64k|read -P 0 0 64k'),
     'uncached': ('raw', ['-k', '-n'], 'aio_write 0 64k|aio_flush|read 0 512'),
+    'copy_on_read': ('overlay', ['-C'], 'map|read 0 64k|map|read 256k 100|map'),
     'force_share': ('qcow2', ['-r', '-U'], 'length|read 0 1'),
 }
 # Complaints on stderr that must say the same.
