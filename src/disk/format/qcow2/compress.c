@@ -14,7 +14,7 @@
 #include "disk/event.h"
 #include "disk/format/qcow2/flight.h"
 
-enum { KEPT = 8, DEFLATE_LEVEL = 6, ZSTD_LEVEL = 3 };
+enum { KEPT = 8, DEFLATE_LEVEL = 3, ZSTD_LEVEL = 3 };
 
 /* Work space of one thread at a time. */
 struct codec {
