@@ -12,6 +12,7 @@ TRAP = str(BUILD / 'tests/disk/libiotrap.so')
 SCRATCH = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
 
 FULL = 'threads=3,compressed=on,zeroes=on,snapshots=on'
+PLAIN = 'threads=3,zeroes=on'
 # name: format, creation options, plan of the writer
 KINDS = {
     'qcow2': ('qcow2', '', FULL),
@@ -23,7 +24,17 @@ KINDS = {
     'qcow2 zstd': ('qcow2', 'compression_type=zstd', FULL),
     'qcow2 2M': ('qcow2', 'cluster_size=2M', 'threads=2,zeroes=on,snapshots=on,cluster=2097152'),
     'qcow2 metadata': ('qcow2', 'preallocation=metadata', FULL),
-    'raw': ('raw', '', 'threads=3,zeroes=on'),
+    'raw': ('raw', '', PLAIN),
+    'vhdx': ('vhdx', 'block_size=1M', PLAIN),
+    'qed': ('qed', 'cluster_size=4k,table_size=2', PLAIN),
+    'vmdk': ('vmdk', '', PLAIN),
+}
+# run when named
+MORE = {
+    'vdi': ('vdi', '', PLAIN),
+    'vpc': ('vpc', 'force_size=on', PLAIN),
+    'parallels': ('parallels', 'cluster_size=64k', PLAIN),
+    'vmdk stream': ('vmdk', 'subformat=streamOptimized', PLAIN),
 }
 
 

@@ -125,7 +125,7 @@ def liar(cuts):
 
 def main():
     cuts = sys.argv[1] if len(sys.argv) > 1 else '12'
-    kinds = {k: v for k, v in c.KINDS.items() if len(sys.argv) < 3 or sys.argv[2] == k}
+    kinds = c.KINDS if len(sys.argv) < 3 else {sys.argv[2]: (c.KINDS | c.MORE)[sys.argv[2]]}
     if not os.path.exists(c.TRAP):
         print('skipped: no libiotrap.so in this build (sanitizers)')
         return 0

@@ -81,7 +81,8 @@ static int parallels_begin(struct blocks *b)
     if (r < 0)
         return r;
     st_le32(mark, PARALLELS_IN_USE);
-    return parallels_set_in_use(p, true);
+    r = parallels_set_in_use(p, true);
+    return r == 0 ? disk_flush(b->file) : r; /* before the file grows */
 }
 
 static const struct block_ops parallels_ops = {

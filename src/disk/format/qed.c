@@ -127,7 +127,9 @@ static int set_need_check(struct qed *q, bool need)
 
 static int qed_begin(struct blocks *b)
 {
-    return set_need_check(b->opaque, true);
+    int r = set_need_check(b->opaque, true);
+
+    return r == 0 ? disk_flush(b->file) : r; /* before the file grows */
 }
 
 static const struct block_ops qed_ops = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Checking and repairing QED images: entries that lead outside, clusters used twice, clusters that
- * nothing leads to. Only leaks at the end of the file can be given back.
+ * nothing leads to: those at the end are cut off, others are given to zeroes of the disk.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -148,17 +148,74 @@ int qed_find_end(struct blocks *b, uint64_t *ret)
     return r;
 }
 
+/* The next level 2 entry from *index on (a cluster of the disk) that may get a cluster of zeroes
+ * without a reader seeing it; 0: there is none. */
+static int free_slot(struct qed *q, uint64_t *index, uint64_t *ret_at)
+{
+    uint64_t clusters = (q->h.image_size + q->h.cluster_size - 1) / q->h.cluster_size;
+    const uint8_t *p;
+
+    for (*ret_at = 0; *index < clusters; ++*index) {
+        uint64_t n = *index % q->table_entries;
+        int r = pages_get(&q->b.pages, q->h.l1 + *index / q->table_entries * 8, false, &p);
+
+        if (r < 0)
+            return r;
+        uint64_t l2 = ld_le64(p);
+        if (!l2 || !qed_offset_ok(q, l2)) {
+            *index += q->table_entries - n - 1;
+            continue;
+        }
+        r = pages_get(&q->b.pages, l2 + n * 8, false, &p);
+        if (r < 0)
+            return r;
+        if (ld_le64(p) == QED_ZERO || (!ld_le64(p) && !(q->h.features & QED_F_BACKING))) {
+            *ret_at = l2 + n * 8;
+            ++*index;
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/* A leak between clusters in use becomes a cluster of zeroes of the disk, where it has such. */
+static int adopt(struct walk *w, uint64_t cluster, uint64_t *index)
+{
+    uint64_t offset = cluster * w->q->h.cluster_size, at;
+    uint8_t *p;
+    int r = free_slot(w->q, index, &at);
+
+    if (r < 0 || !at)
+        return r;
+    r = disk_zero(w->q->b.file, offset, w->q->h.cluster_size, DISK_MAY_UNMAP);
+    if (r == 0)
+        r = pages_put(&w->q->b.pages, at, 0, &p);
+    if (r < 0)
+        return r;
+    st_le64(p, offset);
+    w->c->leaks_fixed++;
+    return 0;
+}
+
 static int fix_leaks(struct walk *w)
 {
-    uint64_t cluster = w->q->h.cluster_size, end = w->end / cluster;
+    uint64_t cluster = w->q->h.cluster_size, end = w->end / cluster, index = 0;
     struct error err;
+    int r = 0;
 
-    if (!(w->fix & DISK_FIX_LEAKS) || end >= w->file_clusters)
+    if (!(w->fix & DISK_FIX_LEAKS) || w->bad)
         return 0;
-    if (!disk_resize(w->q->b.file, w->end, DISK_PREALLOC_OFF, true, &err))
-        return -(err.code ? err.code : EIO);
-    w->c->leaks_fixed += w->file_clusters - end;
-    return 0;
+    if (end < w->file_clusters) {
+        if (!disk_resize(w->q->b.file, w->end, DISK_PREALLOC_OFF, true, &err))
+            return -(err.code ? err.code : EIO);
+        w->c->leaks_fixed += w->file_clusters - end;
+    }
+    for (uint64_t c = 0; w->seen && c < end && r == 0; c++) {
+        if (!(w->seen[c / 8] & (1 << c % 8)))
+            WITH_LOCK (&w->q->b.lock)
+                r = adopt(w, c, &index);
+    }
+    return r == 0 && w->q->b.pages.dirty ? blocks_flush(&w->q->b) : r;
 }
 
 int qed_check(struct disk *d, struct disk_check *c, unsigned fix)
@@ -175,11 +232,11 @@ int qed_check(struct disk *d, struct disk_check *c, unsigned fix)
     }
     if (r == 0 && w.seen && w.file_clusters > w.used)
         c->leaks += w.file_clusters - w.used;
-    free(w.seen);
     if (r == 0 && q->b.pages.dirty)
         r = blocks_flush(&q->b);
     if (r == 0)
         r = fix_leaks(&w);
+    free(w.seen);
     if (r == 0 && fix && q->h.features & QED_F_NEED_CHECK &&
         c->corruptions <= c->corruptions_fixed) {
         q->h.features &= ~(uint64_t)QED_F_NEED_CHECK;
