@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/scope.h"
@@ -208,6 +209,24 @@ static bool add_backing(struct img *img, struct img_create *c, struct error *err
     return look_at_backing(img, c, backing, format, err);
 }
 
+static bool is_absent(const char *name)
+{
+    struct stat st;
+    return stat(name, &st) && errno == ENOENT;
+}
+
+/* What is not there yet goes again unless img_finished() follows. What was there may be somebody
+ * else's, who has it locked. */
+static void remember_new_files(struct img *img, const struct img_create *c)
+{
+    const char *data = last_value(c->options, "data_file");
+    AUTO_FREE char *path = data ? img_backing_path(c->filename, data) : NULL;
+    bool data_is_new = path && is_absent(path);
+
+    if (is_absent(c->filename))
+        img_unfinished(img, c->filename, data_is_new ? path : NULL);
+}
+
 bool img_create(struct img *img, struct img_create *c, struct error *err)
 {
     const struct disk_driver *drv = disk_driver_find(c->format);
@@ -225,6 +244,7 @@ bool img_create(struct img *img, struct img_create *c, struct error *err)
         print_formatting(c, drv);
         fflush(stdout);
     }
+    remember_new_files(img, c);
     return disk_create(img->graph, c->format, c->filename, c->options, err);
 }
 
@@ -265,6 +285,7 @@ static int run(struct img *img, void *opaque)
         err_prefix(&err, "%s: ", c.filename);
         img_fail(img, &err);
     } else {
+        img_finished(img);
         status = EXIT_SUCCESS;
     }
     optlist_finish(&options);

@@ -118,6 +118,8 @@ void img_work_end(struct img *img)
 void img_unfinished(struct img *img, const char *filename, const char *second)
 {
     WITH_LOCK (&img->lock) {
+        free(img->unfinished[0]);
+        free(img->unfinished[1]);
         img->unfinished[0] = xstrdup(filename);
         img->unfinished[1] = xstrdup(second);
     }
