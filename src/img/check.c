@@ -157,7 +157,7 @@ static int run(struct img *img, void *opaque)
     struct disk *d = img_open_or_say(img, &a->source, flags | (fix ? DISK_RDWR : 0));
     if (!d)
         return CANNOT;
-    int status = check(img, d, a->source.image_opts ? disk_filename(d) : a->source.name, fix, json);
+    int status = check(img, d, a->source.name, fix, json);
     return img_close(img, d) || status ? status : CANNOT;
 }
 

@@ -180,6 +180,14 @@ static uint64_t total_size(const struct convert *c)
     return total;
 }
 
+static const char *option(const struct optlist *l, const char *key)
+{
+    for (size_t i = l->count; i-- > 0;)
+        if (!strcmp(l->items[i].key, key))
+            return l->items[i].value;
+    return NULL;
+}
+
 static bool check_backing(struct convert *c, const char *format, const char *backing,
                           const char *backing_format)
 {
@@ -190,6 +198,9 @@ static bool check_backing(struct convert *c, const char *format, const char *bac
         return say(c, "Format driver '%s' does not support image creation", format);
     if (c->a->compress && !drv->write_compressed)
         return say(c, "Compression not supported for this file format");
+    const char *prealloc = option(&c->options, "preallocation");
+    if (c->a->compress && prealloc && strcmp(prealloc, "off"))
+        return say(c, "Compression and preallocation not supported at the same time");
     if (c->a->bitmaps && !drv->bitmaps)
         return say(c, "Format driver '%s' does not support bitmaps", format);
     if (!backing)
@@ -200,14 +211,6 @@ static bool check_backing(struct convert *c, const char *format, const char *bac
         return say(c, "Having a backing file for the target makes no sense when concatenating "
                       "multiple input images");
     return backing_format || say(c, "Use of backing file requires explicit backing format");
-}
-
-static const char *option(const struct optlist *l, const char *key)
-{
-    for (size_t i = l->count; i-- > 0;)
-        if (!strcmp(l->items[i].key, key))
-            return l->items[i].value;
-    return NULL;
 }
 
 static bool make_target(struct convert *c)

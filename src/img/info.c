@@ -61,10 +61,16 @@ static bool has_dirty_flag(const struct disk *d)
     return strcmp(disk_driver_name(d), "parallels") != 0;
 }
 
+/* What the image's own file takes: an external data file is not counted. */
+static int64_t room_on_disk(struct disk *d)
+{
+    return disk_allocated_bytes(d->data && d->file ? d->file : d);
+}
+
 static json_t *info_json(struct disk *d, const char *filename)
 {
     json_t *j = json_object(), *snapshots = snapshots_json(d), *data = disk_format_info(d);
-    int64_t allocated = disk_allocated_bytes(d);
+    int64_t allocated = room_on_disk(d);
 
     if (snapshots)
         json_object_set_new(j, "snapshots", snapshots);
@@ -106,7 +112,7 @@ static void print_size_line(const char *what, uint64_t bytes, bool exact)
 
 static void info_human(struct disk *d, const char *filename)
 {
-    int64_t allocated = disk_allocated_bytes(d);
+    int64_t allocated = room_on_disk(d);
     struct disk_snapshot *list;
     unsigned n;
 

@@ -118,6 +118,7 @@ ROWS = [
     ('convert -B a -O qcow2 b x', 1, 'explicit backing format'),
     ('convert -l nope a x', 1, 'Failed to load snapshot'),
     ('convert -C -c -O qcow2 a x', 1, 'Cannot enable copy offloading when -c is used'),
+    ('convert -c -O qcow2 -o preallocation=full a x', 1, 'Compression and preallocation not supported at the same time'),
     ('convert --target-is-zero a x', 1, '--target-is-zero requires use of -n flag'),
     ('convert --target-image-opts a driver=raw,file.filename=x', 1, '--target-image-opts requires use of -n flag'),
     ('convert --skip-broken-bitmaps a x', 1, 'requires --bitmaps'),

@@ -77,6 +77,17 @@ def differences(a, b, path=''):
     return [] if a == b else [f'{path}: {a!r} and {b!r}']
 
 
+def flat(options, prefix=''):
+    """{"a": {"b": 1}} as {"a.b": 1}: options may be written either way."""
+    out = {}
+    for k, v in options.items():
+        if isinstance(v, dict):
+            out.update(flat(v, f'{prefix}{k}.'))
+        else:
+            out[prefix + k] = v
+    return out
+
+
 class Case:
     """One format with options, made by one side."""
 
@@ -147,7 +158,7 @@ class Case:
             return out['rhea']  # expect() sees that what is told as zeroes is zeroes
         for o in out.values():
             if isinstance(o, dict) and str(o.get('filename')).startswith('json:'):
-                o['filename'] = json.loads(o['filename'][5:])  # members come in any order
+                o['filename'] = flat(json.loads(o['filename'][5:]))  # members come in any order
         diff = differences(out['qemu'], out['rhea'])
         if diff:
             raise Wrong(f'{command} --output=json: qemu and rhea differ: ' + '; '.join(diff[:6]))
@@ -178,6 +189,10 @@ class Case:
             self.convert_into(who, raw, path)
             return
         self.io(who, path, commands)
+
+    def can_compress(self):
+        return (self.fmt == 'qcow2' and 'data_file' not in self.options and
+                'preallocation' not in self.options)
 
     def can_write(self):
         return self.options.get('subformat') != 'streamOptimized'
@@ -236,7 +251,7 @@ class Case:
             if 'data_file' in options:
                 options['data_file'] = f'copy-{who}.data'
             args = ['convert', '-O', self.fmt]
-            if self.fmt == 'qcow2' and 'data_file' not in options and self.rng.random() < 0.5:
+            if self.can_compress() and self.rng.random() < 0.5:
                 args.append('-c')
             if options:
                 args += ['-o', options_text(options)]

@@ -185,7 +185,7 @@ static bool has_holes(struct disk *d)
     t->holes_known = true;
     bytes = qcow2_has_data_file(q) ? -1 : disk_allocated_bytes(d->file);
     if (bytes < 0)
-        return t->holes = qcow2_has_data_file(q);
+        return false;
     real = (uint64_t)bytes >> q->h.cluster_bits;
     limit = MAX(real * 10 / 9, real + 2) - 1;
     for (uint64_t at = 0; at < end && used <= limit && end - at + used > limit;) {
