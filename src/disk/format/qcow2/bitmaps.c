@@ -423,7 +423,10 @@ static void free_bits(struct disk *d, const struct entry *e)
 {
     struct freeing f = { d };
 
-    if (each_table_entry(d, e, free_piece, &f) == 0)
+    /* what cannot be read cannot be freed: the next open does */
+    if (each_table_entry(d, e, free_piece, &f) < 0)
+        ((struct qcow2 *)d->priv)->leaked = true;
+    else
         qcow2_free(d, e->table_offset, (uint64_t)e->table_entries * 8, Q2_DISCARD_OTHER);
 }
 
