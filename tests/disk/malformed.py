@@ -5,7 +5,7 @@
 lie; info, check, map and convert read them. None crashes, none takes a second of processor time or
 128 MiB of memory.
 
-malformed.py [MUTANTS [FORMAT]]    of each image (default 6). With MALFORMED_ASAN set, RHEA_BUILD is
+malformed.py [MUTANTS [FORMAT]]    of each image (default 4). With MALFORMED_ASAN set, RHEA_BUILD is
 a build with sanitizers: memory is not judged then."""
 import os
 import random
@@ -283,7 +283,7 @@ def loops():
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 4
     only = sys.argv[2] if len(sys.argv) > 2 else ''
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with tempfile.TemporaryDirectory(prefix='rhea-malformed-', dir=c.SCRATCH) as d:

@@ -5,7 +5,7 @@
 program neither crashes nor hangs, says that it failed (or did what it should all the same), and the
 image afterwards can be repaired, with no corruption and with all that was flushed before.
 
-nth_failure.py [MOST [NAME]]    of each operation and kind of call (default 2; all: every N)"""
+nth_failure.py [MOST [NAME]]    of each operation and kind of call (default 1; all: every N)"""
 import errno
 import os
 import random
@@ -234,7 +234,7 @@ def sweep(name, kind, most, forever):
 
 
 def main():
-    most = sys.argv[1] if len(sys.argv) > 1 else '2'
+    most = sys.argv[1] if len(sys.argv) > 1 else '1'
     names = [n for n in OPERATIONS if len(sys.argv) < 3 or n in sys.argv[2:]]
     if not os.path.exists(c.TRAP):
         print('skipped: no libiotrap.so in this build (sanitizers)')

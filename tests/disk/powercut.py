@@ -5,7 +5,7 @@
 flushed arrives in part, in any order, torn at sectors. Each image must open, hold what was flushed,
 and be sound and without leaks after that.
 
-powercut.py [CUTS [KIND]]    cuts of each kind, five images each (default 12; all: every one)"""
+powercut.py [CUTS [KIND]]    cuts of each kind, five images each (default 6; all: every one)"""
 import os
 import shutil
 import sys
@@ -124,7 +124,7 @@ def liar(cuts):
 
 
 def main():
-    cuts = sys.argv[1] if len(sys.argv) > 1 else '12'
+    cuts = sys.argv[1] if len(sys.argv) > 1 else '6'
     kinds = c.KINDS if len(sys.argv) < 3 else {sys.argv[2]: (c.KINDS | c.MORE)[sys.argv[2]]}
     if not os.path.exists(c.TRAP):
         print('skipped: no libiotrap.so in this build (sanitizers)')

@@ -307,6 +307,7 @@ static bool change_width(struct amending *a)
     struct qcow2 *q = a->d->priv;
     unsigned bits = a->o->refcount_bits, order;
     uint64_t max;
+    int64_t corruptions;
     struct qcow2_refs *refs;
     int r;
 
@@ -322,9 +323,14 @@ static bool change_width(struct amending *a)
                     "(use compat=1.1 or greater)");
     if ((r = qcow2_mark_dirty(a->d)) < 0 || (r = empty_caches(a->d)) < 0)
         return failed(a, r, "Failed to write the image's metadata");
-    refs = qcow2_count_references(a->d, &r);
+    refs = qcow2_count_references(a->d, &corruptions, &r);
     if (!refs)
         return failed(a, r, "Failed to count references");
+    if (corruptions) {
+        qcow2_refs_free(refs);
+        fail(a->err, EIO, "the image is damaged: its references cannot be counted");
+        return fail_hint(a->err, "rhea-img check tells what is wrong");
+    }
     max = order == 6 ? UINT64_MAX : BIT(bits) - 1;
     for (uint64_t c = qcow2_refs_next(refs, 0); c < qcow2_refs_count(refs);
          c = qcow2_refs_next(refs, c + 1))

@@ -723,6 +723,8 @@ int qcow2_count_bitmaps(struct qcow2_scan *s)
         return 0;
     qcow2_scan_count(s, q->bitmap_dir_offset, q->bitmap_dir_size, 1);
     if (!read_directory(s->d, &dir, &err)) {
+        if (err.code != EINVAL)
+            return -err.code;
         qcow2_say(s, "ERROR bitmaps: %s", err.msg);
         s->c->corruptions++;
         return 0;
@@ -732,7 +734,7 @@ int qcow2_count_bitmaps(struct qcow2_scan *s)
 
         qcow2_scan_count(s, e->table_offset, (uint64_t)e->table_entries * 8, 1);
         r = each_table_entry(s->d, e, count_piece, s);
-        if (r == -EINVAL || r == -EIO) {
+        if (r == -EINVAL) {
             qcow2_say(s, "ERROR bitmap '%.60s': its table is damaged", e->name);
             s->c->corruptions++;
             r = 0;

@@ -117,7 +117,7 @@ static int scan_all(struct qcow2_scan *s, struct disk *d, struct disk_check *c, 
     }
 }
 
-struct qcow2_refs *qcow2_count_references(struct disk *d, int *ret)
+struct qcow2_refs *qcow2_count_references(struct disk *d, int64_t *ret_corruptions, int *ret)
 {
     struct disk_check quiet = { 0 };
     struct qcow2_scan s = { 0 };
@@ -125,6 +125,7 @@ struct qcow2_refs *qcow2_count_references(struct disk *d, int *ret)
 
     *ret = scan_all(&s, d, &quiet, 0, true);
     refs = *ret < 0 ? NULL : TAKE(s.refs);
+    *ret_corruptions = quiet.corruptions;
     scan_end(&s);
     return refs;
 }
@@ -135,6 +136,7 @@ static int fix_refcounts(struct qcow2_scan *s, unsigned fix, int64_t corruptions
     struct qcow2 *q = s->d->priv;
     struct disk_check *c = s->c;
     struct qcow2_refs *refs;
+    int64_t entry_corruptions; /* said already */
     int r;
 
     if (s->rebuild && !(fix & DISK_FIX_ERRORS)) {
@@ -143,7 +145,7 @@ static int fix_refcounts(struct qcow2_scan *s, unsigned fix, int64_t corruptions
     }
     if (s->rebuild) {
         qcow2_say(s, "Rebuilding refcount structure");
-        refs = qcow2_count_references(s->d, &r);
+        refs = qcow2_count_references(s->d, &entry_corruptions, &r);
         if (!refs)
             return r;
         r = qcow2_rebuild_refcounts(s->d, refs, q->h.refcount_order);

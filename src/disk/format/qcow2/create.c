@@ -308,5 +308,6 @@ int qcow2_make_empty(struct disk *d)
             if (ret == 0)
                 ret = qcow2_cut_file(d);
         }
+    q->leaked |= ret < 0; /* some of it is freed, some is not */
     return ret;
 }

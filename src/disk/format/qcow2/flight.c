@@ -213,6 +213,7 @@ int qcow2_reclaim(struct disk *d)
         t->freed_count--;
         t->freed_bytes -= f.len;
         ret = qcow2_free_now(d, f.offset, f.len, f.why);
+        q->leaked |= ret < 0;
     }
     return ret;
 }

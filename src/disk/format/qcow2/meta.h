@@ -100,6 +100,7 @@ int qcow2_check_copied(struct qcow2_scan *s, unsigned fix, bool all) MUST_CHECK;
 /* rebuild.c: writes all refcount structures anew from the counts, of 2^order bits each, beyond what
  * is in use, and switches the header to them in one write. */
 int qcow2_rebuild_refcounts(struct disk *d, struct qcow2_refs *refs, unsigned order) MUST_CHECK;
-/* check.c: counts all references except those of the refcount structures. NULL with *ret. */
-struct qcow2_refs *qcow2_count_references(struct disk *d, int *ret);
+/* check.c: counts all references except those of the refcount structures; entries that cannot be
+ * right are not counted, but are numbered in *ret_corruptions. NULL with *ret. */
+struct qcow2_refs *qcow2_count_references(struct disk *d, int64_t *ret_corruptions, int *ret);
 #endif

@@ -289,5 +289,7 @@ bool qcow2_resize(struct disk *d, uint64_t size, enum disk_preallocation p, bool
     ok = size > q->h.size ? grow(d, size, p, exact, err) : shrink(d, size, exact, err);
     if (ok)
         disk_set_size(d, size);
+    else
+        q->leaked = true;
     return ok;
 }
