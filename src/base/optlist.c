@@ -71,6 +71,8 @@ void optlist_finish(struct optlist *l)
         free(l->items[i].value);
     }
     free(l->items);
+    for (size_t i = 0; i < l->asked_count; i++)
+        free((char *)l->asked[i]);
     free(l->asked);
     *l = (struct optlist){ 0 };
 }
@@ -82,7 +84,7 @@ static void note_asked(struct optlist *l, const char *key)
             return;
     }
     l->asked = xrealloc_array(l->asked, l->asked_count + 2, sizeof(*l->asked));
-    l->asked[l->asked_count++] = key;
+    l->asked[l->asked_count++] = xstrdup(key);
     l->asked[l->asked_count] = NULL;
 }
 

@@ -24,7 +24,7 @@ struct optlist_item {
 struct optlist {
     struct optlist_item *items; /* owned, in the order written */
     size_t count;
-    const char **asked; /* keys asked for, borrowed names, NULL-terminated */
+    const char **asked; /* keys asked for, owned copies, NULL-terminated */
     size_t asked_count;
 };
 
