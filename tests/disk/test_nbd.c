@@ -715,6 +715,39 @@ TEST(liars)
     disk_graph_free(g);
 }
 
+static void *dribble(void *arg)
+{
+    int fd = *(int *)arg;
+
+    while (send(fd, "N", 1, MSG_NOSIGNAL) == 1)
+        usleep(60000);
+    return NULL;
+}
+
+/* The deadline is for all of the handshake, however lively the server seems. */
+TEST(dribbling_server)
+{
+    struct nbd_target t = { .export_name = "", .context = "base:allocation" };
+    struct nbd_params params;
+    struct channel *c;
+    struct error err;
+    pthread_t thread;
+    uint64_t start_ns;
+    int fds[2];
+
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    pthread_create(&thread, NULL, dribble, &fds[1]);
+    c = channel_new(fds[0]);
+    start_ns = nbd_now_ns();
+    CHECK(!nbd_handshake(&t, c, start_ns + 300000000, &params, &err));
+    CHECK_EQ(err.code, ETIMEDOUT);
+    CHECK(nbd_now_ns() - start_ns < UINT64_C(3000000000));
+    channel_shutdown(c);
+    channel_free(c);
+    pthread_join(thread, NULL);
+    close(fds[1]);
+}
+
 TEST(names)
 {
     static const struct {

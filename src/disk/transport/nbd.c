@@ -251,7 +251,7 @@ static struct nbd_conn *least_loaded(struct nbd_disk *p, bool may_grow)
             best = i;
         }
     }
-    if (load >= PILE && n < p->limit) {
+    if (load >= PILE && load < NBD_IN_FLIGHT && n < p->limit) {
         if (!may_grow)
             return NULL;
         grow(p);

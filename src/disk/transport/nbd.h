@@ -77,7 +77,8 @@ struct nbd_conn;
 struct nbd_conn *nbd_conn_new(const struct nbd_target *t, struct channel *own_channel,
                               const struct nbd_params *p);
 void nbd_conn_free(struct nbd_conn *c); /* says goodbye; no call may be inside; NULL is fine */
-unsigned nbd_conn_load(const struct nbd_conn *c); /* calls inside, roughly */
+/* Calls inside, roughly; a lost connection counts as full, for others are better. */
+unsigned nbd_conn_load(const struct nbd_conn *c);
 
 /* Carries out the call; 0 or -errno of the server. -ENOTCONN: the connection was lost, or could not
  * be made again in time; what the server has done of the call is not known. */

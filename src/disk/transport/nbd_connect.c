@@ -63,19 +63,31 @@ static bool tls_broken(struct shake *s)
 
 static bool io_failed(struct shake *s, int r, const char *what)
 {
-    if (channel_is_tls(s->c) && r != -ETIMEDOUT)
+    if (r == -ETIMEDOUT)
+        return fail(s->err, ETIMEDOUT, "the NBD server takes too long to shake hands");
+    if (channel_is_tls(s->c))
         return tls_broken(s);
-    if (r == 1 || r == -ECONNRESET)
+    if (r == -ECONNRESET)
         return fail(s->err, ECONNRESET, "Failed to read %s: the server closed the connection",
                     what);
     return fail(s->err, -r, "Failed to read %s: %s", what, strerror(-r));
 }
 
+/* By pieces, each within what is left of the time: a server that dribbles is no better than one
+ * that is silent. */
 static bool get(struct shake *s, void *buf, size_t len, const char *what)
 {
-    int r = arm(s) ? channel_read(s->c, buf, len) : -1;
+    for (size_t done = 0; done < len;) {
+        ssize_t n;
 
-    return r == 0 || (s->err->code != ETIMEDOUT && io_failed(s, r, what));
+        if (!arm(s))
+            return false;
+        n = channel_read_some(s->c, (char *)buf + done, len - done);
+        if (n <= 0)
+            return io_failed(s, n ? (int)n : -ECONNRESET, what);
+        done += (size_t)n;
+    }
+    return true;
 }
 
 static bool put(struct shake *s, const void *buf, size_t len)

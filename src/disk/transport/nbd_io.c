@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -25,7 +26,8 @@ struct nbd_conn {
     pthread_mutex_t lock;
     pthread_cond_t changed;  /* slots became free, or the state changed */
     struct channel *channel; /* replaced only while nobody is inside */
-    bool broken, connecting, reading;
+    _Atomic(bool) broken;    /* written under lock */
+    bool connecting, reading;
     bool has_thread, stop; /* thread was made; it shall end */
     pthread_t thread;
     struct nbd_call *to_send, **to_send_last;
@@ -91,7 +93,7 @@ void nbd_conn_free(struct nbd_conn *c)
 
 unsigned nbd_conn_load(const struct nbd_conn *c)
 {
-    return __atomic_load_n(&c->inside, __ATOMIC_RELAXED);
+    return __atomic_load_n(&c->inside, __ATOMIC_RELAXED) + (c->broken ? NBD_IN_FLIGHT : 0);
 }
 
 /* Everybody inside sees broken and leaves, once nobody reads into their memory. */
