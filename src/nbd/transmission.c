@@ -203,6 +203,7 @@ void nbd_serve(struct nbd_client *c)
             c->server->o.complain(c->server, &err, c->server->o.opaque);
         return;
     }
+    disk_queue_may_block(c->queue); /* this thread serves one client */
     c->slots = xnew_array(struct nbd_request, NBD_MAX_IN_FLIGHT);
     for (unsigned i = 0; i < NBD_MAX_IN_FLIGHT; i++) {
         c->slots[i].next = c->free_slots;

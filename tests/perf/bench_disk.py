@@ -203,7 +203,8 @@ def nbd_rows(f, seconds):
 
     rows = []
     for fmt, path in (('raw', f.raw), ('qcow2', f.full)):
-        rows += [(f'{fmt} nbdcopy from', path, fmt, copy_from),
+        source = f.qcow2 if fmt == 'qcow2' else path
+        rows += [(f'{fmt} nbdcopy from', source, fmt, copy_from),
                  (f'{fmt} nbdcopy to', path, fmt, copy_to)]
         for depth in (1, 32):
             for rw in ('randread', 'randwrite'):
