@@ -433,6 +433,40 @@ TEST(dirty_image_heals_at_open)
     disk_graph_free(g);
 }
 
+TEST(reopened_for_writing)
+{
+    struct disk_graph *g = graph();
+    struct error err = { 0 };
+    struct disk_bitmap *b;
+    struct disk *d;
+
+    CHECK(create(g, PATH, "size=4M"));
+    d = open_image(g, DISK_RDWR);
+    fill(d, 0, MIB, 7);
+    b = disk_bitmap_add(d, "b", 65536, &err);
+    disk_bitmap_set_flags(b, BITMAP_PERSISTENT, 0);
+    CHECK_EQ(disk_close(d), 0);
+    (void)!truncate(PATH, 31 * 65536);
+    dirty_bit();
+    d = open_image(g, 0);
+    CHECK(disk_reopen(d, NULL, DISK_RDWR, &err));
+    CHECK(sound(d));
+    fill(d, 2 * MIB, 65536, 9);
+    CHECK_EQ(disk_bitmap_dirty_bytes(disk_bitmap_find(d, "b")), 65536);
+    CHECK(disk_reopen(d, NULL, 0, &err));
+    CHECK_EQ(peek(72), 0);
+    CHECK(disk_write(d, 0, "x", 1, 0) < 0);
+    CHECK(disk_reopen(d, NULL, DISK_RDWR, &err));
+    fill(d, 3 * MIB, 65536, 9);
+    CHECK_EQ(disk_close(d), 0);
+    d = open_image(g, 0);
+    CHECK(sound(d));
+    CHECK_EQ(disk_bitmap_dirty_bytes(disk_bitmap_find(d, "b")), 2 * 65536);
+    CHECK_EQ(holds(d, 0, MIB), 7);
+    CHECK_EQ(disk_close(d), 0);
+    disk_graph_free(g);
+}
+
 TEST(refcount_widths)
 {
     static const unsigned widths[] = { 1, 2, 4, 8, 16, 32, 64 };

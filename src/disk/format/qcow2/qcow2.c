@@ -215,6 +215,44 @@ static bool open_image(struct disk *d, struct error *err)
            qcow2_load_bitmaps(d, err);
 }
 
+static bool same_options(const struct disk *d, const void *new_priv)
+{
+    for (const struct field *f = d->driver->options; f && f->name; f++) {
+        const char *mine = (const char *)d->priv + f->offset, *other = new_priv;
+
+        other += f->offset;
+        if (f->kind == FIELD_STRING) {
+            const char *x = *(char *const *)mine, *y = *(char *const *)other;
+
+            if (!x != !y || (x && strcmp(x, y)))
+                return false;
+        } else if (memcmp(mine, other, field_size(f) * f->count)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* To writing: what an open for writing does. To reading: inactivate() came before. */
+static bool reopen(struct disk *d, const void *new_priv, unsigned flags, struct error *err)
+{
+    bool was = d->read_only, ok;
+    int ret = 0;
+
+    if (!same_options(d, new_priv)) {
+        (void)fail(err, ENOTSUP, "driver 'qcow2' cannot change its options while it is open");
+        return fail_hint(err, "close the image and open it with the new ones");
+    }
+    if (!(flags & DISK_RDWR) || !was)
+        return true;
+    d->read_only = false;
+    ok = prepare_writing(d, err);
+    if (ok && (ret = qcow2_bitmaps_writable(d)) < 0)
+        ok = fail(err, -ret, "bitmaps cannot be marked as in use: %s", strerror(-ret));
+    d->read_only = was;
+    return ok;
+}
+
 /* Everything is written back; the dirty bit goes last. */
 static int inactivate(struct disk *d)
 {
@@ -332,6 +370,7 @@ const struct disk_driver qcow2_driver = {
     .open = open_image,
     .close = close_image,
     .inactivate = inactivate,
+    .reopen = reopen,
     .create = qcow2_create,
     .read = qcow2_read,
     .write = qcow2_write,
