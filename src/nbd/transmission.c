@@ -172,8 +172,10 @@ static void wait_for_something(struct nbd_client *c)
     struct pollfd p[2] = {
         { .fd = channel_fd(c->channel),
           .events = (short)((wants_input(c) ? POLLIN : 0) | (output ? POLLOUT : 0)) },
-        { .fd = disk_queue_fd(c->queue), .events = POLLIN },
+        { .fd = -1, .events = POLLIN },
     };
+    if (disk_queue_in_flight(c->queue)) /* a queue that never had to wake us need not learn how */
+        p[1].fd = disk_queue_fd(c->queue);
     if (!p[0].events)
         p[0].fd = -1;
     if (wants_input(c) && channel_has_input(c->channel))
