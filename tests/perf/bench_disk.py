@@ -4,7 +4,7 @@
 
 Each row is one command line (convert, compare, check, commit, bench) or one client against a server
 (nbdcopy, fio), run by both programs in turn; medians. Wall time, CPU time of the process (of the
-server, in the NBD rows) and its peak memory. "times" is QEMU's wall time over Rhea's.
+server, in the NBD rows) and its peak memory. "times" is QEMU's wall time over Rhea's; the last column is the same of CPU time.
 """
 import argparse
 import json
@@ -255,9 +255,10 @@ def report(kind, label, names, figures, troubles):
     for n in names:
         line += f'{number(mid[n][0]):>9}{number(mid[n][1]):>8}{number(mid[n][2], "{:.0f}"):>6}'
     speed = ratio(mid[names[0]][0], mid[names[-1]][0]) if len(names) > 1 else None
-    line += f'{number(speed, "{:.2f}"):>8}'
+    thrift = ratio(mid[names[0]][1], mid[names[-1]][1]) if len(names) > 1 else None
+    line += f'{number(speed, "{:.2f}"):>8}{number(thrift, "{:.2f}"):>7}'
     print(line + ''.join(f'   {k}: {v}' for k, v in troubles.items()), flush=True)
-    return {'kind': kind, 'name': label, 'times': speed, 'figures': mid, 'troubles': troubles}
+    return {'kind': kind, 'name': label, 'times': speed, 'cpu': thrift, 'figures': mid, 'troubles': troubles}
 
 
 def options():
@@ -285,7 +286,7 @@ def main():
     f = Files(a.dir, a.size * MIB)
     print(f'host {benchlib.host_name()}, {os.cpu_count()} CPUs; {a.dir}; median of {a.runs}; '
           'wall s, CPU s, peak MiB\n')
-    print(f'{"":<43}' + ''.join(f'{n:>9}{"CPU":>8}{"MiB":>6}' for n in names) + f'{"times":>8}')
+    print(f'{"":<43}' + ''.join(f'{n:>9}{"CPU":>8}{"MiB":>6}' for n in names) + f'{"times":>8}{"CPU":>7}')
     results = []
 
     def wanted(kind, label):
@@ -302,6 +303,9 @@ def main():
     if speeds:
         print(f'\nrhea is {number(geomean(speeds), "{:.2f}")} times as fast as qemu '
               f'(least {min(speeds):.2f}); {sum(s < 1 for s in speeds)} of {len(speeds)} rows slower')
+        thrifts = [r['cpu'] for r in results if r['cpu']]
+        print(f'CPU time: qemu needs {number(geomean(thrifts), "{:.2f}")} times as much '
+              f'(least {min(thrifts, default=0):.2f})')
     if a.json:
         pathlib.Path(a.json).write_text(json.dumps(results, indent=1))
     return any('rhea' in r['troubles'] for r in results)

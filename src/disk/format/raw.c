@@ -127,7 +127,9 @@ static bool raw_locate(struct disk *d, enum disk_op op, uint64_t offset, size_t 
 
 static bool raw_create(const struct disk_create *c, struct error *err)
 {
-    return disk_resize(c->file, c->size, c->prealloc, true, err);
+    bool exact = c->file->driver->create; /* a device keeps its size, which may be larger */
+
+    return disk_resize(c->file, c->size, c->prealloc, exact, err);
 }
 
 static bool raw_measure(const void *opts, struct disk *source, uint64_t size,

@@ -41,6 +41,8 @@ static bool check_options(struct disk *d, struct error *err)
 
     if (f->pr_manager)
         return fail(err, ENOTSUP, "pr-manager: persistent reservations are not supported");
+    if (f->x_check_cache_dropped)
+        return fail(err, ENOTSUP, "x-check-cache-dropped: there is no such check");
     if (f->aio && strcmp(f->aio, "threads") && strcmp(f->aio, "native") &&
         strcmp(f->aio, "io_uring"))
         return fail(err, EINVAL, "aio: '%s' is not threads, native or io_uring", f->aio);

@@ -98,7 +98,8 @@ bool file_resize(struct disk *d, uint64_t size, enum disk_preallocation p, bool 
         return fail(err, errno, "Could not stat file: %s", strerror(errno));
     if (((struct file *)d->priv)->is_device)
         return size == disk_size(d) || (!exact && size < disk_size(d)) ||
-               fail(err, ENOTSUP, "Cannot resize device files");
+               fail(err, ENOTSUP, "Cannot %s device files",
+                    size > disk_size(d) ? "grow" : "resize");
     if (p == DISK_PREALLOC_METADATA)
         return fail(err, ENOTSUP, "Unsupported preallocation mode 'metadata'");
     if (p != DISK_PREALLOC_OFF && size < (uint64_t)st.st_size)
