@@ -152,7 +152,7 @@ struct disk_driver {
     int (*write_compressed)(struct disk *d, uint64_t offset, struct disk_vec v);
     int (*zero)(struct disk *d, uint64_t offset, uint64_t len, unsigned flags);
     int (*discard)(struct disk *d, uint64_t offset, uint64_t len);
-    int (*flush)(struct disk *d);
+    int (*flush)(struct disk *d); /* its own caches; the core then flushes the children */
     int (*map)(struct disk *d, uint64_t offset, uint64_t len, struct disk_extent *ret);
     bool (*resize)(struct disk *d, uint64_t size, enum disk_preallocation p, bool exact,
                    struct error *err);
