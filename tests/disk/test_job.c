@@ -314,6 +314,32 @@ TEST(stream_to_base)
     stream_case("base");
 }
 
+/* A name in a header is relative to the image: it must not become relative to where we are. */
+TEST(names_stay_relative_to_the_image)
+{
+    struct job_options o = { 0 };
+    struct error err = { 0 };
+    struct disk_graph *g = graph();
+    struct disk *d;
+    struct job *j;
+
+    create(g, "qcow2", DIR "/base", "size=1M");
+    CHECK(!chdir(DIR "/.."));
+    create(g, "qcow2", "rhea-test-job/mid", "backing_file=base,backing_fmt=qcow2");
+    create(g, "qcow2", "rhea-test-job/top", "backing_file=mid,backing_fmt=qcow2");
+    d = open_disk(g, "rhea-test-job/top", "driver=qcow2");
+    j = job_stream(&o, d, disk_backing(disk_backing(d)), NULL, &err);
+    CHECK(j);
+    job_start(j);
+    expect_success(j);
+    CHECK_STR(d->backing_name, "base");
+    disk_unref(d);
+    d = open_disk(g, DIR "/top", "driver=qcow2");
+    CHECK(d && disk_backing(d));
+    disk_unref(d);
+    disk_graph_free(g);
+}
+
 TEST(mirror)
 {
     struct job_options o = { 0 };

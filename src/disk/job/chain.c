@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "disk/job/chain.h"
 
-#include "disk/node.h"
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/scope.h"
+#include "disk/node_priv.h"
 
 struct disk *chain_skip_filters(struct disk *d)
 {
@@ -49,15 +54,42 @@ void chain_restore(struct chain_access *a)
     a->node = NULL;
 }
 
+/* Bytes of a file name up to its last slash. */
+static size_t folder_len(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return slash ? (size_t)(slash + 1 - name) : 0;
+}
+
+/* How overlay's header is to call base: as the layer above base calls it, when that lies in the
+ * same folder, for names in headers are relative to it; else in full. On the heap. */
+static char *name_for(struct disk *overlay, struct disk *base)
+{
+    struct disk *above = chain_overlay_of(overlay, base);
+    const char *name = disk_filename(base);
+    char *full = NULL;
+
+    if (above && above->backing_name && above->filename && overlay->filename) {
+        size_t n = folder_len(above->filename);
+
+        if (n == folder_len(overlay->filename) && !memcmp(above->filename, overlay->filename, n))
+            return xstrdup(above->backing_name);
+    }
+    if (*name != '/' && !name_has_protocol(name))
+        full = realpath(name, NULL);
+    return full ? full : xstrdup(name);
+}
+
 bool chain_set_backing(struct disk *overlay, struct disk *base, const char *name, struct error *err)
 {
+    AUTO_FREE char *made = base && !name ? name_for(overlay, base) : NULL;
     struct chain_access access;
     bool ok;
 
     if (!chain_make_writable(overlay, &access, err))
         return false;
-    if (base && !name)
-        name = disk_filename(base);
+    name = made ? made : name;
     ok = disk_change_backing_file(overlay, base ? name : NULL,
                                   base ? chain_skip_filters(base)->driver->name : NULL, err) &&
          disk_set_backing(overlay, base, err);
