@@ -201,6 +201,8 @@ static bool check_backing(struct convert *c, const char *format, const char *bac
     const char *prealloc = option(&c->options, "preallocation");
     if (c->a->compress && prealloc && strcmp(prealloc, "off"))
         return say(c, "Compression and preallocation not supported at the same time");
+    if (c->a->compress && option(&c->options, "encrypt.format"))
+        return say(c, "Compression and encryption not supported at the same time");
     if (c->a->bitmaps && !drv->bitmaps)
         return say(c, "Format driver '%s' does not support bitmaps", format);
     if (!backing)

@@ -23,8 +23,10 @@ static json_t *snapshots_json(struct disk *d)
 {
     struct disk_snapshot *list;
     unsigned n;
-    if (disk_snapshot_list(d, &list, &n) < 0 || !n)
+    if (disk_snapshot_list(d, &list, &n) < 0 || !n) {
+        disk_snapshots_free(list, 0);
         return NULL;
+    }
     json_t *a = json_array();
     for (unsigned i = 0; i < n; i++) {
         json_t *s = json_object();
@@ -137,10 +139,9 @@ static void info_human(struct disk *d, const char *filename)
         if (d->backing_format)
             printf("backing file format: %s\n", d->backing_format);
     }
-    if (disk_snapshot_list(d, &list, &n) >= 0 && n) {
+    if (disk_snapshot_list(d, &list, &n) >= 0 && n)
         img_print_snapshots(list, n);
-        disk_snapshots_free(list, n);
-    }
+    disk_snapshots_free(list, n);
     json_t *data = disk_format_info(d);
     if (data && json_object_size(data)) {
         printf("Format specific information:\n");

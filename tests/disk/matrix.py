@@ -191,7 +191,7 @@ class Case:
         self.io(who, path, commands)
 
     def can_compress(self):
-        return (self.fmt == 'qcow2' and 'data_file' not in self.options and
+        return (self.fmt == 'qcow2' and 'data_file' not in self.options and not self.secret and
                 'preallocation' not in self.options)
 
     def can_write(self):
@@ -239,8 +239,9 @@ class Case:
             return
         if self.has('measure'):
             more = ['-O', self.fmt]
-            if self.options:
-                more += ['-o', options_text({k: v for k, v in self.options.items() if k != 'data_file'})]
+            options = {k: v for k, v in self.options.items() if not k.startswith('data_file')}
+            if options:
+                more += ['-o', options_text(options)]
             self.json('measure', path, *more)
 
     def converts(self, path, model):
