@@ -376,6 +376,41 @@ static bool group_ok(const char *text, const char *why)
     return ok;
 }
 
+static void *slow_reads(void *arg)
+{
+    for (unsigned i = 0; i < 3; i++)
+        CHECK(range_is(arg, 0, 0, 512));
+    return NULL;
+}
+
+/* A drain does not wait for the limits: who is inside goes on at once. */
+TEST(throttle_is_drained)
+{
+    struct object_set *set = object_set_new();
+    struct disk_graph *g = graph(set);
+    struct error err = { 0 };
+    pthread_t thread;
+    struct disk *d;
+    double start;
+
+    CHECK(object_add(set, "throttle-group,id=g,x-iops-total=1", &err));
+    create(g, "raw", DIR "/a.raw", "size=1M");
+    d = open_disk(g, NULL,
+                  "driver=throttle,throttle-group=g,file.driver=file,file.filename=" DIR "/a.raw",
+                  DISK_RDWR, NULL);
+    start = seconds();
+    pthread_create(&thread, NULL, slow_reads, d);
+    usleep(100000); /* the second waits for most of a second */
+    disk_drain_begin(d);
+    CHECK(seconds() - start < 0.6);
+    disk_drain_end(d);
+    pthread_join(thread, NULL);
+    CHECK(seconds() - start > 0.6); /* the third was throttled again */
+    disk_unref(d);
+    disk_graph_free(g);
+    object_set_free(set);
+}
+
 TEST(throttle_options)
 {
     group_ok("throttle-group,id=a,x-iops-total=100,x-iops-total-max=200,"
