@@ -183,7 +183,7 @@ static bool has_holes(struct disk *d)
     if (t->holes_known)
         return t->holes;
     t->holes_known = true;
-    bytes = qcow2_has_data_file(q) ? -1 : disk_allocated_bytes(d->file);
+    bytes = disk_allocated_bytes(d->file); /* as qemu-img: not of the data file */
     if (bytes < 0)
         return false;
     real = (uint64_t)bytes >> q->h.cluster_bits;
