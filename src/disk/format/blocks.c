@@ -143,6 +143,12 @@ static int find_run(struct blocks *b, uint64_t pos, uint64_t len, bool cached_on
         return r;
     ret->len = b->block_size - within;
     ret->offset += within;
+    if (ret->state == BLOCK_HOLE && ret->len < len && !cached_only && b->ops->holes) {
+        uint64_t n = b->ops->holes(b, index, (within + len - 1) / b->block_size + 1);
+
+        ret->len = MIN(n * b->block_size - within, len);
+        return 0;
+    }
     for (unsigned n = 1; ret->len < len && n < MAP_BLOCKS_MAX; n++) {
         enum block_state state;
         uint64_t offset;

@@ -32,6 +32,9 @@ struct block_ops {
                   uint64_t *ret_offset);
     /* Sets the entry of a block to DATA at offset, or to ZERO. Its bytes are written. Lock held. */
     int (*publish)(struct blocks *b, uint64_t index, enum block_state state, uint64_t offset);
+    /* How many blocks from index (a hole) to index + max are holes, at least 1; NULL: they are
+     * looked up one by one. Lock held. */
+    uint64_t (*holes)(struct blocks *b, uint64_t index, uint64_t max);
     /* Before the first change of metadata since the image was opened or marked clean; may be NULL.
      * Lock held. */
     int (*begin)(struct blocks *b);

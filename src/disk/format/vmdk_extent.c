@@ -133,6 +133,58 @@ static int vmdk_reserve(struct blocks *b, uint64_t index, uint64_t *ret)
     return blocks_take_space(b, b->block_size, b->block_size, ret);
 }
 
+static bool sector_is_empty(uint64_t at, const uint8_t *p)
+{
+    return at % VMDK_SECTOR == 0 && buf_is_zero(p, VMDK_SECTOR);
+}
+
+/* The first grain from *index on that a table has an entry for; missing tables and empty sectors of
+ * directory and tables are passed over. *index is `grains` when there is none. Lock held. */
+static int next_entry(struct vmdk_extent *e, uint64_t *index, uint64_t grains)
+{
+    uint64_t width = e->kind == VMDK_SESPARSE ? 8 : 4, in_sector = VMDK_SECTOR / width;
+
+    while (*index < grains) {
+        uint64_t i = *index / e->table_entries, n = *index % e->table_entries, table;
+        uint64_t at = e->directory + i * width;
+        const uint8_t *p;
+        int r = pages_get(&e->b.pages, at, false, &p);
+
+        if (r < 0)
+            return r;
+        if (sector_is_empty(at, p)) {
+            *index = (i + in_sector) * e->table_entries;
+            continue;
+        }
+        table = width == 8 ? ld_le64(p) : ld_le32(p);
+        if (!table) {
+            *index = (i + 1) * e->table_entries;
+            continue;
+        }
+        at = width == 8 ? e->tables + (uint64_t)(uint32_t)table * e->table_entries * 8
+                        : table * VMDK_SECTOR;
+        at += n * width;
+        r = pages_get(&e->b.pages, at, false, &p);
+        if (r < 0)
+            return r;
+        if (sector_is_empty(at, p)) {
+            *index += MIN(in_sector, e->table_entries - n);
+            continue;
+        }
+        if (width == 8 ? ld_le64(p) : ld_le32(p))
+            return 0;
+        ++*index;
+    }
+    *index = grains;
+    return 0;
+}
+
+/* Each entry takes four bytes of the file; where there are more, tables are used twice. */
+static uint64_t most_entries(const struct vmdk_extent *e)
+{
+    return disk_size(e->file) / 4 + 1;
+}
+
 /* Tables and grains; compressed grains have no length in the table, so all of the file counts. */
 static int vmdk_find_end(struct blocks *b, uint64_t *ret)
 {
@@ -155,14 +207,18 @@ static int vmdk_find_end(struct blocks *b, uint64_t *ret)
                 end = MAX(end, table + e->table_entries * 4);
         }
     }
-    for (uint64_t i = 0; i < grains; i++) {
+    for (uint64_t i = 0, seen = 0; i < grains; i++) {
         enum block_state state;
         uint64_t offset;
-        int r = vmdk_lookup(b, i, false, &state, &offset);
+        int r = next_entry(e, &i, grains);
 
+        if (r == 0 && i < grains && ++seen > most_entries(e))
+            return 0;
+        if (r == 0 && i < grains)
+            r = vmdk_lookup(b, i, false, &state, &offset);
         if (r < 0)
             return r;
-        if (state == BLOCK_DATA)
+        if (i < grains && state == BLOCK_DATA)
             end = MAX(end, offset + b->block_size);
     }
     *ret = ALIGN_UP(end, (uint64_t)VMDK_SECTOR);
@@ -197,8 +253,17 @@ static int vmdk_decompress(struct blocks *b, uint64_t index, uint64_t offset, ui
     return r;
 }
 
+static uint64_t vmdk_holes(struct blocks *b, uint64_t index, uint64_t max)
+{
+    struct vmdk_extent *e = b->opaque;
+    uint64_t i = index, grains = (e->size + b->block_size - 1) / b->block_size;
+
+    return next_entry(e, &i, MIN(grains, index + max)) < 0 || i == index ? 1 : i - index;
+}
+
 static const struct block_ops vmdk_ops = {
     .lookup = vmdk_lookup,
+    .holes = vmdk_holes,
     .publish = vmdk_publish,
     .reserve = vmdk_reserve,
     .find_end = vmdk_find_end,
@@ -481,31 +546,42 @@ int vmdk_write_compressed(struct vmdk_extent *e, uint64_t offset, struct disk_ve
     return r;
 }
 
+static void say(struct disk_check *c, const char *fmt, uint64_t sector)
+{
+    char line[100];
+
+    snprintf(line, sizeof(line), fmt, sector);
+    c->corruptions++;
+    if (c->say)
+        c->say(c, line);
+}
+
 int vmdk_check_extent(struct vmdk_extent *e, struct disk_check *c)
 {
     uint64_t grains = (e->size + e->b.block_size - 1) / e->b.block_size;
-    uint64_t file_size = disk_size(e->file);
+    uint64_t file_size = disk_size(e->file), seen = 0;
 
     for (uint64_t i = 0; i < grains && c->corruptions < 1000; i++) {
-        enum block_state state;
-        uint64_t offset, sector = (e->start + i * e->b.block_size) / VMDK_SECTOR;
+        enum block_state state = BLOCK_HOLE;
+        uint64_t offset = 0;
         int r;
-        char line[100];
 
         WITH_LOCK (&e->b.lock) {
-            r = vmdk_lookup(&e->b, i, false, &state, &offset);
+            r = next_entry(e, &i, grains);
+            if (r == 0 && i < grains)
+                r = vmdk_lookup(&e->b, i, false, &state, &offset);
         }
+        uint64_t sector = (e->start + i * e->b.block_size) / VMDK_SECTOR;
         if (r < 0 && r != -EIO)
             return r;
-        if (r == 0 && (state == BLOCK_HOLE || state == BLOCK_ZERO || offset < file_size))
-            continue;
-        snprintf(line, sizeof(line),
-                 r ? "ERROR: could not find extent for sector %" PRIu64
-                   : "ERROR: cluster offset for sector %" PRIu64 " points after EOF",
-                 sector);
-        c->corruptions++;
-        if (c->say)
-            c->say(c, line);
+        if (r < 0)
+            say(c, "ERROR: could not find extent for sector %" PRIu64, sector);
+        else if (state != BLOCK_HOLE && state != BLOCK_ZERO && offset >= file_size)
+            say(c, "ERROR: cluster offset for sector %" PRIu64 " points after EOF", sector);
+        if (++seen > most_entries(e)) {
+            say(c, "ERROR: grain tables up to sector %" PRIu64 " are used more than once", sector);
+            break;
+        }
     }
     return 0;
 }
