@@ -280,6 +280,33 @@ def requests(d, data):
 
 
 @test
+def holes_filled(d, data):
+    """What was a hole and is written is data at once, for this client and for others, by any way to write."""
+    for fmt in ('raw', 'qcow2'):
+        image = d / f'filled.{fmt}'
+        run('qemu-img', 'create', '-q', '-f', fmt, image, '64M')
+        with Server(d, '-e', 0, '-f', fmt, image) as s:
+            nbdsh(s.uri(), f'''
+                other = nbd.NBD(); other.add_meta_context('base:allocation'); other.connect_uri({s.uri()!r})
+                CONNECT
+                def data_at(c, off):
+                    got = []
+                    c.block_status(4096, off, lambda x, o, e, err: got.extend(e))
+                    return got[1] == 0
+                for i, n in enumerate((512, 4096, 12288, 65536, 1 << 20, 5 << 20)):
+                    off = (i + 1) * (8 << 20)
+                    b = os.urandom(n)
+                    assert h.pread(16384, off) == bytes(16384) == other.pread(16384, off)
+                    assert not data_at(other, off)
+                    h.pwrite(b, off)
+                    assert h.pread(n, off) == b, n
+                    assert other.pread(n, off) == b, n
+                    assert data_at(other, off), n
+                    other.pwrite(b[::-1], off); assert h.pread(n, off) == b[::-1], n
+                ''')
+
+
+@test
 def maps(d, data):
     """Where data lies, in each context, equals what qemu-nbd says."""
     cases = ((['-f', 'raw', d / 'sparse.raw'], ['base:allocation']),

@@ -25,7 +25,7 @@ struct file {
     uint64_t map_start, map_end;
     bool map_is_data;
     _Atomic(uint32_t) map_gen; /* rises when it may no longer be true */
-    uint32_t map_seen_gen;
+    uint64_t map_seen_gen;     /* with the node's write_gen */
 };
 
 static inline int file_fd(const struct disk *d)

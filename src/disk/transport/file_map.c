@@ -51,7 +51,9 @@ int file_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_extent *
     int r = 0;
 
     WITH_LOCK (&f->map_lock) {
-        uint32_t gen = atomic_load_explicit(&f->map_gen, memory_order_acquire);
+        /* write_gen: what queues write by themselves does not come through the driver */
+        uint64_t gen = atomic_load_explicit(&f->map_gen, memory_order_acquire) +
+                       atomic_load_explicit(&d->core->write_gen, memory_order_acquire);
 
         if (gen != f->map_seen_gen || offset < f->map_start || offset >= f->map_end) {
             r = ask_kernel(d, offset, &f->map_end, &f->map_is_data);
