@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measure rhea-img and rhea-nbd against Debian's qemu-utils on the same files.
 
+On a machine that does other work too, run it by "chrt -r 1" as root, so that nothing waits for others.
 Each row is one command line (convert, compare, check, commit, bench) or one client against a server
 (nbdcopy, fio), run by both programs in turn; medians. Wall time, CPU time of the process (of the
 server, in the NBD rows) and its peak memory. "times" is QEMU's wall time over Rhea's; the last column is the same of CPU time.
@@ -79,7 +80,7 @@ class Files:
         folder.mkdir(parents=True, exist_ok=True)
         self.raw, self.qcow2 = folder / 'src.raw', folder / 'src.qcow2'
         self.full, self.frag = folder / 'full.qcow2', folder / 'frag.qcow2'
-        self.overlay = folder / 'overlay.qcow2'
+        self.overlay, self.base = folder / 'overlay.qcow2', folder / 'base.qcow2'
         stamp = folder / f'made-{size}'
         if not stamp.exists():
             for old in folder.glob('*'):
@@ -102,7 +103,8 @@ class Files:
         run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', self.raw, self.qcow2)
         run('qemu-img', 'create', '-f', 'qcow2', '-o', 'preallocation=full', self.full, self.size)
         self.scatter(self.frag, None, self.size // 65536)
-        self.scatter(self.overlay, self.qcow2, self.size // 65536 // 2)
+        run('cp', '--sparse=always', self.qcow2, self.base)
+        self.scatter(self.overlay, self.base, self.size // 65536 // 2)
 
     def scatter(self, path, backing, clusters):
         """Writes in random order, so that neighbours lie far apart."""
@@ -130,6 +132,10 @@ def image_rows(f, count):
             run('cp', '--sparse=always', path, out)
         return do
 
+    def copy_both():
+        run('cp', '--sparse=always', f.qcow2, f.base)  # a commit writes to it
+        copy(f.overlay)()
+
     rows = [
         ('raw to qcow2', 'convert', ['convert', '-f', 'raw', '-O', 'qcow2', f.raw, out], fresh),
         ('qcow2 to raw', 'convert', ['convert', '-f', 'qcow2', '-O', 'raw', f.qcow2, out], fresh),
@@ -144,7 +150,7 @@ def image_rows(f, count):
          None),
         ('scattered', 'check', ['check', '-f', 'qcow2', f.frag], None),
         ('scattered', 'map', ['map', '--output=json', '-f', 'qcow2', f.frag], None),
-        ('overlay', 'commit', ['commit', '-f', 'qcow2', '-d', out], copy(f.overlay)),
+        ('overlay', 'commit', ['commit', '-f', 'qcow2', '-d', out], copy_both),
     ]
     for fmt, path in (('raw', f.raw), ('qcow2', f.full)):
         for cache, scale in (('writeback', 1), ('none', 0.2)):
