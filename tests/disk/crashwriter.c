@@ -148,8 +148,10 @@ static int run_writers(struct disk *d, const struct crash_plan *p, struct crash_
     printf("writing\n");
     fflush(stdout);
     for (unsigned t = 0; t < p->threads; t++)
-        if (pthread_create(&threads[t], NULL, write_thread, &w[t]) != 0)
-            abort();
+        if (pthread_create(&threads[t], NULL, write_thread, &w[t]) != 0) {
+            printf("out of memory for threads\n");
+            _exit(1);
+        }
     for (unsigned t = 0; t < p->threads; t++) {
         pthread_join(threads[t], NULL);
         if (w[t].result < 0) {
