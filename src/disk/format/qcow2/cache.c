@@ -16,7 +16,8 @@ struct entry {
     uint64_t offset; /* 0: empty */
     uint32_t users, dirty_lo, dirty_hi;
     int32_t hash_next, newer, older; /* indexes; NONE ends */
-    bool recent;                     /* used since the cleaner went by */
+    bool recent;                     /* peeked at, which does not move it to the front */
+    bool touched;                    /* used since the cleaner went by */
 };
 
 struct qcow2_cache {
@@ -261,6 +262,7 @@ static int get(struct qcow2_cache *c, uint64_t offset, bool load, void **ret_tab
         *bucket(c, offset) = (int32_t)(e - c->entries);
     }
     e->users++;
+    e->touched = true;
     *ret_table = table_of(c, e);
     return 0;
 }
@@ -315,7 +317,7 @@ void *qcow2_cache_peek(struct qcow2_cache *c, uint64_t offset)
 
     if (!e)
         return NULL;
-    e->recent = true;
+    e->recent = e->touched = true;
     return table_of(c, e);
 }
 
@@ -361,4 +363,18 @@ int qcow2_cache_empty(struct qcow2_cache *c)
     }
     (void)madvise(c->tables, c->mapped, MADV_DONTNEED);
     return 0;
+}
+
+void qcow2_cache_clean(struct qcow2_cache *c)
+{
+    for (uint32_t i = 0; i < c->used; i++) {
+        struct entry *e = &c->entries[i];
+
+        if (e->offset && !e->users && !e->dirty_hi && !e->touched) {
+            unhash(c, e);
+            if (c->table_bytes >= 4096)
+                (void)madvise(table_of(c, e), c->table_bytes, MADV_DONTNEED);
+        }
+        e->touched = false;
+    }
 }

@@ -312,7 +312,7 @@ bool qcow2_locate(struct disk *d, enum disk_op op, uint64_t offset, size_t len,
     } else {
         ok = ret->zero = run.type != Q2_COMPRESSED;
     }
-    if (ok)
+    if (ok && !ret->zero) /* zeroes name nothing: no release follows */
         atomic_fetch_add(&q->data->fast, 1);
 out:
     pthread_mutex_unlock(&q->meta);

@@ -2,6 +2,8 @@
 /* Ops, flights, and clusters freed but not yet reusable: flight.h has the rules. */
 #include "disk/format/qcow2/flight.h"
 
+#include <time.h>
+
 #include "base/alloc.h"
 #include "base/scope.h"
 
@@ -30,10 +32,25 @@ void qcow2_data_finish(struct disk *d)
     free(TAKE(q->data));
 }
 
+/* cache-clean-interval: tables that no request wanted for so long leave memory. */
+static void clean_caches(struct qcow2 *q)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if ((uint64_t)(now.tv_sec - q->data->cleaned_s) < q->cache_clean_interval)
+        return;
+    q->data->cleaned_s = now.tv_sec;
+    qcow2_cache_clean(q->l2_cache);
+    qcow2_cache_clean(q->refcount_cache);
+}
+
 unsigned qcow2_op_begin(struct qcow2 *q)
 {
     unsigned side = q->data->side;
 
+    if (unlikely(q->cache_clean_interval))
+        clean_caches(q);
     atomic_fetch_add(&q->data->ops[side], 1);
     return side;
 }

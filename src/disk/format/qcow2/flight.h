@@ -40,6 +40,7 @@ struct qcow2_data {
     uint64_t file_end;       /* the file was never written from here on: it reads as zeroes */
     bool holes_known, holes; /* the file is sparse where clusters are in use: data.c */
     struct qcow2_unpacked *unpacked;
+    int64_t cleaned_s; /* cache-clean-interval: when, on the monotonic clock */
 };
 
 void qcow2_data_init(struct disk *d);

@@ -215,42 +215,74 @@ static bool open_image(struct disk *d, struct error *err)
            qcow2_load_bitmaps(d, err);
 }
 
-static bool same_options(const struct disk *d, const void *new_priv)
+static bool same_caches(const struct qcow2 *a, const struct qcow2 *b)
 {
-    for (const struct field *f = d->driver->options; f && f->name; f++) {
-        const char *mine = (const char *)d->priv + f->offset, *other = new_priv;
-
-        other += f->offset;
-        if (f->kind == FIELD_STRING) {
-            const char *x = *(char *const *)mine, *y = *(char *const *)other;
-
-            if (!x != !y || (x && strcmp(x, y)))
-                return false;
-        } else if (memcmp(mine, other, field_size(f) * f->count)) {
-            return false;
-        }
-    }
-    return true;
+    return a->cache_size == b->cache_size && a->l2_cache_size == b->l2_cache_size &&
+           a->l2_cache_entry_size == b->l2_cache_entry_size &&
+           a->refcount_cache_size == b->refcount_cache_size;
 }
 
-/* To writing: what an open for writing does. To reading: inactivate() came before. */
-static bool reopen(struct disk *d, const void *new_priv, unsigned flags, struct error *err)
+/* Caches of other sizes, empty. */
+static bool change_caches(struct disk *d, struct error *err)
 {
-    bool was = d->read_only, ok;
+    struct qcow2 *q = d->priv;
+    struct qcow2_cache *l2 = q->l2_cache, *rc = q->refcount_cache;
+    uint32_t slice = q->slice_entries;
     int ret = 0;
 
-    if (!same_options(d, new_priv)) {
-        (void)fail(err, ENOTSUP, "driver 'qcow2' cannot change its options while it is open");
-        return fail_hint(err, "close the image and open it with the new ones");
-    }
-    if (!(flags & DISK_RDWR) || !was)
+    WITH_LOCK (&q->meta)
+        ret = qcow2_write_metadata(d);
+    if (ret < 0)
+        return fail(err, -ret, "could not write metadata back: %s", strerror(-ret));
+    q->l2_cache = q->refcount_cache = NULL;
+    if (make_caches(d, err)) {
+        qcow2_cache_free(l2);
+        qcow2_cache_free(rc);
         return true;
-    d->read_only = false;
-    ok = prepare_writing(d, err);
-    if (ok && (ret = qcow2_bitmaps_writable(d)) < 0)
-        ok = fail(err, -ret, "bitmaps cannot be marked as in use: %s", strerror(-ret));
-    d->read_only = was;
+    }
+    qcow2_cache_free(q->l2_cache);
+    qcow2_cache_free(q->refcount_cache);
+    q->l2_cache = l2;
+    q->refcount_cache = rc;
+    q->slice_entries = slice;
+    return false;
+}
+
+/* Under a drain. The options are the first members of struct qcow2; the core moves them in when all
+ * nodes have agreed, so here they are only tried on. */
+static bool reopen(struct disk *d, const void *new_priv, unsigned flags, struct error *err)
+{
+    struct qcow2 *q = d->priv, *old = xmemdup(q, sizeof(*q));
+    unsigned old_flags = d->open_flags;
+    bool was_ro = d->read_only, ok;
+    int ret;
+
+    memcpy(q, new_priv, offsetof(struct qcow2, h));
+    d->open_flags = flags;
+    ok = read_options(d, err) && qcow2_overlap_init(d, err) &&
+         (same_caches(old, q) || change_caches(d, err));
+    if (ok && was_ro && flags & DISK_RDWR) {
+        d->read_only = false;
+        ok = prepare_writing(d, err);
+        ret = ok ? qcow2_bitmaps_writable(d) : 0;
+        if (ret < 0)
+            ok = fail(err, -ret, "bitmaps cannot be marked as in use: %s", strerror(-ret));
+        d->read_only = was_ro;
+    }
+    memcpy(q, old, offsetof(struct qcow2, h));
+    if (!ok) {
+        q->lazy = old->lazy;
+        memcpy(q->pass_discard, old->pass_discard, sizeof(q->pass_discard));
+    }
+    d->open_flags = old_flags;
+    free(old);
     return ok;
+}
+
+/* On the host; that of a data file is its own. */
+static int64_t allocated(struct disk *d)
+{
+    return disk_allocated_bytes(d->file);
 }
 
 /* Everything is written back; the dirty bit goes last. */
@@ -383,6 +415,7 @@ const struct disk_driver qcow2_driver = {
     .locate = qcow2_locate,
     .release = qcow2_release,
     .info = qcow2_info,
+    .allocated = allocated,
     .measure = qcow2_measure,
     .change_backing = qcow2_change_backing,
     .make_empty = qcow2_make_empty,

@@ -30,6 +30,7 @@ int qcow2_cache_flush(struct qcow2_cache *c) MUST_CHECK; /* and the file */
  * files). */
 int qcow2_cache_depend(struct qcow2_cache *c, struct qcow2_cache *dep) MUST_CHECK;
 void qcow2_cache_forget(struct qcow2_cache *c, uint64_t offset, uint64_t len); /* it was freed */
+void qcow2_cache_clean(struct qcow2_cache *c); /* forgets what was not used since the last time */
 int qcow2_cache_empty(struct qcow2_cache *c) MUST_CHECK; /* write and drop all */
 
 /* refcount.c: who owns clusters of the file; meta held. */
