@@ -129,7 +129,7 @@ def image_rows(f, count):
     def copy(path):
         def do():
             fresh()
-            run('cp', '--sparse=always', path, out)
+            run('cp', '--sparse=never', path, out)
         return do
 
     def copy_both():
@@ -240,7 +240,7 @@ def measure_nbd(programs, row, a, folder):
         for name, (_, nbd) in programs.items():
             if name in troubles:
                 continue
-            run('cp', '--sparse=always', row[1], image)
+            run('cp', '--sparse=never', row[1], image)
             try:
                 server = Server(nbd, image, row[2], folder)
                 try:
