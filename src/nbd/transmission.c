@@ -17,7 +17,7 @@
 #include "base/trace.h"
 #include "disk/node.h"
 
-enum { REQUEST_HEAD = 28 };
+enum { REQUEST_HEAD = 28, BATCH_BYTES = 256 << 10 };
 
 static void end(struct nbd_client *c, const char *why)
 {
@@ -99,10 +99,14 @@ static bool take_request(struct nbd_client *c)
     return true;
 }
 
+/* Replies leave before more than a batch of data is begun: the client works meanwhile, and what was
+ * read is still in the processor's cache when it is sent. */
 static bool take_requests(struct nbd_client *c)
 {
+    uint64_t before = c->in_flight_bytes;
     bool moved = false;
-    while (!c->ended && !c->arriving && take_request(c))
+    while (!c->ended && !c->arriving && c->in_flight_bytes - before < BATCH_BYTES &&
+           take_request(c))
         moved = true;
     return moved;
 }
