@@ -16,7 +16,7 @@
 
 enum {
     PIECE = 1024 * 1024, /* 256 KiB to 2 MiB measured the same on tmpfs */
-    MAX_PIECE = 4 * 1024 * 1024,
+    THREADS = 8, /* on a busy machine more of them get more done: 4 took 0.8 of the time of 1 */
     MAX_THREADS = 16,
     GRAIN_LIMIT = 64 * 1024, /* zeroes are looked for in grains of at most that */
     SECTOR = 512,
@@ -355,7 +355,7 @@ int img_copy(struct img_copy *c)
                         .turn_changed = PTHREAD_COND_INITIALIZER };
     pthread_t thread[MAX_THREADS];
     unsigned made = 0;
-    unsigned n = c->workers ? c->workers : MIN(disk_worker_count(c->img->graph) + 1, 8u);
+    unsigned n = c->workers ? c->workers : THREADS;
 
     plan(&k);
     img_progress_start(c->img);
