@@ -142,6 +142,7 @@ static void derive(struct disk *d)
     q->cluster_size = 1u << h->cluster_bits;
     q->cluster_mask = q->cluster_size - 1;
     q->extended_l2 = h->incompatible & INCOMPAT_EXTENDED_L2;
+    q->has_data_file = h->incompatible & INCOMPAT_DATA_FILE;
     q->l2_entry_size = q->extended_l2 ? 16 : 8;
     q->l2_entries = q->cluster_size / q->l2_entry_size;
     q->subclusters = q->extended_l2 ? 32 : 1;

@@ -88,7 +88,7 @@ struct qcow2 {
     uint32_t cluster_size, l2_entries, l2_entry_size, subclusters, subcluster_size, refcount_bits;
     uint32_t slice_entries; /* L2 entries in one table of l2_cache */
     uint64_t cluster_mask;  /* cluster_size - 1 */
-    bool extended_l2, data_file_raw;
+    bool extended_l2, has_data_file, data_file_raw;
     bool lazy;                 /* refcounts need no order against L2 entries */
     bool pass_discard[4];      /* by enum qcow2_discard */
     struct luks *crypt;        /* NULL: none */
@@ -132,7 +132,7 @@ struct qcow2 {
 struct disk *qcow2_data_node(struct disk *d);
 static inline bool qcow2_has_data_file(const struct qcow2 *q)
 {
-    return q->h.incompatible & INCOMPAT_DATA_FILE;
+    return q->has_data_file;
 }
 
 /* Metadata in the image file. Reads beyond its end give zeroes. Any offset, any thread. */
