@@ -202,6 +202,24 @@ def the_rest():
     check((work / 'back').read_bytes() == raw.read_bytes(), 'convert there and back')
 
 
+def no_key():
+    """Without the key a LUKS qcow2 image is neither read nor changed; help names what QEMU's does."""
+    image = work / 'locked.qcow2'
+    run([OURS['img'], 'create', '-q', '-f', 'qcow2', *objects('a'), '-o',
+         'encrypt.format=luks,encrypt.key-secret=a,encrypt.iter-time=10', image, '1M'])
+    before = image.read_bytes()
+    for who in (OURS, THEIRS):
+        for command in ('read 0 512', 'write -z 0 64k', 'discard 0 64k'):
+            said = run([who['io'], '-c', command, image], 1)
+            check("'encrypt.key-secret' is required" in said, f'{command}: {said}')
+        run([who['img'], 'convert', '-O', 'raw', image, work / 'out'], 1)
+        run([who['img'], 'info', image])
+    run([OURS['img'], 'check', image])
+    check(image.read_bytes() == before, 'an image was changed without its key')
+    answers = [run([w['img'], 'create', '-f', 'luks', '-o', 'help']) for w in (OURS, THEIRS)]
+    check(answers[0] == answers[1], f'help: {answers}')
+
+
 def main():
     global work
     if not all(THEIRS.values()) or not cryptsetup:
@@ -215,6 +233,7 @@ def main():
         cryptsetups()
         keys()
         the_rest()
+        no_key()
     print(f'cryptsetup judged {judged["yes"]} times; the kernel lacks the cipher of {judged["not"]}')
     sys.exit(bad)
 

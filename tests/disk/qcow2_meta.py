@@ -156,6 +156,25 @@ def test_amend():
         same(f'amend {options}', run(IMG, 'amend', '-o', options, 'am.qcow2', ok=False)[0], 1)
 
 
+def test_data_files():
+    """A raw data file is mapped from the start, as QEMU's; info needs no data file at hand."""
+    for tool, name in ((IMG, 'ours'), (QIMG, 'theirs')):
+        run(tool, 'create', '-q', '-f', 'qcow2', '-o', f'data_file={name}.data,data_file_raw=on',
+            name, '1M')
+        run(tool, 'resize', '-q', name, '+1M')
+    same('map of a raw data file', *(json.loads(run(QIMG, 'map', '--output=json', n)[1])
+                                     for n in ('ours', 'theirs')))
+    sound('ours', 'raw data file')
+    pathlib.Path('ours.data').write_bytes(b'\5' * (2 << 20))
+    run(IO, '-c', 'read -P 5 0 2M', 'ours')
+    pathlib.Path('ours.data').unlink()
+    same('info without its data file', *(
+        json.loads(run(t, 'info', '--output=json', 'ours')[1])['format-specific']
+        for t in (IMG, QIMG)))
+    same('convert without its data file', run(IMG, 'convert', '-O', 'raw', 'ours', 'x', ok=False)[0],
+         1)
+
+
 class Image:
     """Numbers in the file, big-endian, and where tables lie."""
 
@@ -227,7 +246,7 @@ def main():
     if not QIMG or not QIO:
         print('skipped: qemu-utils is not installed')
         return 0
-    for test in test_snapshots, test_bitmaps, test_amend, test_damage:
+    for test in test_snapshots, test_bitmaps, test_amend, test_data_files, test_damage:
         with tempfile.TemporaryDirectory(prefix='rhea-meta-') as d:
             os.chdir(d)
             test()

@@ -276,7 +276,7 @@ static json_t *luks_disk_info(struct disk *d)
 }
 
 #define ITER_TIME                                                                                  \
-    FIELD(struct luks_options, iter_time, .max = 600000,                                           \
+    FIELD(struct luks_options, iter_time, .wire = "iter-time", .max = 600000,                      \
           .doc = "Time to spend in PBKDF in milliseconds")
 
 static const char *const luks_strong_options[] = { "key-secret", NULL };
@@ -289,20 +289,25 @@ const struct disk_driver luks_driver = {
     .options = FIELDS(FIELD(struct luks_disk, key_secret, .optional = true,
                             .doc = "ID of the secret that provides the keyslot passphrase")),
     .create_size = sizeof(struct luks_options),
-    .create_options = FIELDS(
-        FIELD(struct luks_options, cipher_alg, .doc = "Name of encryption cipher algorithm"),
-        FIELD(struct luks_options, cipher_mode, .doc = "Name of encryption cipher mode"),
-        FIELD(struct luks_options, hash_alg, .doc = "Name of encryption hash algorithm"), ITER_TIME,
-        FIELD(struct luks_options, ivgen_alg, .doc = "Name of IV generator algorithm"),
-        FIELD(struct luks_options, ivgen_hash_alg, .doc = "Name of IV generator hash algorithm"),
-        FIELD(struct luks_options, key_secret,
-              .doc = "ID of the secret that provides the keyslot passphrase")),
+    .create_options = FIELDS(FIELD(struct luks_options, cipher_alg, .wire = "cipher-alg",
+                                   .doc = "Name of encryption cipher algorithm"),
+                             FIELD(struct luks_options, cipher_mode, .wire = "cipher-mode",
+                                   .doc = "Name of encryption cipher mode"),
+                             FIELD(struct luks_options, hash_alg, .wire = "hash-alg",
+                                   .doc = "Name of encryption hash algorithm"),
+                             ITER_TIME,
+                             FIELD(struct luks_options, ivgen_alg, .wire = "ivgen-alg",
+                                   .doc = "Name of IV generator algorithm"),
+                             FIELD(struct luks_options, ivgen_hash_alg, .wire = "ivgen-hash-alg",
+                                   .doc = "Name of IV generator hash algorithm"),
+                             FIELD(struct luks_options, key_secret, .wire = "key-secret",
+                                   .doc = "ID of the secret that provides the keyslot passphrase")),
     .amend_options = FIELDS(
         ITER_TIME,
         FIELD(struct luks_options, keyslot, .doc = "Select a single keyslot to modify explicitly"),
-        FIELD(struct luks_options, new_secret,
+        FIELD(struct luks_options, new_secret, .wire = "new-secret",
               .doc = "New secret to set in the matching keyslots. Empty string to erase"),
-        FIELD(struct luks_options, old_secret,
+        FIELD(struct luks_options, old_secret, .wire = "old-secret",
               .doc = "Select all keyslots that match this password"),
         FIELD(struct luks_options, state,
               .doc = "Select new state of affected keyslots (active/inactive)")),

@@ -88,6 +88,10 @@ static bool open_data_file(struct disk *d, struct error *err)
         return true;
     }
     if (!disk_open_child(d, "data-file", q->data_file_name, ROLE_DATA, err)) {
+        if (d->open_flags & DISK_NO_IO) { /* info tells what the file is called, lost or not */
+            *err = (struct error){ 0 };
+            return true;
+        }
         if (!q->data_file_name) {
             (void)fail(err, EINVAL, "'data-file' is required for this image");
             return fail_hint(err, "name it: --image-opts driver=qcow2,data-file.filename=...");
@@ -143,9 +147,15 @@ static bool open_encryption(struct disk *d, struct error *err)
                     q->encrypt_format);
     if (!q->crypto_len)
         return fail(err, EINVAL, "the image has no encryption header");
-    q->crypt =
-        luks_open(&store, disk_graph_objects(d->graph),
-                  d->open_flags & (DISK_NO_IO | DISK_CHECK) ? NULL : q->encrypt_key_secret, err);
+    if (d->open_flags & (DISK_NO_IO | DISK_CHECK)) {
+        q->crypt = luks_open(&store, disk_graph_objects(d->graph), NULL, err);
+        return q->crypt != NULL;
+    }
+    if (!q->encrypt_key_secret) {
+        (void)fail(err, EINVAL, "Parameter 'encrypt.key-secret' is required for cipher");
+        return fail_hint(err, "--object secret,id=sec0,file=PASSWORD and encrypt.key-secret=sec0");
+    }
+    q->crypt = luks_open(&store, disk_graph_objects(d->graph), q->encrypt_key_secret, err);
     return q->crypt != NULL;
 }
 

@@ -197,6 +197,10 @@ static bool grow(struct disk *d, uint64_t size, enum disk_preallocation p, bool 
                    q->cluster_size);
         return fail_hint(err, "create the image with a larger cluster_size");
     }
+    /* A raw data file is a disk by itself: what others write there must show in this image, so
+     * that no cluster of it may be left unmapped. */
+    if (q->data_file_raw && p == DISK_PREALLOC_OFF)
+        p = DISK_PREALLOC_METADATA;
     if (!resize_data_file(d, size, p, exact, err))
         return false;
     if (p >= DISK_PREALLOC_FALLOC && !qcow2_has_data_file(q) &&
