@@ -171,6 +171,8 @@ def main():
     ap.add_argument('-v', action='store_true', help='name tests that pass, with their time')
     ap.add_argument('--no-build', action='store_true')
     a = ap.parse_args()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started by a script's &: tests send it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     a.no_build = a.no_build or a.list
     tests, broken = collect(a)
     if a.list:

@@ -80,7 +80,9 @@ static unsigned child_flags(const struct disk *parent, enum disk_role role)
     if (role == ROLE_BACKING)
         flags &= ~(DISK_RDWR | DISK_AUTO_RDONLY | DISK_CHECK | DISK_NEW | DISK_UNMAP);
     else if (role != ROLE_FILTERED && role != ROLE_IMAGE)
-        flags &= ~DISK_CHECK;
+        /* What a format frees goes back to the host; users' discards end at the format's own flag.
+         */
+        flags = (flags & ~DISK_CHECK) | DISK_UNMAP;
     return flags;
 }
 
@@ -353,6 +355,7 @@ static struct disk *open_probed(struct opening *o, const struct common_options *
     const struct disk_driver *drv = NULL;
 
     inherit(stand_in, o);
+    stand_in->open_flags |= DISK_UNMAP; /* the format found will have its own */
     stand_in->core->perm = PERM_READ;
     stand_in->core->shared = PERM_ALL;
     copy_untaken(o->opts, &stand_in->core->opts);

@@ -72,6 +72,8 @@ static bool plan_children(struct plan *p, struct disk *d, unsigned flags, struct
         optlist_move_prefix(opts, e->name, &sub);
         if (e->role == ROLE_BACKING)
             f = (f & ~(DISK_RDWR | DISK_UNMAP));
+        else if (e->role == ROLE_STORAGE || e->role == ROLE_DATA)
+            f |= DISK_UNMAP; /* as open.c says */
         if (e->role != ROLE_BACKING || sub.count)
             ok = plan_node(p, e->node, &sub, f, err);
         optlist_finish(&sub);
