@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* snapshot: lists, makes, applies and deletes the snapshots inside an image. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -37,13 +38,36 @@ static bool create(struct disk *d, const char *name, struct error *err)
     return ok;
 }
 
+/* By its name only, as in QEMU: a number must not take away the snapshot with that ID. */
+static bool remove_named(struct disk *d, const char *name, struct error *err)
+{
+    struct disk_snapshot *s;
+    bool found = false, by_id = false, ok = false;
+    unsigned n;
+    int ret = disk_snapshot_list(d, &s, &n);
+
+    if (ret < 0)
+        return disk_snapshot_remove(d, name, err); /* it says why there can be none */
+    for (unsigned i = 0; i < n && !found; i++) {
+        found = !strcmp(s[i].name, name);
+        by_id |= !strcmp(s[i].id, name);
+        if (found)
+            ok = disk_snapshot_remove(d, s[i].id, err);
+    }
+    disk_snapshots_free(s, n);
+    if (found)
+        return ok;
+    (void)fail(err, ENOENT, "snapshot not found");
+    return by_id ? fail_hint(err, "that is an ID: give its name (TAG in snapshot -l)") : false;
+}
+
 static bool act(struct img *img, struct disk *d, char what, const char *name)
 {
     struct error err = { 0 };
     const char *verb = what == 'c' ? "create" : what == 'a' ? "apply" : "delete";
     bool ok = what == 'c'   ? create(d, name, &err)
               : what == 'a' ? disk_snapshot_apply(d, name, &err)
-                            : disk_snapshot_remove(d, name, &err);
+                            : remove_named(d, name, &err);
     if (ok)
         return true;
     img_error(img, "Could not %s snapshot '%s': %s%s%s", verb, name, err.msg,
@@ -97,7 +121,8 @@ const struct img_command img_snapshot_command = {
             { 'a', "apply", "SNAPSHOT", "go back to what it holds",
               IMG_TO(struct snapshot_args, actions) },
             { 'c', "create", "SNAPSHOT", "make one", IMG_TO(struct snapshot_args, actions) },
-            { 'd', "delete", "SNAPSHOT", "delete it", IMG_TO(struct snapshot_args, actions) },
+            { 'd', "delete", "SNAPSHOT", "delete the one of this name",
+              IMG_TO(struct snapshot_args, actions) },
             { 0 },
         },
 };

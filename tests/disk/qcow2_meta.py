@@ -156,6 +156,18 @@ def test_amend():
         same(f'amend {options}', run(IMG, 'amend', '-o', options, 'am.qcow2', ok=False)[0], 1)
 
 
+def test_names_and_ids():
+    """snapshot -d goes by name, also where the name is the ID of another one."""
+    for tool, name in ((IMG, 'ours'), (QIMG, 'theirs')):
+        run(tool, 'create', '-q', '-f', 'qcow2', name, '1M')
+        for tag in ('x', '1'):
+            run(tool, 'snapshot', '-c', tag, name)
+        codes = [run(tool, 'snapshot', '-d', tag, name, ok=False)[0] for tag in ('2', '1', '1')]
+        same(f'{name}: deleting by ID, by name, again', codes, [1, 0, 1])
+    same('what is left', *([s['name'] for s in json.loads(
+        run(QIMG, 'info', '--output=json', n)[1])['snapshots']] for n in ('ours', 'theirs')))
+
+
 def test_data_files():
     """A raw data file is mapped from the start, as QEMU's; info needs no data file at hand."""
     for tool, name in ((IMG, 'ours'), (QIMG, 'theirs')):
@@ -246,7 +258,8 @@ def main():
     if not QIMG or not QIO:
         print('skipped: qemu-utils is not installed')
         return 0
-    for test in test_snapshots, test_bitmaps, test_amend, test_data_files, test_damage:
+    for test in test_snapshots, test_bitmaps, test_amend, test_data_files,\
+            test_names_and_ids, test_damage:
         with tempfile.TemporaryDirectory(prefix='rhea-meta-') as d:
             os.chdir(d)
             test()
