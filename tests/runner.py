@@ -106,7 +106,7 @@ def meson_tests(build, label, env):
     """What meson knows: unit tests under LABEL/, the rest under LABEL-SUITE/."""
     p = subprocess.run(['meson', 'introspect', '--tests', build], stdout=subprocess.PIPE,
                        stderr=subprocess.DEVNULL, check=False)
-    for t in json.loads(p.stdout or b'[]'):
+    for t in json.loads(p.stdout) if p.returncode == 0 else []:  # not built yet: --list goes on
         suite = t['suite'][0].split(':')[-1] if t['suite'] else 'unit'
         name = label if suite == 'unit' else f'{label}-{suite}'
         scale = 4 if label == 'asan' else 1

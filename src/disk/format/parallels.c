@@ -169,10 +169,6 @@ static bool parallels_open(struct disk *d, struct error *err)
     struct parallels *p = d->priv;
     struct header h = { 0 };
 
-    if (p->prealloc_mode && strcmp(p->prealloc_mode, "falloc") != 0 &&
-        strcmp(p->prealloc_mode, "truncate") != 0)
-        return fail(err, EINVAL, "prealloc-mode '%s' is not known", p->prealloc_mode) ||
-               fail_hint(err, "it is falloc or truncate");
     if (!read_header(d, p, &h, err) || !check_header(&h, disk_size(d->file), err))
         return false;
     p->entries = h.entries;
@@ -250,10 +246,6 @@ const struct disk_driver parallels_driver = {
     .name = "parallels",
     .doc = "Parallels expandable image",
     .size = sizeof(struct parallels),
-    .options = FIELDS(FIELD(struct parallels, prealloc_mode, .wire = "prealloc-mode",
-                            .doc = "how space is prepared: falloc or truncate"),
-                      FIELD(struct parallels, prealloc_size, .is_size = true,
-                            .wire = "prealloc-size", .doc = "how much space is prepared at once")),
     .create_size = sizeof(struct parallels_create),
     .create_options = FIELDS(FIELD(struct parallels_create, cluster_size, .is_size = true,
                                    .doc = "Parallels image cluster size")),

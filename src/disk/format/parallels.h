@@ -14,9 +14,6 @@ enum {
 
 struct parallels {
     struct blocks b; /* first: the slots of blocks.c */
-    /* options */
-    char *prealloc_mode;
-    uint64_t prealloc_size;
     /* constant after open */
     bool ext;          /* version 2: table entries count clusters, not sectors */
     uint32_t entries;  /* of the table, at PARALLELS_HEADER */
