@@ -43,13 +43,12 @@ enum disk_open_flags {
         1 << 8, /* each write is followed by a flush: cache=writethrough, directsync */
     DISK_AUTO_RDONLY = 1 << 9, /* with RDWR: read only when writing is not allowed */
     DISK_COPY_ON_READ = 1 << 10,
-    DISK_AIO_NATIVE = 1 << 11,  /* aio=native (served by io_uring here), needs DIRECT */
-    DISK_AIO_URING = 1 << 12,   /* aio=io_uring */
-    DISK_SHARE_WRITE = 1 << 13, /* share-rw=on */
-    DISK_NEW = 1 << 14,         /* just created by us: nobody else can know it */
-    DISK_KEEP_SIZE = 1 << 16,   /* others must not resize it (exports) */
-    DISK_EXCLUSIVE = 1 << 17,   /* others must not write to it (a guest's disk without share-rw) */
-    DISK_RESIZE = 1 << 15,      /* with RDWR: its size will be changed (lock against others' use) */
+    DISK_AIO_NATIVE = 1 << 11, /* aio=native (served by io_uring here), needs DIRECT */
+    DISK_AIO_URING = 1 << 12,  /* aio=io_uring */
+    DISK_NEW = 1 << 14,        /* just created by us: nobody else can know it */
+    DISK_KEEP_SIZE = 1 << 16,  /* others must not resize it (exports) */
+    DISK_EXCLUSIVE = 1 << 17,  /* others must not write to it (a guest's disk without share-rw) */
+    DISK_RESIZE = 1 << 15,     /* with RDWR: its size will be changed (lock against others' use) */
 };
 
 /* How to write, zero and discard. */
@@ -60,8 +59,6 @@ enum disk_request_flags {
     DISK_UNCHANGED = 1 << 3,   /* the data read back stays what it was (copy on read, stream) */
     DISK_COMPRESSED = 1 << 4,  /* write: store compressed; whole clusters or the end of the image */
     DISK_SERIALISE = 1 << 5,   /* waits for, and keeps away, requests that overlap */
-    DISK_RAW_ZERO_OK =
-        1 << 6, /* write: a piece of zeroes may be stored as a hole (detect-zeroes) */
 };
 
 enum disk_preallocation {

@@ -200,8 +200,7 @@ struct disk {
     uint64_t max_transfer;                  /* bytes per read or write slot; 0: DISK_MAX_REQUEST */
     uint32_t cluster_size, subcluster_size; /* 0: none */
     unsigned write_flags, zero_flags; /* enum disk_request_flags the slots themselves understand */
-    bool has_vm_state;
-    bool encrypted; /* "encrypted": true in info */
+    bool encrypted;                   /* "encrypted": true in info */
     bool not_clean; /* "dirty-flag": true in info: not closed in order, to be repaired */
     char *backing_name, *backing_format; /* as the image's header says; core opens it */
 

@@ -379,8 +379,7 @@ bool uring_try(struct disk_queue *q, struct disk_request *r)
     if ((r->op != DISK_OP_READ && r->op != DISK_OP_WRITE) || !r->vec.len ||
         r->vec.len > DISK_MAX_REQUEST || !ring_ready(q))
         return false;
-    if (r->op == DISK_OP_WRITE &&
-        ((r->flags & ~DISK_RAW_ZERO_OK) || (r->disk->open_flags & DISK_WRITETHROUGH)))
+    if (r->op == DISK_OP_WRITE && (r->flags || (r->disk->open_flags & DISK_WRITETHROUGH)))
         return false;
     if (!request_try_enter(r->disk))
         return false;

@@ -18,7 +18,7 @@ void filter_inherit(struct disk *d)
     d->cluster_size = c->cluster_size;
     d->subcluster_size = c->subcluster_size;
     /* calls of the child cope with every flag */
-    d->write_flags = DISK_FUA | DISK_UNCHANGED | DISK_RAW_ZERO_OK;
+    d->write_flags = DISK_FUA | DISK_UNCHANGED;
     d->zero_flags = DISK_FUA | DISK_MAY_UNMAP | DISK_NO_FALLBACK | DISK_UNCHANGED;
 }
 

@@ -130,9 +130,8 @@ void qcow2_free(struct disk *d, uint64_t offset, uint64_t len, enum qcow2_discar
         return;
     }
     if (t->freed_head + t->freed_count == t->freed_max) {
-        if (t->freed_count)
-            if (t->freed_head)
-                memmove(t->freed, t->freed + t->freed_head, t->freed_count * sizeof(*t->freed));
+        if (t->freed_count && t->freed_head)
+            memmove(t->freed, t->freed + t->freed_head, t->freed_count * sizeof(*t->freed));
         t->freed_head = 0;
         if (t->freed_count >= t->freed_max / 2) {
             t->freed_max = t->freed_max ? t->freed_max * 2 : 64;

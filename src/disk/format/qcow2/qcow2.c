@@ -183,7 +183,6 @@ static void set_limits(struct disk *d)
     d->subcluster_size = q->subcluster_size;
     d->zero_flags = DISK_MAY_UNMAP | DISK_NO_FALLBACK;
     d->write_flags = 0;
-    d->has_vm_state = true;
 }
 
 /* An image that will be written: what we do not know of it must go, and what a crash left. */

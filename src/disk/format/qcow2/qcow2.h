@@ -229,7 +229,6 @@ void qcow2_free_snapshots(struct qcow2_snapshot *list, uint32_t count); /* at cl
  * tables are loaded. Clears the bit. meta not held. */
 bool qcow2_repair_dirty(struct disk *d, struct error *err) MUST_CHECK;
 uint64_t qcow2_vm_state_offset(struct disk *d); /* guest offset behind the disk */
-/* Expand all zero clusters and the like for a version 2 header: amend.c. */
 
 /* Creation options (create.c), also for amend and measure. */
 extern const struct field qcow2_amend_options[]; /* amend.c */
