@@ -133,7 +133,7 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
     if (!cpu->mem)
         return cpu;
     e->listener = listener;
-    mem_set_listener(cpu->mem, &e->listener);
+    mem_listener_add(cpu->mem, &e->listener);
     return cpu;
 fail:
     cpu_free(cpu);
@@ -156,7 +156,7 @@ void cpu_free(struct cpu *cpu)
         pthread_join(e->thread, NULL);
     }
     if (e->listener.opaque)
-        mem_set_listener(cpu->mem, NULL);
+        mem_listener_remove(cpu->mem, &e->listener);
     if (cpu->guest->finish)
         cpu->guest->finish(cpu);
     if (e->cache)

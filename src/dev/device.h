@@ -19,11 +19,37 @@
 #include "mem/mem.h"
 
 struct device;
+struct device_bus;
+
+/* Things of the machine that properties name: FIELD_LINK(struct vblk, drive, "drive"). vm/ has the
+ * lists. */
+struct device_links {
+    /* The object of this kind ("drive", "netdev", "chardev", "iothread", "rng", ...) called name.
+     * False with err, which names the nearest one, when there is none or somebody has it already.
+     */
+    bool (*take)(void *opaque, struct device *user, const char *kind, const char *name,
+                 void **ret_object, struct error *err);
+    void (*give_back)(void *opaque, struct device *user, const char *kind, void *object);
+    void *opaque;
+};
 
 /* What a device may use of its surroundings; given by its creator, outlives it. */
 struct device_ctx {
     struct loop *loop; /* timers, clocks, descriptors */
     struct mem *dma;   /* the memory that dma_read()/dma_write() reach; NULL: no DMA */
+    const struct device_links *links; /* NULL: properties that are links cannot be set by name */
+};
+
+/* Headings of -device help. */
+enum device_category {
+    DEVICE_CATEGORY_NONE, /* not shown: parts of a board */
+    DEVICE_BRIDGE,
+    DEVICE_STORAGE,
+    DEVICE_NETWORK,
+    DEVICE_INPUT,
+    DEVICE_DISPLAY,
+    DEVICE_MISC,
+    DEVICE_CATEGORIES,
 };
 
 enum window_space { WINDOW_MMIO, WINDOW_PIO };
@@ -39,9 +65,14 @@ struct device_window {
 };
 
 struct device_type {
-    const char *name;
-    const char *doc;
-    size_t size; /* of the instance struct */
+    const char *name;  /* as in -device NAME */
+    const char *doc;   /* one line for -device help */
+    const char *alias; /* a second name; NULL: none */
+    size_t size;       /* of the instance struct */
+    /* The kind of bus it plugs into ("PCI", "ISA", "IDE", "SCSI", "virtio-serial-bus",
+     * "virtio-bus", "System"; dev/bus.h): -device can make it. NULL: only a board can. */
+    const char *bus;
+    enum device_category category;
     const struct field *props;
     const struct field *state;            /* all that a snapshot holds, guest-visible or not */
     void (*defaults)(struct device *dev); /* property values before the user's */
@@ -56,16 +87,26 @@ struct device_type {
     uint8_t irqs;   /* output lines */
     uint8_t inputs; /* input lines */
     void (*input)(struct device *dev, unsigned n, bool level);
+    /* A proxy (virtio-blk-pci) with a device inside: that one's properties are its own, too. The
+     * device inside exists since defaults(). */
+    const struct device_type *inner;
+    struct device *(*inner_of)(struct device *dev);
+    /* May it leave a running machine: asks the guest (hot-unplug) or NULL: it stays. Room for the
+     * monitor. */
+    bool (*unplug_request)(struct device *dev, struct error *err);
 };
 
 struct device {
     const struct device_type *type;
     char *id;
     struct device_ctx ctx;
-    struct irq *irqs;           /* type->irqs of them */
-    struct mem_region *windows; /* type->window_count of them, ready for mem_map() */
-    bool ready;                 /* init succeeded */
-    int64_t complain_from_ns;   /* guest_error()'s rate limit */
+    struct irq *irqs;            /* type->irqs of them */
+    struct mem_region *windows;  /* type->window_count of them, ready for mem_map() */
+    bool ready;                  /* init succeeded */
+    struct device_bus *parent;   /* where it is plugged in; NULL: nowhere, or wired by the board */
+    struct device *next_sibling; /* on that bus, in order of plugging */
+    struct device_bus *buses;    /* that it offers to others (a list through device_bus.next) */
+    int64_t complain_from_ns;    /* guest_error()'s rate limit */
     uint32_t complaints;
 };
 

@@ -70,6 +70,13 @@ bool mem_code_test(const struct mem *m, gra_t page)
     return atomic_load_explicit(code_word(m, page), memory_order_relaxed) & code_bit(page);
 }
 
+static void tell_code_write(struct mem *m, gra_t gra, uint64_t len)
+{
+    for (struct mem_listener *l = m->listeners; l; l = l->next)
+        if (l->code_write)
+            l->code_write(l->opaque, gra, len);
+}
+
 void mem_code_written(struct mem *m, gra_t gra, uint64_t len)
 {
     gra_t end = gra + len;
@@ -81,8 +88,8 @@ void mem_code_written(struct mem *m, gra_t gra, uint64_t len)
     while (gra < end) {
         gra_t next = MIN(end, ALIGN_DOWN(gra, MEM_PAGE_SIZE) + MEM_PAGE_SIZE);
 
-        if (unlikely(mem_code_test(m, gra)) && m->listener && m->listener->code_write)
-            m->listener->code_write(m->listener->opaque, gra, next - gra);
+        if (unlikely(mem_code_test(m, gra)))
+            tell_code_write(m, gra, next - gra);
         gra = next;
     }
 }

@@ -178,8 +178,9 @@ static void publish(struct mem *m)
     m->old_last = &old->next;
     m->old_count++;
     free_old_views(m);
-    if (m->listener && m->listener->map_changed)
-        m->listener->map_changed(m->listener->opaque);
+    for (struct mem_listener *l = m->listeners; l; l = l->next)
+        if (l->map_changed)
+            l->map_changed(l->opaque);
 }
 
 static void changed(struct mem *m)
@@ -370,9 +371,20 @@ void mem_region_enable(struct mem_region *r, bool enabled)
         changed(r->mem);
 }
 
-void mem_set_listener(struct mem *m, const struct mem_listener *listener)
+void mem_listener_add(struct mem *m, struct mem_listener *listener)
 {
-    m->listener = listener;
+    listener->next = m->listeners;
+    m->listeners = listener;
+}
+
+void mem_listener_remove(struct mem *m, struct mem_listener *listener)
+{
+    for (struct mem_listener **p = &m->listeners; *p; p = &(*p)->next) {
+        if (*p == listener) {
+            *p = listener->next;
+            return;
+        }
+    }
 }
 
 static int compare_regions(const void *a, const void *b)

@@ -170,12 +170,14 @@ struct mem_listener {
     /* dma_write() or mem_store*() changed bytes of a page with its code bit set (the writing
      * thread; the machine lock may or may not be held); after the bytes were written */
     void (*code_write)(void *opaque, gra_t gra, uint64_t len);
-    /* the map changed: flush what was cached from it (machine lock held) */
+    /* the map or its doorbells changed: flush what was cached from it (machine lock held) */
     void (*map_changed)(void *opaque);
+    struct mem_listener *next; /* mem/'s */
 };
 
-/* One listener per space, borrowed; NULL removes. Before vCPUs run. */
-void mem_set_listener(struct mem *m, const struct mem_listener *listener);
+/* Borrowed until removed. Before vCPUs run, or while they stand still. */
+void mem_listener_add(struct mem *m, struct mem_listener *listener);
+void mem_listener_remove(struct mem *m, struct mem_listener *listener); /* no-op when not there */
 
 /* Call code_write when translated code lies in gra..gra+len-1. For owners of a RAM pointer. */
 void mem_code_written(struct mem *m, gra_t gra, uint64_t len);

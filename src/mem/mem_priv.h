@@ -25,7 +25,7 @@ struct mem {
     uint8_t *ram_base;
     uint64_t ram_max;
     _Atomic(uint64_t) *code_bits; /* one per page of ram_max; bits atomic */
-    const struct mem_listener *listener;
+    struct mem_listener *listeners;
 
     _Atomic(struct mem_view *) view; /* published under the machine lock, read anywhere */
     _Atomic(uint64_t) generation;

@@ -180,7 +180,7 @@ static void on_map(void *opaque)
 TEST(code_pages_and_dma)
 {
     struct mem *m = space(0, 1 << 20);
-    static const struct mem_listener listener = { NULL, on_code, on_map };
+    static struct mem_listener listener = { NULL, on_code, on_map };
     static const struct mem_io_ops ops = { io_read, io_write, 1, 4, false };
     struct mem_region ram, io;
     struct error err;
@@ -191,7 +191,7 @@ TEST(code_pages_and_dma)
     CHECK(mem_ram_alloc(m, 0x10000, &gra, &err));
     mem_region_init_ram(&ram, "ram", gra, 0x10000);
     mem_region_init_io(&io, "io", &ops, NULL, 0x1000);
-    mem_set_listener(m, &listener);
+    mem_listener_add(m, &listener);
     map_calls = code_calls = 0;
     code_len = 0;
     mem_map(m, 0x1000000, &ram, 0);
