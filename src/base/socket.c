@@ -285,6 +285,43 @@ int socket_connect(const struct socket_addr *a, int timeout_ms, struct error *er
     return fd;
 }
 
+/* The first address that does not fail at once. */
+static int start_tcp(const struct socket_addr *a, struct error *err)
+{
+    struct addrinfo *list = resolve(a, 0, err);
+    int fd = -1, on = 1, e = 0;
+
+    if (!list)
+        return -1;
+    for (struct addrinfo *i = list; i && fd < 0; i = i->ai_next) {
+        fd = socket(i->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || connect(fd, i->ai_addr, i->ai_addrlen) == 0 || errno == EINPROGRESS)
+            continue;
+        e = errno;
+        close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(list);
+    if (fd < 0)
+        fail(err, e, "Failed to connect: %s", strerror(e));
+    else
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return fd;
+}
+
+int socket_connect_start(const struct socket_addr *a, struct error *err)
+{
+    int fd;
+
+    if (a->kind == SOCKET_TCP)
+        return start_tcp(a, err);
+    /* the others are of this host: they do not keep one waiting */
+    fd = socket_connect(a, 1000, err);
+    if (fd >= 0)
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return fd;
+}
+
 /* A path whose server is gone refuses connections: it may be removed. */
 static bool remove_stale(const struct sockaddr_un *un, socklen_t len)
 {

@@ -22,6 +22,10 @@ char *socket_addr_text(const struct socket_addr *a); /* for messages; free() */
 
 /* A blocking, close-on-exec descriptor or -1. timeout_ms 0: no limit. */
 int socket_connect(const struct socket_addr *a, int timeout_ms, struct error *err) MUST_CHECK;
+/* Begins to connect and does not wait: the descriptor does not block, is writable when connecting
+ * is over, and then says by SO_ERROR how it went. Host names are looked up before (which may take a
+ * while). -1 with err when it failed at once. */
+int socket_connect_start(const struct socket_addr *a, struct error *err) MUST_CHECK;
 /* Listens; the number of descriptors put into ret[] (a host name may have several addresses), 0:
  * err. A Unix path that a dead server left is taken over. */
 unsigned socket_listen(const struct socket_addr *a, int backlog, int *ret, unsigned max,

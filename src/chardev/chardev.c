@@ -23,8 +23,6 @@
 #define BLOCKING_CHUNK 256     /* written at once where a write could block */
 #define CTRL_A         0x01
 
-static void deliver(void *opaque);
-
 void chardev_tell(struct chardev *c, enum chardev_event ev)
 {
     if (c->client && c->client->event)
@@ -77,9 +75,15 @@ static ssize_t write_some(struct chardev *c, const uint8_t *p, size_t n)
 
 static void output_failed(struct chardev *c, int error)
 {
-    if (!c->lost_told && error != EPIPE && error != ECONNRESET && error != EIO)
+    if (!c->lost_told && !c->backend->datagrams && error != EPIPE && error != ECONNRESET &&
+        error != EIO)
         log_text("chardev '%s': write failed: %s; output is lost\n", c->id, strerror(error));
     c->lost_told = true;
+    if (c->backend->datagrams) {
+        drop_output(c); /* nobody listens just now */
+        tell_writable(c);
+        return;
+    }
     drop_output(c);
     if (c->backend->hangup && error != ENOSPC)
         c->backend->hangup(c);
@@ -135,11 +139,12 @@ static void queue_byte(struct chardev *c, uint8_t byte)
     c->out[(c->out_head + c->out_count++) % c->out_size] = byte;
 }
 
-size_t chardev_write(struct chardev *c, const void *buf, size_t len)
+static size_t queue_output(struct chardev *c, const uint8_t *p, size_t len)
 {
-    const uint8_t *p = buf;
     size_t taken = 0;
 
+    if (c->backend->write)
+        return c->backend->write(c, p, len);
     if (!c->connected || c->out_fd < 0)
         return len;
     for (; taken < len && c->out_count + 2 <= CHARDEV_OUT_HARD; taken++) {
@@ -158,8 +163,22 @@ size_t chardev_write(struct chardev *c, const void *buf, size_t len)
     return taken;
 }
 
+size_t chardev_write(struct chardev *c, const void *buf, size_t len)
+{
+    size_t taken;
+
+    if (c->base)
+        return chardev_write(c->base, buf, len);
+    taken = queue_output(c, buf, len);
+    if (c->log_fd >= 0)
+        chardev_log(c, buf, taken);
+    return taken;
+}
+
 bool chardev_can_write(const struct chardev *c)
 {
+    if (c->base)
+        return chardev_can_write(c->base);
     return !c->connected || !c->out_full;
 }
 
@@ -193,8 +212,9 @@ static bool escape_key(struct chardev *c, uint8_t key)
             c->escapes.quit(c->escapes.opaque);
         break;
     case 'c':
-        if (c->escapes.monitor)
-            c->escapes.monitor(c->escapes.opaque);
+        chardev_deliver(c); /* what was typed before is for the one before */
+        if (c->fronts && c->fronts->next_front)
+            chardev_next_focus(c);
         else
             print(c, "\r\nrhea: there is no monitor on this terminal\r\n");
         break;
@@ -212,31 +232,31 @@ static bool escape_key(struct chardev *c, uint8_t key)
     return false;
 }
 
-/* Take the Ctrl-A keys out of buf; returns what is left. */
-static size_t filter_escapes(struct chardev *c, uint8_t *buf, size_t len)
+/* Whether the byte goes to the device: Ctrl-A keys do not. */
+static bool pass_escapes(struct chardev *c, uint8_t byte)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < len; i++) {
-        bool keep = true;
-
-        if (c->escape) {
-            c->escape = false;
-            keep = escape_key(c, buf[i]);
-        } else if (buf[i] == CTRL_A) {
-            c->escape = true;
-            keep = false;
-        }
-        if (keep)
-            buf[n++] = buf[i];
+    if (c->escape) {
+        c->escape = false;
+        return escape_key(c, byte);
     }
-    return n;
+    c->escape = byte == CTRL_A;
+    return !c->escape;
+}
+
+/* Appends to what waits for the client; without room it is lost. */
+void chardev_take_in(struct chardev *c, const uint8_t *buf, size_t len)
+{
+    if (!c->in)
+        c->in = xcalloc(1, CHARDEV_IN_MAX);
+    for (size_t i = 0; i < len; i++)
+        if ((!c->mux || pass_escapes(c, buf[i])) && c->in_count < CHARDEV_IN_MAX)
+            c->in[(c->in_head + c->in_count++) % CHARDEV_IN_MAX] = buf[i];
 }
 
 static void in_ready(void *opaque, unsigned revents)
 {
     struct chardev *c = opaque;
-    uint8_t buf[1024];
+    uint8_t buf[4096];
     size_t room = CHARDEV_IN_MAX - c->in_count, n;
     ssize_t got;
 
@@ -248,7 +268,9 @@ static void in_ready(void *opaque, unsigned revents)
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return;
     if (got <= 0) {
-        if (c->backend->hangup) {
+        if (c->backend->datagrams) {
+            return;
+        } else if (c->backend->hangup) {
             c->backend->hangup(c);
         } else {
             loop_fd_remove(c->in_watch);
@@ -260,21 +282,13 @@ static void in_ready(void *opaque, unsigned revents)
     n = (size_t)got;
     if (c->backend->filter_in)
         n = c->backend->filter_in(c, buf, n);
-    if (c->mux)
-        n = filter_escapes(c, buf, n);
-    n = MIN(n, CHARDEV_IN_MAX - c->in_count);
-    if (!c->in)
-        c->in = xcalloc(1, CHARDEV_IN_MAX);
-    for (size_t i = 0; i < n; i++)
-        c->in[(c->in_head + c->in_count++) % CHARDEV_IN_MAX] = buf[i];
-    deliver(c);
+    chardev_take_in(c, buf, n);
+    chardev_deliver(c);
 }
 
-/* Give the client what it can take. Main thread. */
-static void deliver(void *opaque)
+/* Main thread. */
+void chardev_deliver(struct chardev *c)
 {
-    struct chardev *c = opaque;
-
     while (c->in_count && c->client && c->client->read) {
         size_t n = c->client->can_read ? c->client->can_read(c->opaque) : c->in_count;
         size_t head = c->in_head;
@@ -288,6 +302,13 @@ static void deliver(void *opaque)
         c->client->read(c->opaque, c->in + head, n);
     }
     watch_in(c);
+    if (c->base)
+        chardev_accept_input(c->base);
+}
+
+static void deliver_due(void *opaque)
+{
+    chardev_deliver(opaque);
 }
 
 void chardev_accept_input(struct chardev *c)
@@ -339,11 +360,13 @@ void chardev_attach(struct chardev *c, const struct chardev_client *client, void
 
 bool chardev_connected(const struct chardev *c)
 {
-    return c->connected;
+    return c->base ? c->base->connected : c->connected;
 }
 
 void chardev_send_break(struct chardev *c)
 {
+    if (c->base)
+        c = c->base;
     if (c->connected && c->backend->send_break)
         c->backend->send_break(c);
 }
@@ -355,7 +378,17 @@ void chardev_set_escapes(struct chardev *c, const struct chardev_escapes *e)
 
 const char *chardev_where(const struct chardev *c)
 {
-    return c->where;
+    return c->base ? c->base->where : c->where;
+}
+
+const char *chardev_id(const struct chardev *c)
+{
+    return c->id;
+}
+
+const char *chardev_kind_name(const struct chardev *c)
+{
+    return c->base ? c->base->backend->name : c->backend->name;
 }
 
 /* Write out the queue, waiting a little for a peer that is slow. */
@@ -381,9 +414,9 @@ struct chardev *chardev_alloc(struct loop *loop, const char *id)
     signal(SIGPIPE, SIG_IGN);
     c->loop = loop;
     c->id = xstrdup(id);
-    c->in_fd = c->out_fd = c->listen_fd = -1;
+    c->in_fd = c->out_fd = c->pty_fd = c->log_fd = -1;
     timer_init(&c->flush_timer, loop, CLOCK_RT, flush_due, c);
-    timer_init(&c->deliver_timer, loop, CLOCK_RT, deliver, c);
+    timer_init(&c->deliver_timer, loop, CLOCK_RT, deliver_due, c);
     return c;
 }
 
@@ -391,13 +424,18 @@ void chardev_free(struct chardev *c)
 {
     if (!c)
         return;
+    if (c->base) {
+        chardev_front_free(c);
+        return;
+    }
+    while (c->fronts)
+        chardev_front_free(c->fronts);
     c->client = NULL;
     drain(c);
     if (c->backend && c->backend->close)
         c->backend->close(c);
     loop_fd_remove(c->in_watch);
     loop_fd_remove(c->out_watch);
-    loop_fd_remove(c->listen_watch);
     timer_cancel(&c->flush_timer);
     timer_cancel(&c->deliver_timer);
     timer_cancel(&c->pty_timer);
@@ -405,8 +443,12 @@ void chardev_free(struct chardev *c)
         close(c->out_fd);
     if (c->in_fd >= 0)
         close(c->in_fd);
-    if (c->listen_fd >= 0)
-        close(c->listen_fd);
+    if (c->pty_fd >= 0)
+        close(c->pty_fd);
+    if (c->log_fd >= 0)
+        close(c->log_fd);
+    chardev_socket_free(c);
+    chardev_ringbuf_free(c);
     if (c->unlink_path)
         unlink(c->unlink_path);
     free(c->unlink_path);

@@ -21,6 +21,9 @@ enum chardev_event {
     CHARDEV_OPENED, /* a peer connected */
     CHARDEV_CLOSED, /* the peer went away, end of file */
     CHARDEV_BREAK,  /* a break condition was received */
+    /* of one frontend among several (mux=on): its turn to get input came, is over */
+    CHARDEV_FOCUSED,
+    CHARDEV_UNFOCUSED,
 };
 
 /* The device side. can_read says how many bytes read may be given now; 0 stops input until
@@ -34,10 +37,11 @@ struct chardev_client {
 };
 
 /*
- * Make one from QEMU's spelling: null, none, stdio, mon:SPEC, vc (refused, with a hint), pty,
+ * Make one from QEMU's short spelling: null, none, stdio, mon:SPEC, vc (refused, with a hint), pty,
  * file:PATH, pipe:PATH, /dev/PATH, tcp:HOST:PORT[,server][,wait=on|off|nowait][,telnet=on],
- * telnet:HOST:PORT[,...], unix:PATH[,server][,wait=on|off|nowait]. "none" gives a null backend.
- * id names it in messages. NULL with err set on failure.
+ * telnet:HOST:PORT[,...], unix:PATH[,server][,wait=on|off|nowait], udp:[HOST]:PORT[@[HOST]:PORT].
+ * "none" gives a null backend. id names it in messages. NULL with err set on failure.
+ * Named ones, and "chardev:ID", are chardev/chardevs.h's.
  */
 struct chardev *chardev_new_from_spec(struct loop *loop, const char *id, const char *spec,
                                       struct error *err);
@@ -66,11 +70,10 @@ bool chardev_connected(const struct chardev *c);
 /* The frontend sends a break condition to the peer (no effect on most backends). */
 void chardev_send_break(struct chardev *c);
 
-/* What the Ctrl-A keys of a mon: backend do: quit leaves the VM (Ctrl-A x); monitor switches the
- * focus (Ctrl-A c), NULL says that there is none. */
+/* What the Ctrl-A keys of a mon: or mux=on backend do: quit leaves the VM (Ctrl-A x). Ctrl-A c goes
+ * to the next frontend. */
 struct chardev_escapes {
     void (*quit)(void *opaque);
-    void (*monitor)(void *opaque);
     void *opaque;
 };
 void chardev_set_escapes(struct chardev *c, const struct chardev_escapes *e);
@@ -78,6 +81,11 @@ void chardev_set_escapes(struct chardev *c, const struct chardev_escapes *e);
 /* Where a pty or a listening socket is, for a message to the user ("/dev/pts/3"); NULL otherwise.
  */
 const char *chardev_where(const struct chardev *c);
+const char *chardev_id(const struct chardev *c);
+const char *chardev_kind_name(const struct chardev *c); /* "socket", "pty", ... */
+
+/* Takes out the oldest bytes of a ring buffer backend, at most len; 0 for any other kind. */
+size_t chardev_ringbuf_read(struct chardev *c, void *buf, size_t len);
 
 /* Put the terminal back as it was, now. Async-signal-safe; for fatal signal handlers. */
 void chardev_restore_terminal(void);

@@ -4,12 +4,14 @@
 #define CHARDEV_CHARDEV_PRIV_H
 
 #include "base/optlist.h"
+#include "base/socket.h"
 #include "chardev/chardev.h"
 #include "loop/loop.h"
 
-#define CHARDEV_OUT_SOFT 65536   /* more than this queued: chardev_can_write() says no */
-#define CHARDEV_OUT_HARD 1048576 /* more is refused */
-#define CHARDEV_IN_MAX   65536   /* read ahead of the device */
+#define CHARDEV_OUT_SOFT  65536   /* more than this queued: chardev_can_write() says no */
+#define CHARDEV_OUT_HARD  1048576 /* more is refused */
+#define CHARDEV_IN_MAX    65536   /* read ahead of the device */
+#define CHARDEV_LISTENERS 4       /* addresses that the name of a listening host may have */
 
 /* What differs between backends; slots may be NULL. */
 struct chardev_backend {
@@ -21,6 +23,8 @@ struct chardev_backend {
     size_t (*filter_in)(struct chardev *c, uint8_t *buf, size_t len);
     /* one byte of data to at most 2 raw bytes */
     unsigned (*filter_out)(struct chardev *c, uint8_t byte, uint8_t *ret);
+    size_t (*write)(struct chardev *c, const void *buf, size_t len); /* without a descriptor */
+    bool datagrams; /* errors and empty messages do not end it */
 };
 
 /* Everything is guarded by the machine lock. */
@@ -46,18 +50,29 @@ struct chardev {
     size_t in_head, in_count;
     struct timer deliver_timer;
 
-    bool mux;    /* Ctrl-A escapes */
+    bool mux;    /* Ctrl-A escapes; takes several frontends */
     bool escape; /* Ctrl-A was typed */
     struct chardev_escapes escapes;
+    /* mux.c: a frontend is a chardev of its own, which the device sees */
+    struct chardev *base;       /* of a frontend; else NULL */
+    struct chardev *fronts;     /* of a base, in the order made */
+    struct chardev *next_front; /* of a frontend */
+    struct chardev *focus;      /* of a base: the frontend that gets input */
+
+    int log_fd; /* logfile=: a copy of the output; -1: none */
+    bool log_lost_told;
 
     bool is_terminal; /* fd.c: has the raw terminal */
     char *where;      /* for chardev_where() */
-    int listen_fd;    /* socket.c */
-    struct loop_fd *listen_watch;
     char *unlink_path;
-    bool telnet;
-    uint8_t telnet_state;
-    struct timer pty_timer; /* fd.c: looks for someone at the other end */
+    struct timer pty_timer;        /* fd.c: looks for someone at the other end */
+    int pty_fd;                    /* fd.c: the master */
+    struct chardev_socket *socket; /* socket.c's */
+    struct chardev_ring *ring;     /* ringbuf.c's */
+
+    /* chardevs.c */
+    struct chardev *next;
+    bool taken;
 };
 
 struct chardev *chardev_alloc(struct loop *loop, const char *id);
@@ -68,21 +83,42 @@ void chardev_connect_fds(struct chardev *c, int in_fd, int out_fd);
 void chardev_disconnect_fds(struct chardev *c);
 void chardev_tell(struct chardev *c, enum chardev_event ev);
 
-/* fd.c; rest is what follows "NAME:" up to the options */
-bool chardev_open_stdio(struct chardev *c, bool signals, struct error *err) MUST_CHECK;
-bool chardev_open_file(struct chardev *c, const char *path, bool append,
-                       struct error *err) MUST_CHECK;
-bool chardev_open_pipe(struct chardev *c, const char *path, struct error *err) MUST_CHECK;
-bool chardev_open_device(struct chardev *c, const char *path, struct error *err) MUST_CHECK;
-bool chardev_open_pty(struct chardev *c, struct error *err) MUST_CHECK;
+/* kinds.c: opens the backend called kind with the options that it takes out of opts, and the common
+ * ones (mux, logfile, logappend); what is left in opts is an error. */
+bool chardev_open(struct chardev *c, const char *kind, struct optlist *opts,
+                  struct error *err) MUST_CHECK;
+void chardev_print_kinds(FILE *f);
 
-/* socket.c */
-struct chardev_socket_options {
-    bool server, wait, telnet, nodelay;
+/* mux.c */
+struct chardev *chardev_front_new(struct chardev *base);
+void chardev_front_free(struct chardev *front);
+void chardev_next_focus(struct chardev *base);
+void chardev_take_in(struct chardev *c, const uint8_t *buf, size_t len);
+void chardev_deliver(struct chardev *c); /* chardev.c: gives the client what it can take */
+
+/* fd.c */
+bool chardev_open_stdio(struct chardev *c, struct optlist *opts, struct error *err) MUST_CHECK;
+bool chardev_open_file(struct chardev *c, struct optlist *opts, struct error *err) MUST_CHECK;
+bool chardev_open_pipe(struct chardev *c, struct optlist *opts, struct error *err) MUST_CHECK;
+bool chardev_open_device(struct chardev *c, struct optlist *opts, struct error *err) MUST_CHECK;
+bool chardev_open_pty(struct chardev *c, struct optlist *opts, struct error *err) MUST_CHECK;
+bool chardev_open_log(struct chardev *c, const char *path, bool append,
+                      struct error *err) MUST_CHECK;
+void chardev_log(struct chardev *c, const uint8_t *p, size_t n);
+
+/* socket.c, telnet.c, udp.c, ringbuf.c */
+bool chardev_open_socket(struct chardev *c, struct optlist *opts, struct error *err) MUST_CHECK;
+void chardev_socket_free(struct chardev *c);
+bool chardev_open_udp(struct chardev *c, struct optlist *opts, struct error *err) MUST_CHECK;
+bool chardev_open_ringbuf(struct chardev *c, struct optlist *opts, struct error *err) MUST_CHECK;
+void chardev_ringbuf_free(struct chardev *c);
+
+struct chardev_telnet {
+    bool on;
+    uint8_t state;
 };
-bool chardev_open_unix(struct chardev *c, const char *path, const struct chardev_socket_options *o,
-                       struct error *err) MUST_CHECK;
-bool chardev_open_tcp(struct chardev *c, const char *address,
-                      const struct chardev_socket_options *o, struct error *err) MUST_CHECK;
+size_t chardev_telnet_in(struct chardev *c, struct chardev_telnet *t, uint8_t *buf, size_t len);
+unsigned chardev_telnet_out(const struct chardev_telnet *t, uint8_t byte, uint8_t *ret);
+void chardev_telnet_greet(struct chardev_telnet *t, int fd);
 
 #endif

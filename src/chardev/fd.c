@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
+#include "base/scope.h"
 #include "chardev/chardev_priv.h"
 
 #define PTY_LOOK_NS INT64_C(250000000) /* how often a pty without a reader is looked at */
@@ -86,11 +88,14 @@ static void close_stdio(struct chardev *c)
 
 static const struct chardev_backend stdio_backend = { .name = "stdio", .close = close_stdio };
 
-bool chardev_open_stdio(struct chardev *c, bool signals, struct error *err)
+bool chardev_open_stdio(struct chardev *c, struct optlist *opts, struct error *err)
 {
+    bool signals = true;
     int in_fd, out_fd;
     struct stat st;
 
+    if (!optlist_take_bool(opts, "signal", &signals, err))
+        return false;
     if (atomic_exchange(&stdio_taken, true)) {
         fail(err, EBUSY, "stdio is in use by another serial port or monitor");
         return fail_hint(err, "only one can have the terminal; give the others none or pty");
@@ -116,30 +121,88 @@ bool chardev_open_stdio(struct chardev *c, bool signals, struct error *err)
 
 static const struct chardev_backend file_backend = { .name = "file" };
 
-bool chardev_open_file(struct chardev *c, const char *path, bool append, struct error *err)
+static const char *take_path(struct chardev *c, struct optlist *opts, struct error *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666);
+    const char *path = optlist_take(opts, "path");
+
+    if (!path || !*path) {
+        fail(err, EINVAL, "%s needs path=PATH", c->backend->name);
+        return NULL;
+    }
+    return path;
+}
+
+bool chardev_open_file(struct chardev *c, struct optlist *opts, struct error *err)
+{
+    const char *path, *input;
+    bool append = false;
+    int in_fd = -1, fd;
 
     c->backend = &file_backend;
-    if (fd < 0)
-        return open_failed(err, "file", path);
-    chardev_connect_fds(c, -1, fd);
+    input = optlist_take(opts, "input-path");
+    path = take_path(c, opts, err);
+    if (!path || !optlist_take_bool(opts, "append", &append, err))
+        return false;
+    if (input) {
+        in_fd = open(input, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (in_fd < 0)
+            return open_failed(err, "file", input);
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666);
+    if (fd < 0) {
+        open_failed(err, "file", path);
+        if (in_fd >= 0)
+            close(in_fd);
+        return false;
+    }
+    chardev_connect_fds(c, in_fd, fd);
     return true;
+}
+
+bool chardev_open_log(struct chardev *c, const char *path, bool append, struct error *err)
+{
+    c->log_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666);
+    return c->log_fd >= 0 || open_failed(err, "logfile", path);
+}
+
+void chardev_log(struct chardev *c, const uint8_t *p, size_t n)
+{
+    while (n) {
+        ssize_t done = write(c->log_fd, p, n);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0) {
+            if (!c->log_lost_told)
+                log_text("chardev '%s': logfile: %s; a part of it is lost\n", c->id,
+                         strerror(errno));
+            c->log_lost_told = true;
+            return;
+        }
+        p += done;
+        n -= (size_t)done;
+    }
 }
 
 static const struct chardev_backend pipe_backend = { .name = "pipe" };
 
 /* PATH.in and PATH.out, or PATH for both. Opened for reading and writing, so that neither open
  * waits for the other side and its leaving is not an end of file. */
-bool chardev_open_pipe(struct chardev *c, const char *path, struct error *err)
+bool chardev_open_pipe(struct chardev *c, struct optlist *opts, struct error *err)
 {
-    char *in_path = xasprintf("%s.in", path), *out_path = xasprintf("%s.out", path);
-    int flags = O_RDWR | O_NONBLOCK | O_CLOEXEC;
-    int in_fd = open(in_path, flags), out_fd = open(out_path, flags);
+    int flags = O_RDWR | O_NONBLOCK | O_CLOEXEC, in_fd, out_fd;
+    AUTO_FREE char *in_path = NULL;
+    AUTO_FREE char *out_path = NULL;
+    const char *path;
 
-    free(in_path);
-    free(out_path);
     c->backend = &pipe_backend;
+    path = take_path(c, opts, err);
+    if (!path)
+        return false;
+    in_path = xasprintf("%s.in", path);
+    out_path = xasprintf("%s.out", path);
+    in_fd = open(in_path, flags);
+    out_fd = open(out_path, flags);
     if (in_fd < 0 || out_fd < 0) {
         if (in_fd >= 0)
             close(in_fd);
@@ -160,15 +223,20 @@ static void send_tty_break(struct chardev *c)
     (void)tcsendbreak(c->out_fd, 0);
 }
 
-static const struct chardev_backend device_backend = { .name = "device",
+static const struct chardev_backend device_backend = { .name = "serial",
                                                        .send_break = send_tty_break };
 
-bool chardev_open_device(struct chardev *c, const char *path, struct error *err)
+bool chardev_open_device(struct chardev *c, struct optlist *opts, struct error *err)
 {
-    int fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const char *path;
     struct termios t;
+    int fd;
 
     c->backend = &device_backend;
+    path = take_path(c, opts, err);
+    if (!path)
+        return false;
+    fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return open_failed(err, "device", path);
     if (tcgetattr(fd, &t) == 0) {
@@ -181,7 +249,7 @@ bool chardev_open_device(struct chardev *c, const char *path, struct error *err)
 
 /* --- pty --- */
 
-/* The master stays open in listen_fd; while someone has the slave open it is connected. */
+/* The master stays open in pty_fd; while someone has the slave open it is connected. */
 static void pty_hangup(struct chardev *c)
 {
     int fd = c->in_fd;
@@ -197,25 +265,25 @@ static const struct chardev_backend pty_backend = { .name = "pty", .hangup = pty
 static void look_at_pty(void *opaque)
 {
     struct chardev *c = opaque;
-    struct pollfd pfd = { .fd = c->listen_fd, .events = POLLIN };
+    struct pollfd pfd = { .fd = c->pty_fd, .events = POLLIN };
     int fd;
 
     if (poll(&pfd, 1, 0) >= 0 && !(pfd.revents & POLLHUP) &&
-        (fd = fcntl(c->listen_fd, F_DUPFD_CLOEXEC, 3)) >= 0) {
+        (fd = fcntl(c->pty_fd, F_DUPFD_CLOEXEC, 3)) >= 0) {
         chardev_connect_fds(c, fd, fd);
         return;
     }
     timer_set_ns(&c->pty_timer, clock_now_ns(loop_clock(c->loop, CLOCK_RT)) + PTY_LOOK_NS);
 }
 
-bool chardev_open_pty(struct chardev *c, struct error *err)
+bool chardev_open_pty(struct chardev *c, struct optlist *opts, struct error *err)
 {
     int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
     char name[64];
     struct termios t;
 
     c->backend = &pty_backend;
-    c->listen_fd = fd;
+    c->pty_fd = fd;
     if (fd < 0 || grantpt(fd) || unlockpt(fd) || ptsname_r(fd, name, sizeof name))
         return fail(err, errno, "cannot make a pty: %s", strerror(errno));
     if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK))

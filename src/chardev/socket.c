@@ -1,257 +1,325 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* TCP and UNIX sockets, as server (one peer at a time, others wait) or client; telnet (RFC 854). */
+/*
+ * Stream sockets (base/socket.h knows the addresses): a server with one peer at a time, the others
+ * wait in its backlog, or a client, which with reconnect= tries again whenever it has no peer.
+ */
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/bits.h"
 #include "base/scope.h"
 #include "chardev/chardev_priv.h"
 
-/* --- telnet --- */
-
-enum { IAC = 255, DONT = 254, DO = 253, WILL = 251, SB = 250, BRK = 243, SE = 240 };
-enum { OPT_BINARY = 0, OPT_ECHO = 1, OPT_SGA = 3 };
-enum { T_DATA, T_IAC, T_OPTION, T_SUB, T_SUB_IAC };
-
-static size_t telnet_in(struct chardev *c, uint8_t *buf, size_t len)
-{
-    size_t n = 0;
-
-    if (!c->telnet)
-        return len;
-    for (size_t i = 0; i < len; i++) {
-        uint8_t b = buf[i];
-
-        switch (c->telnet_state) {
-        case T_DATA:
-            if (b == IAC)
-                c->telnet_state = T_IAC;
-            else
-                buf[n++] = b;
-            break;
-        case T_IAC:
-            c->telnet_state = b >= WILL && b != IAC ? T_OPTION : b == SB ? T_SUB : T_DATA;
-            if (b == IAC)
-                buf[n++] = b;
-            else if (b == BRK)
-                chardev_tell(c, CHARDEV_BREAK);
-            break;
-        case T_SUB:
-            if (b == IAC)
-                c->telnet_state = T_SUB_IAC;
-            break;
-        case T_SUB_IAC: c->telnet_state = b == SE ? T_DATA : T_SUB; break;
-        default: /* the option: what we offered is all we do, whatever the peer says */
-            c->telnet_state = T_DATA;
-            break;
-        }
-    }
-    return n;
-}
-
-static unsigned telnet_out(struct chardev *c, uint8_t byte, uint8_t *ret)
-{
-    ret[0] = byte;
-    ret[1] = IAC;
-    return c->telnet && byte == IAC ? 2 : 1;
-}
-
-static void telnet_greet(int fd)
-{
-    static const uint8_t hello[] = { IAC, WILL, OPT_ECHO,   IAC, WILL, OPT_SGA,
-                                     IAC, WILL, OPT_BINARY, IAC, DO,   OPT_BINARY };
-
-    /* a fresh connection has room for 12 bytes; if not, the peer sees its own echo */
-    ssize_t n = write(fd, hello, sizeof hello);
-    (void)n;
-}
+struct chardev_socket {
+    struct chardev *chr;
+    struct socket_addr addr;
+    struct chardev_telnet telnet;
+    bool server, wait;
+    int nodelay; /* -1: as it is */
+    /* server */
+    unsigned listeners;
+    int listen_fd[CHARDEV_LISTENERS];
+    struct loop_fd *listen_watch[CHARDEV_LISTENERS];
+    /* client */
+    int64_t retry_ns; /* 0: does not come back */
+    struct timer retry_timer;
+    int connecting_fd; /* -1: none */
+    struct loop_fd *connect_watch;
+};
 
 /* --- connections --- */
 
-static void socket_hangup(struct chardev *c);
-
-static const struct chardev_backend socket_backend = {
-    .name = "socket",
-    .hangup = socket_hangup,
-    .filter_in = telnet_in,
-    .filter_out = telnet_out,
-};
-
-static void start_peer(struct chardev *c, int fd)
+static void start_peer(struct chardev_socket *s, int fd)
 {
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    c->telnet_state = T_DATA;
-    if (c->telnet)
-        telnet_greet(fd);
-    chardev_connect_fds(c, fd, fd);
-    if (c->listen_watch)
-        loop_fd_set_events(c->listen_watch, 0);
+    if (s->nodelay >= 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &s->nodelay, sizeof s->nodelay);
+    chardev_telnet_greet(&s->telnet, fd);
+    for (unsigned i = 0; i < s->listeners; i++)
+        loop_fd_set_events(s->listen_watch[i], 0);
+    chardev_connect_fds(s->chr, fd, fd);
 }
 
 static void peer_arrives(void *opaque, unsigned revents)
 {
-    struct chardev *c = opaque;
-    int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    struct chardev_socket *s = opaque;
 
-    if (fd >= 0)
-        start_peer(c, fd);
+    for (unsigned i = 0; i < s->listeners && !s->chr->connected; i++) {
+        int fd = accept4(s->listen_fd[i], NULL, NULL, SOCK_CLOEXEC);
+
+        if (fd >= 0)
+            start_peer(s, fd);
+    }
+}
+
+static void retry_later(struct chardev_socket *s)
+{
+    if (s->retry_ns)
+        timer_set_ns(&s->retry_timer,
+                     clock_now_ns(loop_clock(s->chr->loop, CLOCK_RT)) + s->retry_ns);
+}
+
+static void connecting_done(void *opaque, unsigned revents)
+{
+    struct chardev_socket *s = opaque;
+    int fd = s->connecting_fd, e = 0;
+    socklen_t len = sizeof e;
+
+    loop_fd_remove(s->connect_watch);
+    s->connect_watch = NULL;
+    s->connecting_fd = -1;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) == 0 && !e) {
+        start_peer(s, fd);
+        return;
+    }
+    close(fd);
+    retry_later(s);
+}
+
+static void try_again(void *opaque)
+{
+    struct chardev_socket *s = opaque;
+    struct error err;
+    int fd = socket_connect_start(&s->addr, &err);
+
+    if (fd < 0) {
+        retry_later(s);
+        return;
+    }
+    s->connecting_fd = fd;
+    s->connect_watch = loop_fd_add(s->chr->loop, fd, POLLOUT, connecting_done, s);
 }
 
 static void socket_hangup(struct chardev *c)
 {
+    struct chardev_socket *s = c->socket;
     int fd = c->in_fd;
 
     chardev_disconnect_fds(c);
     if (fd >= 0)
         close(fd);
-    if (c->listen_watch)
-        loop_fd_set_events(c->listen_watch, POLLIN);
+    for (unsigned i = 0; i < s->listeners; i++)
+        loop_fd_set_events(s->listen_watch[i], POLLIN);
+    retry_later(s);
 }
 
-/* The listening socket is in c->listen_fd. */
-static bool start_server(struct chardev *c, const char *address, bool wait, struct error *err)
+static size_t socket_in(struct chardev *c, uint8_t *buf, size_t len)
 {
-    if (listen(c->listen_fd, 1))
-        return fail(err, errno, "cannot listen on '%s': %s", address, strerror(errno));
-    c->where = xstrdup(address);
-    if (wait) {
-        struct pollfd pfd = { .fd = c->listen_fd, .events = POLLIN };
+    return chardev_telnet_in(c, &c->socket->telnet, buf, len);
+}
 
-        fprintf(stderr, "rhea: waiting for connection on: %s (wait=off goes on without)\n",
-                address);
-        while (poll(&pfd, 1, -1) < 0) {
-            if (errno != EINTR)
-                return fail(err, errno, "waiting on '%s': %s", address, strerror(errno));
-        }
+static unsigned socket_out(struct chardev *c, uint8_t byte, uint8_t *ret)
+{
+    return chardev_telnet_out(&c->socket->telnet, byte, ret);
+}
+
+static const struct chardev_backend socket_backend = {
+    .name = "socket",
+    .hangup = socket_hangup,
+    .filter_in = socket_in,
+    .filter_out = socket_out,
+};
+
+/* --- opening --- */
+
+static bool wait_for_peer(struct chardev_socket *s, struct error *err)
+{
+    struct pollfd pfd[CHARDEV_LISTENERS];
+
+    for (unsigned i = 0; i < s->listeners; i++)
+        pfd[i] = (struct pollfd){ .fd = s->listen_fd[i], .events = POLLIN };
+    fprintf(stderr, "rhea: waiting for connection on: %s (wait=off goes on without)\n",
+            s->chr->where);
+    while (!s->chr->connected) {
+        if (poll(pfd, s->listeners, -1) < 0 && errno != EINTR)
+            return fail(err, errno, "waiting on '%s': %s", s->chr->where, strerror(errno));
+        for (unsigned i = 0; i < s->listeners; i++)
+            if (pfd[i].revents)
+                peer_arrives(s, POLLIN);
     }
-    c->listen_watch = loop_fd_add(c->loop, c->listen_fd, POLLIN, peer_arrives, c);
-    if (wait)
-        peer_arrives(c, POLLIN);
     return true;
 }
 
-/* true: the UNIX socket is left over from a process that is gone */
-static bool is_stale(const struct sockaddr_un *sa)
+static bool check_listening(int fd, struct error *err)
 {
-    AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 0;
+    socklen_t len = sizeof on;
 
-    return fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof *sa) && errno == ECONNREFUSED;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on)
+        return true;
+    fail(err, EINVAL, "descriptor %d is not a listening socket", fd);
+    return fail_hint(err, "listen(2) on it first, or leave out server=on for a connected one");
 }
 
-bool chardev_open_unix(struct chardev *c, const char *path, const struct chardev_socket_options *o,
-                       struct error *err)
+static bool start_server(struct chardev_socket *s, struct error *err)
 {
-    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    struct chardev *c = s->chr;
+
+    s->listeners = socket_listen(&s->addr, 1, s->listen_fd, CHARDEV_LISTENERS, err);
+    if (!s->listeners)
+        return false;
+    if (s->addr.kind == SOCKET_FD && !check_listening(s->listen_fd[0], err))
+        return false;
+    c->where = socket_addr_text(&s->addr);
+    if (s->addr.kind == SOCKET_UNIX && !s->addr.abstract)
+        c->unlink_path = xstrdup(s->addr.path);
+    for (unsigned i = 0; i < s->listeners; i++) {
+        (void)fcntl(s->listen_fd[i], F_SETFL, fcntl(s->listen_fd[i], F_GETFL) | O_NONBLOCK);
+        s->listen_watch[i] = loop_fd_add(c->loop, s->listen_fd[i], POLLIN, peer_arrives, s);
+    }
+    return !s->wait || wait_for_peer(s, err);
+}
+
+static bool start_client(struct chardev_socket *s, struct error *err)
+{
     int fd;
 
-    c->backend = &socket_backend;
-    c->telnet = o->telnet;
-    if (!*path || strlen(path) >= sizeof sa.sun_path)
-        return fail(err, EINVAL, "unix: path '%s' must have 1 to %zu bytes", path,
-                    sizeof sa.sun_path - 1);
-    strcpy(sa.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return fail(err, errno, "unix: no socket: %s", strerror(errno));
-    if (!o->server) {
-        if (connect(fd, (struct sockaddr *)&sa, sizeof sa)) {
-            fail(err, errno, "unix: cannot connect to '%s': %s", path, strerror(errno));
-            close(fd);
-            return fail_hint(err, "start the other side first, or add server=on,wait=off");
-        }
-        start_peer(c, fd);
+    if (s->retry_ns) {
+        try_again(s);
         return true;
     }
-    c->listen_fd = fd;
-    if (is_stale(&sa))
-        unlink(path);
-    if (bind(fd, (struct sockaddr *)&sa, sizeof sa)) {
-        fail(err, errno, "unix: cannot make '%s': %s", path, strerror(errno));
-        return errno != EADDRINUSE ? false
-                                   : fail_hint(err, "another process listens there; stop it");
+    fd = socket_connect(&s->addr, 0, err);
+    if (fd < 0) {
+        if (err->code == ECONNREFUSED || err->code == ENOENT)
+            fail_hint(err, "start the other side first, or add server=on,wait=off or reconnect=1");
+        return false;
     }
-    c->unlink_path = xstrdup(path);
-    return start_server(c, path, o->wait, err);
-}
-
-/* "HOST:PORT", "[V6]:PORT", ":PORT" into host and port, both owned by the caller. */
-static bool split_address(const char *address, char **host, char **port, struct error *err)
-{
-    const char *colon = strrchr(address, ':');
-
-    if (!colon || !colon[1]) {
-        fail(err, EINVAL, "'%s' is no HOST:PORT", address);
-        return fail_hint(err, "for example tcp:127.0.0.1:4444,server=on,wait=off");
-    }
-    if (address[0] == '[' && colon > address + 1 && colon[-1] == ']')
-        *host = xstrndup(address + 1, (size_t)(colon - address - 2));
-    else
-        *host = xstrndup(address, (size_t)(colon - address));
-    *port = xstrdup(colon + 1);
+    start_peer(s, fd);
     return true;
 }
 
-/* Try the addresses that a name has; the socket or -1 with errno. */
-static int open_any(const struct addrinfo *list, bool server)
+/* The address is spelled flat (path=, host=, port=, fd=) or, as the monitor does, below "addr.". */
+static bool take_address(struct chardev_socket *s, struct optlist *opts, struct error *err)
 {
-    int error = EADDRNOTAVAIL;
+    static const char *const keys[] = { "path",  "host", "port", "abstract",
+                                        "tight", "ipv4", "ipv6", "fd" };
+    static const char *const types[] = { "unix", "inet", "inet", "unix",
+                                         "unix", "inet", "inet", "fd" };
+    struct optlist addr = { 0 };
+    bool ok, nested = false;
+    const char *type = NULL;
 
-    for (const struct addrinfo *a = list; a; a = a->ai_next) {
-        int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol), one = 1;
+    for (size_t i = 0; i < opts->count; i++)
+        nested |= !strncmp(opts->items[i].key, "addr.", 5);
+    if (nested)
+        return socket_addr_take(&s->addr, opts, "addr.", err);
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        const char *value = optlist_take(opts, keys[i]);
+        AUTO_FREE char *key = xasprintf("addr.%s", strcmp(keys[i], "fd") ? keys[i] : "str");
 
-        if (fd < 0) {
-            error = errno;
+        if (!value)
             continue;
-        }
-        if (server)
-            (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if ((server ? bind : connect)(fd, a->ai_addr, a->ai_addrlen) == 0)
-            return fd;
-        error = errno;
-        close(fd);
+        optlist_add(&addr, key, value);
+        if (!type || !strcmp(keys[i], "fd"))
+            type = types[i];
     }
-    errno = error;
-    return -1;
+    if (type)
+        optlist_add(&addr, "addr.type", type);
+    ok = type || fail(err, EINVAL, "socket needs path=PATH, or host=HOST and port=PORT, or fd=FD");
+    if (ok && !strcmp(type, "inet") && !optlist_has(&addr, "addr.host"))
+        optlist_add(&addr, "addr.host", "");
+    ok = ok && socket_addr_take(&s->addr, &addr, "addr.", err);
+    optlist_finish(&addr);
+    return ok;
 }
 
-bool chardev_open_tcp(struct chardev *c, const char *address,
-                      const struct chardev_socket_options *o, struct error *err)
+static bool refuse_missing(struct optlist *opts, struct error *err)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = o->server ? AI_PASSIVE : 0 };
-    struct addrinfo *list = NULL;
-    AUTO_FREE char *host = NULL;
-    AUTO_FREE char *port = NULL;
-    int fd, rc, one = 1;
+    static const char *const keys[] = { "websocket", "tn3270", "tls-creds", "tls-authz", "to" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        const char *value = optlist_take(opts, keys[i]);
+
+        if (!value || !strcmp(value, "off"))
+            continue;
+        fail(err, ENOTSUP, "%s=%s: sockets of character devices do not have that yet", keys[i],
+             value);
+        return fail_hint(err, "leave %s out; a tunnel (socat, stunnel) can do its work", keys[i]);
+    }
+    return true;
+}
+
+static bool take_retry(struct chardev_socket *s, struct optlist *opts, struct error *err)
+{
+    uint64_t seconds = 0, ms = 0;
+
+    if (!optlist_take_u64(opts, "reconnect", &seconds, err) ||
+        !optlist_take_u64(opts, "reconnect-ms", &ms, err))
+        return false;
+    if (seconds > INT32_MAX || ms > INT32_MAX)
+        return fail(err, ERANGE, "reconnect: at most %d", INT32_MAX);
+    s->retry_ns = (int64_t)(seconds * 1000 + ms) * 1000000;
+    if (s->retry_ns && s->server)
+        return fail(err, EINVAL, "reconnect= is for clients; a server waits for peers anyway");
+    if (s->retry_ns && s->addr.kind == SOCKET_FD)
+        return fail(err, EINVAL,
+                    "reconnect= and fd= exclude each other: a descriptor is gone when "
+                    "its peer is");
+    return true;
+}
+
+static bool take_options(struct chardev_socket *s, struct optlist *opts, struct error *err)
+{
+    bool nowait = false, nodelay = false, delay = true, has_wait;
+
+    has_wait = optlist_has(opts, "wait") || optlist_has(opts, "nowait");
+    s->wait = true;
+    if (!refuse_missing(opts, err) || !take_address(s, opts, err))
+        return false;
+    if (optlist_has(opts, "nodelay") || optlist_has(opts, "delay"))
+        s->nodelay = 1;
+    if (!optlist_take_bool(opts, "server", &s->server, err) ||
+        !optlist_take_bool(opts, "wait", &s->wait, err) ||
+        !optlist_take_bool(opts, "nowait", &nowait, err) ||
+        !optlist_take_bool(opts, "telnet", &s->telnet.on, err) ||
+        !optlist_take_bool(opts, "delay", &delay, err) ||
+        !optlist_take_bool(opts, "nodelay", &nodelay, err))
+        return false;
+    if (s->nodelay >= 0)
+        s->nodelay = nodelay || !delay;
+    s->wait = s->server && s->wait && !nowait;
+    if (has_wait && !s->server) {
+        fail(err, EINVAL, "wait= is for servers, and server=on is not given");
+        return fail_hint(err, "add server=on, or leave wait out");
+    }
+    return take_retry(s, opts, err);
+}
+
+bool chardev_open_socket(struct chardev *c, struct optlist *opts, struct error *err)
+{
+    struct chardev_socket *s = xnew(struct chardev_socket);
 
     c->backend = &socket_backend;
-    c->telnet = o->telnet;
-    if (!split_address(address, &host, &port, err))
-        return false;
-    rc = getaddrinfo(*host ? host : NULL, port, &hints, &list);
-    if (rc)
-        return fail(err, EINVAL, "tcp: '%s': %s", address, gai_strerror(rc));
-    fd = open_any(list, o->server);
-    freeaddrinfo(list);
-    if (fd < 0) {
-        fail(err, errno, "tcp: cannot %s '%s': %s", o->server ? "listen on" : "connect to", address,
-             strerror(errno));
-        return o->server ? false
-                         : fail_hint(err, "start the other side first, or add server=on,wait=off");
+    c->socket = s;
+    s->chr = c;
+    s->nodelay = -1;
+    s->connecting_fd = -1;
+    timer_init(&s->retry_timer, c->loop, CLOCK_RT, try_again, s);
+    return take_options(s, opts, err) && (s->server ? start_server(s, err) : start_client(s, err));
+}
+
+void chardev_socket_free(struct chardev *c)
+{
+    struct chardev_socket *s = c->socket;
+
+    if (!s)
+        return;
+    for (unsigned i = 0; i < s->listeners; i++) {
+        loop_fd_remove(s->listen_watch[i]);
+        close(s->listen_fd[i]);
     }
-    if (o->nodelay)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (o->server) {
-        c->listen_fd = fd;
-        return start_server(c, address, o->wait, err);
-    }
-    start_peer(c, fd);
-    return true;
+    timer_cancel(&s->retry_timer);
+    loop_fd_remove(s->connect_watch);
+    if (s->connecting_fd >= 0)
+        close(s->connecting_fd);
+    socket_addr_finish(&s->addr);
+    free(s);
+    c->socket = NULL;
 }

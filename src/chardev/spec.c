@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* From QEMU's spelling of a serial backend to a chardev. */
+/*
+ * QEMU's short spelling of a serial backend, "tcp:HOST:PORT,server=on", in terms of the kinds of
+ * -chardev and their options.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -9,110 +12,82 @@
 #include "base/str.h"
 #include "chardev/chardev_priv.h"
 
-static const struct chardev_backend null_backend = { .name = "null" };
-
-/* arg is what stands between "NAME:" and the first comma; opts the rest. */
 struct spec_kind {
     const char *name;
     const char *takes; /* what follows the colon, or NULL */
-    bool (*open)(struct chardev *c, const char *arg, struct optlist *opts, struct error *err);
+    const char *kind;
+    /* puts arg, what stands between "NAME:" and the first comma, into opts */
+    bool (*add)(struct optlist *opts, const char *arg, struct error *err);
 };
 
-static bool open_null(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)
+static bool add_path(struct optlist *opts, const char *arg, struct error *err)
 {
-    c->backend = &null_backend;
-    c->connected = true; /* modem lines up, everything vanishes */
+    optlist_add(opts, "path", arg);
     return true;
 }
 
-static bool open_stdio(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)
+/* "HOST:PORT", "[V6]:PORT", ":PORT" */
+static bool add_address(struct optlist *opts, const char *arg, const char *host_key,
+                        const char *port_key, struct error *err)
 {
-    bool signals = !c->mux;
+    const char *colon = strrchr(arg, ':');
+    AUTO_FREE char *host = NULL;
 
-    return optlist_take_bool(opts, "signal", &signals, err) && chardev_open_stdio(c, signals, err);
-}
-
-static bool open_pty(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)
-{
-    return chardev_open_pty(c, err);
-}
-
-static bool open_file(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)
-{
-    bool append = false;
-
-    return optlist_take_bool(opts, "append", &append, err) &&
-           chardev_open_file(c, arg, append, err);
-}
-
-static bool open_pipe(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)
-{
-    return chardev_open_pipe(c, arg, err);
-}
-
-static bool take_socket_options(struct optlist *opts, struct chardev_socket_options *o,
-                                struct error *err)
-{
-    bool nowait = false, nodelay = false, delay = true;
-
-    o->server = false;
-    o->wait = true;
-    if (!optlist_take_bool(opts, "server", &o->server, err) ||
-        !optlist_take_bool(opts, "wait", &o->wait, err) ||
-        !optlist_take_bool(opts, "nowait", &nowait, err) ||
-        !optlist_take_bool(opts, "telnet", &o->telnet, err) ||
-        !optlist_take_bool(opts, "delay", &delay, err) ||
-        !optlist_take_bool(opts, "nodelay", &nodelay, err))
-        return false;
-    o->wait = o->server && o->wait && !nowait;
-    o->nodelay = nodelay || !delay;
+    if (!colon || !colon[1]) {
+        fail(err, EINVAL, "'%s' is no HOST:PORT", arg);
+        return fail_hint(err, "for example tcp:127.0.0.1:4444,server=on,wait=off");
+    }
+    if (arg[0] == '[' && colon > arg + 1 && colon[-1] == ']')
+        host = xstrndup(arg + 1, (size_t)(colon - arg - 2));
+    else
+        host = xstrndup(arg, (size_t)(colon - arg));
+    optlist_add(opts, host_key, host);
+    optlist_add(opts, port_key, colon + 1);
     return true;
 }
 
-static bool open_tcp(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)
+static bool add_tcp(struct optlist *opts, const char *arg, struct error *err)
 {
-    struct chardev_socket_options o = { .telnet = false };
-
-    return take_socket_options(opts, &o, err) && chardev_open_tcp(c, arg, &o, err);
+    return add_address(opts, arg, "host", "port", err);
 }
 
-static bool open_telnet(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)
+static bool add_telnet(struct optlist *opts, const char *arg, struct error *err)
 {
-    struct chardev_socket_options o = { .telnet = true };
-
-    return take_socket_options(opts, &o, err) && chardev_open_tcp(c, arg, &o, err);
+    optlist_add(opts, "telnet", "on");
+    return add_address(opts, arg, "host", "port", err);
 }
 
-static bool open_unix(struct chardev *c, const char *arg, struct optlist *opts, struct error *err)
+static bool add_websocket(struct optlist *opts, const char *arg, struct error *err)
 {
-    struct chardev_socket_options o = { .telnet = false };
-
-    return take_socket_options(opts, &o, err) && chardev_open_unix(c, arg, &o, err);
+    optlist_add(opts, "websocket", "on");
+    return add_address(opts, arg, "host", "port", err);
 }
 
-static bool open_missing(struct chardev *c, const char *arg, struct optlist *opts,
-                         struct error *err)
+/* "[HOST]:PORT[@[HOST]:PORT]" */
+static bool add_udp(struct optlist *opts, const char *arg, struct error *err)
 {
-    fail(err, ENOTSUP, "this kind is not offered yet");
-    return fail_hint(err, "take stdio, pty, file:PATH, tcp:HOST:PORT, unix:PATH or null");
+    size_t n = strcspn(arg, "@");
+    AUTO_FREE char *remote = xstrndup(arg, n);
+
+    return add_address(opts, remote, "host", "port", err) &&
+           (!arg[n] || add_address(opts, arg + n + 1, "localaddr", "localport", err));
 }
 
 static const struct spec_kind kinds[] = {
-    { "null", NULL, open_null },
-    { "none", NULL, open_null },
-    { "stdio", NULL, open_stdio },
-    { "pty", NULL, open_pty },
-    { "file", "PATH", open_file },
-    { "pipe", "PATH", open_pipe },
-    { "tcp", "HOST:PORT", open_tcp },
-    { "telnet", "HOST:PORT", open_telnet },
-    { "unix", "PATH", open_unix },
-    { "vc", NULL, open_missing },
-    { "udp", "HOST:PORT", open_missing },
-    { "chardev", "ID", open_missing },
-    { "websocket", "HOST:PORT", open_missing },
-    { "msmouse", NULL, open_missing },
-    { "braille", NULL, open_missing },
+    { "null", NULL, "null", NULL },
+    { "none", NULL, "null", NULL },
+    { "stdio", NULL, "stdio", NULL },
+    { "pty", NULL, "pty", NULL },
+    { "file", "PATH", "file", add_path },
+    { "pipe", "PATH", "pipe", add_path },
+    { "tcp", "HOST:PORT", "socket", add_tcp },
+    { "telnet", "HOST:PORT", "socket", add_telnet },
+    { "websocket", "HOST:PORT", "socket", add_websocket },
+    { "unix", "PATH", "socket", add_path },
+    { "udp", "HOST:PORT", "udp", add_udp },
+    { "vc", "", "vc", NULL },
+    { "msmouse", NULL, "msmouse", NULL },
+    { "braille", NULL, "braille", NULL },
 };
 
 static bool unknown_kind(const char *name, struct error *err)
@@ -128,7 +103,7 @@ static bool unknown_kind(const char *name, struct error *err)
     fail(err, EINVAL, "no serial backend is called '%s'", name);
     if (near)
         return fail_hint(err, "did you mean '%s'?", near);
-    return fail_hint(err, "take stdio, mon:stdio, pty, file:PATH, pipe:PATH, tcp:, unix: or null");
+    return fail_hint(err, "take stdio, mon:stdio, pty, file:PATH, tcp:, unix:, chardev:ID or null");
 }
 
 static bool open_kind(struct chardev *c, const char *name, const char *arg, struct optlist *opts,
@@ -139,11 +114,11 @@ static bool open_kind(struct chardev *c, const char *name, const char *arg, stru
 
         if (strcmp(k->name, name))
             continue;
-        if (k->takes && !*arg)
+        if (k->add && !*arg)
             return fail(err, EINVAL, "%s needs %s:%s", name, name, k->takes);
-        if (!k->takes && *arg && k->open != open_missing)
+        if (!k->takes && *arg)
             return fail(err, EINVAL, "%s takes nothing after the colon, not '%s'", name, arg);
-        return k->open(c, arg, opts, err) && optlist_done(opts, name, err);
+        return (!k->add || k->add(opts, arg, err)) && chardev_open(c, k->kind, opts, err);
     }
     return unknown_kind(name, err);
 }
@@ -156,14 +131,20 @@ static bool open_spec(struct chardev *c, const char *spec, struct error *err)
     char *arg;
     bool ok;
 
-    if (str_after(name, "/dev/"))
-        return chardev_open_device(c, name, err);
-    name_len = strcspn(name, ":");
-    arg = name[name_len] ? name + name_len + 1 : name + name_len;
-    name[name_len] = 0;
     /* A bare "server" or "nowait" is a flag. */
-    ok = optlist_parse(&opts, spec[head] ? spec + head + 1 : "", NULL, err) &&
-         open_kind(c, name, arg, &opts, err);
+    ok = optlist_parse(&opts, spec[head] ? spec + head + 1 : "", NULL, err);
+    if (ok && str_after(name, "/dev/")) {
+        optlist_add(&opts, "path", name);
+        ok = chardev_open(c, "serial", &opts, err);
+    } else if (ok) {
+        name_len = strcspn(name, ":");
+        arg = name[name_len] ? name + name_len + 1 : name + name_len;
+        name[name_len] = 0;
+        /* the keys Ctrl-C and the like go to the guest when there is another way out */
+        if (c->mux && !strcmp(name, "stdio") && !optlist_has(&opts, "signal"))
+            optlist_add(&opts, "signal", "off");
+        ok = open_kind(c, name, arg, &opts, err);
+    }
     optlist_finish(&opts);
     return ok;
 }
