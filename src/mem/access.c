@@ -10,6 +10,7 @@
 #include "base/bits.h"
 #include "base/endian.h"
 #include "base/log.h"
+#include "mem/dirty.h"
 #include "mem/mem.h"
 #include "mem/mem_priv.h"
 
@@ -77,12 +78,13 @@ static void tell_code_write(struct mem *m, gra_t gra, uint64_t len)
             l->code_write(l->opaque, gra, len);
 }
 
-void mem_code_written(struct mem *m, gra_t gra, uint64_t len)
+void mem_written(struct mem *m, gra_t gra, uint64_t len)
 {
     gra_t end = gra + len;
 
     if (!len)
         return;
+    mem_dirty_mark(m, gra, len);
     /* Pairs with mem_code_set(): the bytes are out before the bit is looked at. */
     atomic_thread_fence(memory_order_seq_cst);
     while (gra < end) {
@@ -224,9 +226,11 @@ void mem_io_write(struct mem *m, const struct mem_view_entry *e, gpa_t a, uint64
     switch (e->kind) {
     case MEM_RAM:
         ram_write(e->host + off, val, size);
-        mem_code_written(m, e->gra + off, size);
+        mem_written(m, e->gra + off, size);
         break;
     case MEM_IO:
+        if (unlikely(e->bells) && mem_ring(m, a, val, size))
+            break;
         locked = lock_for_io(m);
         io_write(e->region, e->region_off + off, val, size);
         if (locked)
@@ -309,7 +313,7 @@ bool mem_cmpxchg32(struct mem *m, gpa_t a, uint32_t want, uint32_t val, uint32_t
 
     if (likely(p)) {
         if (__atomic_compare_exchange_n(p, &old, val, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-            mem_code_written(m, e->gra + (a - e->base), 4);
+            mem_written(m, e->gra + (a - e->base), 4);
     } else {
         old = mem_load32(m, a);
         if (old == want)
@@ -328,7 +332,7 @@ bool mem_cmpxchg64(struct mem *m, gpa_t a, uint64_t want, uint64_t val, uint64_t
 
     if (likely(p)) {
         if (__atomic_compare_exchange_n(p, &old, val, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-            mem_code_written(m, e->gra + (a - e->base), 8);
+            mem_written(m, e->gra + (a - e->base), 8);
     } else {
         old = mem_load64(m, a);
         if (old == want)
@@ -403,7 +407,7 @@ int dma_write(struct mem *m, gpa_t a, const void *buf, size_t len)
         uint64_t n = span(e, a, len);
 
         memcpy(e->host + (a - e->base), from, n);
-        mem_code_written(m, e->gra + (a - e->base), n);
+        mem_written(m, e->gra + (a - e->base), n);
         from += n;
         a += n;
         len -= n;
@@ -427,5 +431,5 @@ void dma_unmap(struct mem *m, void *host, uint64_t len, bool write)
 
     assert(gra < m->ram_used && len <= m->ram_used - gra);
     if (write)
-        mem_code_written(m, gra, len);
+        mem_written(m, gra, len);
 }

@@ -22,7 +22,7 @@ struct shown {
 };
 
 /* false: nothing of r can be seen */
-static bool resolve(const struct mem *m, struct mem_region *r, struct shown *s)
+static bool resolve(struct mem *m, struct mem_region *r, struct shown *s)
 {
     uint64_t off = 0, size = r->size;
     struct mem_region *t = r;
@@ -37,6 +37,7 @@ static bool resolve(const struct mem *m, struct mem_region *r, struct shown *s)
     }
     if (r->disabled || !size || r->base > m->last)
         return false;
+    t->shown = m;
     s->first = r->base;
     s->last = size - 1 > m->last - r->base ? m->last : r->base + (size - 1);
     s->target = t;
@@ -127,7 +128,14 @@ static struct mem_view *make_view(struct mem *m)
         count = append(m, view->e, count, edges[i], last, winner_at(v, n, edges[i]));
     }
     view->count = count;
+    mem_view_add_bells(view);
     return view;
+}
+
+static void view_free(struct mem_view *v)
+{
+    free(v->bells);
+    free(v);
 }
 
 /* Free old views that no reader can hold any more, but for the newest few. */
@@ -142,7 +150,7 @@ static void free_old_views(struct mem *m)
 
         m->old_first = v->next;
         m->old_count--;
-        free(v);
+        view_free(v);
     }
 }
 
@@ -183,7 +191,7 @@ static void publish(struct mem *m)
             l->map_changed(l->opaque);
 }
 
-static void changed(struct mem *m)
+void mem_changed(struct mem *m)
 {
     m->changed = true;
     if (!m->depth)
@@ -235,12 +243,13 @@ void mem_free(struct mem *m)
     if (!m)
         return;
     for (uint32_t i = 0; i < m->region_count; i++)
-        m->regions[i]->mem = NULL;
+        m->regions[i]->mem = m->regions[i]->shown = NULL;
     for (struct mem_view *v = m->old_first, *next; v; v = next) {
         next = v->next;
-        free(v);
+        view_free(v);
     }
-    free(atomic_load(&m->view));
+    view_free(atomic_load(&m->view));
+    mem_dirty_finish(m);
     free(m->regions);
     free((void *)m->code_bits);
     if (m->ram_base)
@@ -266,6 +275,13 @@ uint64_t mem_ram_size(const struct mem *m)
 uint64_t mem_generation(const struct mem *m)
 {
     return atomic_load(&((struct mem *)m)->generation);
+}
+
+const struct mem_view_entry *mem_entry(struct mem *m, uint32_t n)
+{
+    const struct mem_view *v = atomic_load(&m->view);
+
+    return n < v->count ? &v->e[n] : NULL;
 }
 
 bool mem_ram_alloc(struct mem *m, uint64_t size, gra_t *ret_gra, struct error *err)
@@ -348,8 +364,8 @@ void mem_map(struct mem *m, gpa_t base, struct mem_region *r, int priority)
     r->priority = priority;
     r->serial = m->next_serial++;
     if (before && before != m)
-        changed(before);
-    changed(m);
+        mem_changed(before);
+    mem_changed(m);
 }
 
 void mem_unmap(struct mem_region *r)
@@ -359,7 +375,7 @@ void mem_unmap(struct mem_region *r)
     if (!m)
         return;
     forget(m, r);
-    changed(m);
+    mem_changed(m);
 }
 
 void mem_region_enable(struct mem_region *r, bool enabled)
@@ -368,7 +384,7 @@ void mem_region_enable(struct mem_region *r, bool enabled)
         return;
     r->disabled = !enabled;
     if (r->mem)
-        changed(r->mem);
+        mem_changed(r->mem);
 }
 
 void mem_listener_add(struct mem *m, struct mem_listener *listener)

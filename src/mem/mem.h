@@ -27,6 +27,7 @@
 
 struct loop;
 struct mem;
+struct mem_doorbell;
 
 enum mem_kind { MEM_NONE, MEM_RAM, MEM_ROM, MEM_IO };
 
@@ -54,11 +55,13 @@ struct mem_region {
     struct mem_region *alias; /* not NULL: shows alias from alias_off */
     uint64_t alias_off;
     /* guarded by the machine lock */
-    struct mem *mem; /* where it is mapped */
+    struct mem *mem;   /* where it is mapped */
+    struct mem *shown; /* where it was shown last, maybe through an alias */
     gpa_t base;
     int priority;
     bool disabled;
-    uint64_t serial; /* order of mapping: ties between equal priorities */
+    uint64_t serial;                /* order of mapping: ties between equal priorities */
+    struct mem_doorbell *doorbells; /* mem/doorbell.h */
 };
 
 struct mem_view_entry {
@@ -69,6 +72,7 @@ struct mem_view_entry {
     gra_t gra;                 /* RAM and ROM: offset in guest RAM of base; else MEM_GRA_NONE */
     struct mem_region *region; /* NULL for MEM_NONE; never an alias */
     uint64_t region_off;       /* offset of base in region */
+    bool bells;                /* doorbells lie in it */
 };
 
 /* --- set-up: machine lock held, or before any other thread runs --- */
@@ -172,6 +176,11 @@ struct mem_listener {
     void (*code_write)(void *opaque, gra_t gra, uint64_t len);
     /* the map or its doorbells changed: flush what was cached from it (machine lock held) */
     void (*map_changed)(void *opaque);
+    /* mem/dirty.h, machine lock held: which pages are watched changed; the accelerator's own log of
+     * the range is wanted in the marks now; pages became armed */
+    void (*dirty_watch)(void *opaque);
+    void (*dirty_sync)(void *opaque, gra_t gra, uint64_t len);
+    void (*dirty_armed)(void *opaque);
     struct mem_listener *next; /* mem/'s */
 };
 
@@ -179,8 +188,13 @@ struct mem_listener {
 void mem_listener_add(struct mem *m, struct mem_listener *listener);
 void mem_listener_remove(struct mem *m, struct mem_listener *listener); /* no-op when not there */
 
-/* Call code_write when translated code lies in gra..gra+len-1. For owners of a RAM pointer. */
-void mem_code_written(struct mem *m, gra_t gra, uint64_t len);
+/* Bytes gra..gra+len-1 were written: marks them dirty, and calls code_write when translated code
+ * lies there. For owners of a RAM pointer, and for the translator's slow path. */
+void mem_written(struct mem *m, gra_t gra, uint64_t len);
+
+/* The map, as the accelerator sees it: entry number n of the current view, NULL behind the last.
+ * Machine lock held. */
+const struct mem_view_entry *mem_entry(struct mem *m, uint32_t n);
 
 /* The map as text (`info mtree`). Machine lock held. */
 void mem_print(struct mem *m, FILE *out);

@@ -56,7 +56,7 @@ static void write_only_write(void *opaque, uint64_t off, uint64_t val, unsigned 
 {
     const struct segment *s = opaque;
     *ram_at(s->chip, s->base + off) = val;
-    mem_code_written(s->chip->w.mem, s->chip->w.low_ram + s->base + off, 1);
+    mem_written(s->chip->w.mem, s->chip->w.low_ram + s->base + off, 1);
 }
 
 static const struct mem_io_ops write_only_ops = {
