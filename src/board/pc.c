@@ -51,7 +51,8 @@ static bool make_memory(struct pc *pc, struct error *err)
     uint64_t size = pc->b.config->ram_size;
     pc->ram_low = MIN(size, PC_RAM_LOW_MAX);
     pc->ram_high = size - pc->ram_low;
-    if (!(pc->b.mem = mem_new(pc->b.loop, "memory", 0, size + PC_FIRMWARE_MAX, err)) ||
+    if (!(pc->b.mem =
+              mem_new(pc->b.loop, "memory", 0, size + PC_FIRMWARE_MAX + PC_DEVICE_RAM, err)) ||
         !(pc->b.ports = mem_new(pc->b.loop, "io", 0x10000, 0, err)) ||
         !mem_ram_alloc(pc->b.mem, size, &pc->ram, err))
         return false;

@@ -65,6 +65,7 @@ enum {
     PC_LOW_ALIAS = 0x20000, /* the firmware's end shows below 1 MiB, too */
 };
 #define PC_RAM_LOW_MAX        (3 * GIB)
+#define PC_DEVICE_RAM         GIB /* reserved for video memory, option ROMs, flash */
 #define PC_BASE_RAM           UINT64_C(0xa0000)
 #define PC_PCI_HOLE_END       UINT64_C(0xfebfffff)
 #define PC_PCI_HOLE_START_MIN UINT64_C(0x80000000)

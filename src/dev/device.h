@@ -20,6 +20,7 @@
 
 struct device;
 struct device_bus;
+struct display_set;
 
 /* Things of the machine that properties name: FIELD_LINK(struct vblk, drive, "drive"). vm/ has the
  * lists. */
@@ -38,6 +39,7 @@ struct device_ctx {
     struct loop *loop; /* timers, clocks, descriptors */
     struct mem *dma;   /* the memory that dma_read()/dma_write() reach; NULL: no DMA */
     const struct device_links *links; /* NULL: properties that are links cannot be set by name */
+    struct display_set *displays;     /* where graphics adapters show up; NULL: nowhere */
 };
 
 /* Headings of -device help. */

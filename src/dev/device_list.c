@@ -15,9 +15,10 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/pit.h"
 #include "dev/timer/rtc.h"
+#include "dev/video/vga_pci.h"
 
 const struct device_type *const device_types[] = {
-    &i8259_type, &ioapic_type,    &lapic_type,    &i8254_type, &mc146818_type,
-    &hpet_type,  &uart16550_type, &debugcon_type, &i8042_type, &i440fx_type,
-    &piix3_type, &piix4_pm_type,  &fwcfg_type,    NULL,
+    &i8259_type, &ioapic_type,    &lapic_type,    &i8254_type,   &mc146818_type,
+    &hpet_type,  &uart16550_type, &debugcon_type, &i8042_type,   &i440fx_type,
+    &piix3_type, &piix4_pm_type,  &fwcfg_type,    &vga_pci_type, NULL,
 };
