@@ -71,6 +71,14 @@ void board_help(FILE *f)
     }
 }
 
+struct board_smp board_smp(const struct board_config *c)
+{
+    const struct board_smp one_socket = {
+        .max_cpus = c->cpus, .sockets = 1, .dies = 1, .cores = c->cpus, .threads = 1
+    };
+    return c->smp.max_cpus ? c->smp : one_socket;
+}
+
 struct board *board_new(const struct board_type *type, const struct board_config *config,
                         struct loop *loop, const struct board_events *events, struct error *err)
 {

@@ -19,7 +19,14 @@ struct guest;
 struct loop;
 struct mem;
 
-enum { BOARD_CPUS_MAX = 1, BOARD_SERIALS = 4 };
+enum { BOARD_CPUS_MAX = 255, BOARD_SERIALS = 4 };
+
+/* -smp. Each 1 or more, and sockets * dies * cores * threads == max_cpus >= cpus; or all zero:
+ * board_smp() says what that means. */
+struct board_smp {
+    unsigned max_cpus;
+    unsigned sockets, dies, cores, threads; /* of the machine; of one of what stands before it */
+};
 
 /* What the person who starts the machine chose. Strings and chardevs are borrowed and outlive it.
  */
@@ -28,7 +35,8 @@ struct board_config {
     const char *cpu_model, *accel;
     uint64_t tb_size;
     uint64_t ram_size;
-    unsigned cpus;
+    unsigned cpus; /* that are there at the start */
+    struct board_smp smp;
     const char *kernel, *initrd, *append;  /* direct kernel boot; NULL: firmware */
     const char *firmware;                  /* a path */
     struct chardev *serial[BOARD_SERIALS]; /* NULL: the port is not there */
@@ -50,6 +58,9 @@ struct board_events {
     void (*power_off)(void *opaque);
     void *opaque;
 };
+
+/* As given, or one socket with a core for each CPU. */
+struct board_smp board_smp(const struct board_config *c);
 
 struct board_type {
     const char *name;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The i440FX PC. Reads top to bottom: memory, vCPU, parts of pc_map.c, interrupt lines, firmware.
+ * The i440FX PC. Reads top to bottom: memory, vCPUs, parts of pc_map.c, interrupt lines, firmware.
  *
  * Interrupts: each of the 16 ISA lines is a wired OR of its device, the PCI routes and (0, 8) the
  * HPET's legacy mode; it goes to the 8259 pair and to an I/O APIC pin (IRQ 0 to pin 2). The 8259's
- * INT goes to LINT0 of the local APIC.
+ * INT goes to LINT0 of the first local APIC.
  */
 #include "board/pc.h"
 
@@ -69,56 +69,7 @@ static bool make_memory(struct pc *pc, struct error *err)
     return true;
 }
 
-/* --- vCPU and local APIC --- */
-
-static void cpu_wants_reset(void *opaque, const char *why)
-{
-    struct pc *pc = opaque;
-    loop_lock(pc->b.loop);
-    pc->b.events.reset(pc->b.events.opaque, why);
-    loop_unlock(pc->b.loop);
-}
-
-static uint64_t tsc_now(void *cpu)
-{
-    return x86_tsc(x86_of(cpu));
-}
-
-static uint64_t tsc_hz(void *cpu)
-{
-    return x86_tsc_hz(cpu);
-}
-
-static void lapic_moved(void *opaque, uint64_t base, bool enabled)
-{
-    struct pc *pc = opaque;
-    struct mem_region *r = device_window(pc->part[PC_LAPIC], "regs");
-    if (enabled)
-        mem_map(pc->b.mem, base, r, PC_PRIO_LAPIC);
-    else
-        mem_unmap(r);
-}
-
-static bool make_cpu(struct pc *pc, struct error *err)
-{
-    const struct board_config *c = pc->b.config;
-    struct cpu_config config = {
-        .model = c->cpu_model,
-        .accel = c->accel,
-        .mem = pc->b.mem,
-        .ports = pc->b.ports,
-        .loop = pc->b.loop,
-        .tb_size = c->tb_size,
-        .on_reset = cpu_wants_reset,
-        .opaque = pc,
-    };
-    struct cpu *cpu = cpu_new(pc->b.type->guest, &config, err);
-    if (!cpu)
-        return false;
-    pc->b.cpus[pc->b.cpu_count++] = cpu;
-    pc->lapic_port = cpu_port(cpu);
-    return true;
-}
+/* --- coprocessor errors --- */
 
 /* The PC's way of x87 exceptions (CR0.NE clear): FERR# raises IRQ 13, a write to port F0h lowers it
  * and asserts IGNNE#. */
@@ -139,7 +90,7 @@ static void ferr_clear_write(void *opaque, uint64_t off, uint64_t val, unsigned 
 {
     struct pc *pc = opaque;
     irq_or_input(&pc->isa[PC_IRQ_FPU], PC_ISA_DEVICE, false);
-    x86_of(pc->b.cpus[0])->ignne = true;
+    x86_of(cpu_current() ? cpu_current() : pc->b.cpus[0])->ignne = true;
 }
 
 static const struct mem_io_ops ferr_clear_ops = {
@@ -148,30 +99,13 @@ static const struct mem_io_ops ferr_clear_ops = {
 
 static void connect_ferr(struct pc *pc)
 {
-    struct x86_cpu *x = x86_of(pc->b.cpus[0]);
-    x->ferr = ferr_line;
-    x->ferr_opaque = pc;
+    for (unsigned i = 0; i < pc->b.cpu_count; i++) {
+        struct x86_cpu *x = x86_of(pc->b.cpus[i]);
+        x->ferr = ferr_line;
+        x->ferr_opaque = pc;
+    }
     mem_region_init_io(&pc->ferr_region, "ferr-clear", &ferr_clear_ops, pc, 1);
     mem_map(pc->b.ports, PC_PORT_FERR_CLEAR, &pc->ferr_region, PC_PRIO_CHIP);
-}
-
-static bool prepare_lapic(struct pc *pc, struct device *dev, struct error *err)
-{
-    struct cpu *cpu = pc->b.cpus[0];
-    struct lapic_wiring w = {
-        .bus = &pc->apic_bus,
-        .port = &pc->lapic_port,
-        .extint = pic_acknowledge,
-        .extint_opaque = pc->part[PC_PIC],
-        .tsc_now = tsc_now,
-        .tsc_hz = tsc_hz,
-        .tsc_opaque = cpu,
-        .base_changed = lapic_moved,
-        .base_opaque = pc,
-    };
-    lapic_wire(dev, &w);
-    cpu_attach_intc(cpu, &lapic_intc_ops, dev);
-    return device_set(dev, "apic_id", "0", err) && device_set(dev, "bsp", "on", err);
 }
 
 /* --- parts --- */
@@ -211,7 +145,6 @@ static bool prepare(struct pc *pc, enum pc_part i, struct device *dev, struct er
     const struct board_config *c = pc->b.config;
     switch (i) {
     case PC_IOAPIC: ioapic_attach(dev, &pc->apic_bus); return true;
-    case PC_LAPIC: return prepare_lapic(pc, dev, err);
     case PC_RTC:
         return (!c->rtc_base || device_set(dev, "base", c->rtc_base, err)) &&
                (!c->rtc_clock || device_set(dev, "clock", c->rtc_clock, err));
@@ -230,9 +163,8 @@ static void map_windows(struct pc *pc, enum pc_part i)
         bool mmio = base > 0xffff;
         if (i == PC_DEBUGCON && pc->b.config->debugcon_port)
             base = pc->b.config->debugcon_port;
-        if (i != PC_LAPIC) /* maps itself as IA32_APIC_BASE says */
-            mem_map(mmio ? pc->b.mem : pc->b.ports, base, device_window(dev, p->win[w].name),
-                    PC_PRIO_CHIP);
+        mem_map(mmio ? pc->b.mem : pc->b.ports, base, device_window(dev, p->win[w].name),
+                PC_PRIO_CHIP);
     }
 }
 
@@ -343,7 +275,7 @@ static void connect_rest(struct pc *pc)
     irq_connect(&kbd->irqs[I8042_OUT_RESET], reset_line, pc, 0);
     irq_connect(&pc->part[PC_ISA]->irqs[PIIX3_OUT_RESET], reset_line, pc, 0);
     irq_connect(&pc->part[PC_PM]->irqs[PIIX4_PM_OUT_OFF], power_off_line, pc, 0);
-    device_connect(pc->part[PC_PIC], 0, pc->part[PC_LAPIC], LAPIC_IN_LINT0);
+    device_connect(pc->part[PC_PIC], 0, x86_cpus_lapic(&pc->cpus, 0), LAPIC_IN_LINT0);
     connect_ferr(pc);
 }
 
@@ -356,18 +288,16 @@ static bool check_config(const struct board_config *c, struct error *err)
                    c->ram_size);
         return fail_hint(err, "-m counts MiB: -m 512, -m 2G");
     }
-    if (c->cpus != 1) {
-        (void)fail(err, ENOTSUP, "%u vCPUs: more than one comes with a later release", c->cpus);
-        return fail_hint(err, "use -smp 1");
-    }
     return true;
 }
 
 static bool pc_init(struct board *b, struct error *err)
 {
     struct pc *pc = pc_of(b);
-    if (!check_config(b->config, err) || !make_memory(pc, err) || !pc_firmware_load(pc, err) ||
-        !make_cpu(pc, err) || !make_parts(pc, err))
+    if (!check_config(b->config, err) || !x86_cpus_check(b, err) || !make_memory(pc, err) || !pc_firmware_load(pc, err) ||
+        !x86_cpus_make(b, err) || !make_parts(pc, err) ||
+        !x86_cpus_make_lapics(&pc->cpus, b, &pc->apic_bus, PC_PRIO_LAPIC, pic_acknowledge,
+                              pc->part[PC_PIC], err))
         return false;
     connect_isa(pc);
     connect_hpet(pc);
@@ -381,16 +311,14 @@ static bool pc_reset(struct board *b, struct error *err)
     for (unsigned i = 0; i < PC_PARTS; i++)
         if (pc->part[i])
             device_reset(pc->part[i]);
-    for (unsigned i = 0; i < b->cpu_count; i++)
-        cpu_reset(b->cpus[i]);
+    x86_cpus_reset(&pc->cpus, b);
     return !b->config->kernel || pc_boot_kernel(pc, err);
 }
 
 static void pc_finish(struct board *b)
 {
     struct pc *pc = pc_of(b);
-    for (unsigned i = 0; i < b->cpu_count; i++)
-        cpu_free(b->cpus[i]);
+    x86_cpus_free(&pc->cpus, b);
     for (unsigned i = PC_PARTS; i-- > 0;)
         device_free(pc->part[i]);
     acpi_set_finish(&pc->acpi);
@@ -415,7 +343,7 @@ const struct board_type pc_board = {
     .names = names,
     .guest = &x86_guest,
     .ram_default = 128 * MIB,
-    .cpus_max = 1,
+    .cpus_max = BOARD_CPUS_MAX,
     .size = sizeof(struct pc),
     .init = pc_init,
     .finish = pc_finish,

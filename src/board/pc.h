@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "board/board.h"
+#include "board/x86_cpus.h"
 #include "cpu/intc.h"
 #include "dev/device.h"
 #include "dev/firmware/acpi.h"
@@ -21,7 +22,6 @@ enum pc_part {
     PC_PM,
     PC_PIC,
     PC_IOAPIC,
-    PC_LAPIC,
     PC_PIT,
     PC_RTC,
     PC_HPET,
@@ -85,7 +85,7 @@ struct pc {
     struct device *part[PC_PARTS];
     struct pci_bus pci;
     struct apic_bus apic_bus;
-    struct cpu_port lapic_port;
+    struct x86_cpus cpus;
     /* memory */
     gra_t ram, rom;
     uint64_t ram_low, ram_high; /* below and above 4 GiB */

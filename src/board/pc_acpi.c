@@ -277,6 +277,7 @@ static uint32_t put_dsdt(struct acpi_set *set, const struct pc *pc, uint16_t pm_
     put_sci_link(a);
     if (pc->part[PC_HPET])
         put_hpet_device(a);
+    x86_cpus_put_aml(&pc->b, a);
     aml_end(a);
     put_sleep_states(a);
     aml_finish(a);
@@ -378,13 +379,7 @@ static uint32_t put_madt(struct acpi_set *set, const struct pc *pc)
     uint32_t start = acpi_table_begin(set, "APIC", 3);
     acpi_put(set, LAPIC_DEFAULT_BASE, 4);
     acpi_put(set, 1, 4); /* there are 8259s */
-    for (unsigned i = 0; i < pc->b.cpu_count; i++) {
-        acpi_put(set, 0, 1);
-        acpi_put(set, 8, 1);
-        acpi_put(set, i, 1);
-        acpi_put(set, i, 1);
-        acpi_put(set, 1, 4); /* enabled */
-    }
+    x86_cpus_put_madt(&pc->b, set);
     acpi_put(set, 1, 1);
     acpi_put(set, 12, 1);
     acpi_put(set, 0, 2); /* I/O APIC 0 */

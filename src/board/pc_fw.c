@@ -132,13 +132,16 @@ void pc_smbios_build(const struct pc *pc, struct smbios *s)
     const struct board_config *c = pc->b.config;
     const char *version =
         strcmp(c->board_name, pc->b.type->name) ? c->board_name : pc->b.type->names[0];
+    const struct board_smp smp = board_smp(c);
     struct smbios_info info = {
         .manufacturer = "QEMU",
         .product = pc->b.type->doc,
         .version = version,
         .cpu_name = version,
         .bios_version = RHEA_VERSION,
-        .cpus = c->cpus,
+        .sockets = smp.sockets,
+        .cores = smp.dies * smp.cores,
+        .threads = smp.dies * smp.cores * smp.threads,
         .ram_low = pc->ram_low,
         .ram_high = pc->ram_high,
     };
@@ -175,7 +178,7 @@ static void add_keys(struct pc *pc)
     fwcfg_add_le(fw, FWCFG_RAM_SIZE, c->ram_size, 8);
     fwcfg_add_le(fw, FWCFG_NOGRAPHIC, c->serial_console, 2);
     fwcfg_add_le(fw, FWCFG_NB_CPUS, c->cpus, 2);
-    fwcfg_add_le(fw, FWCFG_MAX_CPUS, c->cpus, 2);
+    fwcfg_add_le(fw, FWCFG_MAX_CPUS, x86_cpus_apic_id_limit(&pc->b), 2);
     fwcfg_add_le(fw, FWCFG_BOOT_MENU, c->boot_menu, 2);
     fwcfg_add_le(fw, FWCFG_BOOT_DEVICE, c->boot_order ? (uint8_t)c->boot_order[0] : 'c', 2);
     fwcfg_add_le(fw, FWCFG_NUMA, 0, 8);

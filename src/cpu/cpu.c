@@ -168,6 +168,18 @@ void cpu_free(struct cpu *cpu)
     free(cpu);
 }
 
+static _Thread_local struct cpu *current;
+
+struct cpu *cpu_current(void)
+{
+    return current;
+}
+
+void engine_set_current(struct cpu *cpu)
+{
+    current = cpu;
+}
+
 void cpu_attach_intc(struct cpu *cpu, const struct cpu_intc_ops *ops, void *ctrl)
 {
     cpu->intc = ops;

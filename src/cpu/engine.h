@@ -159,6 +159,9 @@ struct block *engine_block_for(struct engine *e, gva_t pc,
                                enum block_variant v); /* raises on a fetch fault */
 unsigned engine_helper_index(void *opaque, const struct helper *h);
 
+/* cpu.c */
+void engine_set_current(struct cpu *cpu); /* what cpu_current() says on this thread */
+
 /* run.c */
 void *engine_thread(void *cpu);
 void engine_fp_enter(struct engine *e);

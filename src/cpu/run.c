@@ -324,6 +324,7 @@ void *engine_thread(void *arg)
     struct engine *e = cpu->engine;
 
     e->host_csr = host_fpcsr_read();
+    engine_set_current(cpu);
     if (setjmp(e->leave))
         after_leave(e);
     while (!e->quit)

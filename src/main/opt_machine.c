@@ -101,7 +101,7 @@ bool opt_no_acpi(struct options *o, const char *arg, struct error *err)
     return true;
 }
 
-/* --- -cpu, -smp, -m --- */
+/* --- -cpu, -m --- */
 
 static void print_models(const struct options *o, FILE *f)
 {
@@ -114,28 +114,6 @@ bool opt_cpu(struct options *o, const char *arg, struct error *err)
         o->print = print_models;
     o->vm.board.cpu_model = arg;
     return true;
-}
-
-bool opt_smp(struct options *o, const char *arg, struct error *err)
-{
-    static const char *const keys[] = { "cpus",    "maxcpus", "sockets", "dies",    "clusters",
-                                        "modules", "cores",   "threads", "drawers", "books" };
-    struct optlist l = { 0 };
-    bool ok = optlist_parse(&l, arg, "cpus", err);
-    uint64_t n = 1;
-    for (unsigned i = 0; ok && i < ARRAY_SIZE(keys); i++) {
-        n = 1;
-        ok = optlist_take_u64(&l, keys[i], &n, err);
-        if (ok && n != 1) {
-            ok = n == 0 ? fail(err, EINVAL, "-smp %s: %s must be at least 1", arg, keys[i])
-                        : fail(err, ENOTSUP,
-                               "-smp %s: more than one CPU comes with a later release", arg);
-            (void)fail_hint(err, "use -smp 1");
-        }
-    }
-    ok = ok && optlist_done(&l, "-smp", err);
-    optlist_finish(&l);
-    return ok;
 }
 
 static bool check_memory(uint64_t size, const char *arg, struct error *err)

@@ -65,7 +65,6 @@ const char *options_keep(struct options *o, char *own_text);
 bool opt_machine(struct options *o, const char *arg, struct error *err);
 bool opt_cpu(struct options *o, const char *arg, struct error *err);
 bool opt_memory(struct options *o, const char *arg, struct error *err);
-bool opt_smp(struct options *o, const char *arg, struct error *err);
 bool opt_accel(struct options *o, const char *arg, struct error *err);
 bool opt_enable_kvm(struct options *o, const char *arg, struct error *err);
 bool opt_kernel(struct options *o, const char *arg, struct error *err);
@@ -83,6 +82,9 @@ bool opt_no_hpet(struct options *o, const char *arg, struct error *err);
 bool opt_no_acpi(struct options *o, const char *arg, struct error *err);
 /* After all options: what follows from them together. */
 bool machine_settle(struct options *o, struct error *err);
+
+/* Handlers: opt_smp.c */
+bool opt_smp(struct options *o, const char *arg, struct error *err);
 
 /* Handlers: opt_host.c */
 bool opt_help(struct options *o, const char *arg, struct error *err);

@@ -24,7 +24,8 @@ static const struct option standard[] = {
       "tb-size=N MiB of translated code to keep\n"
       "thread=single|multi, split-wx=on|off as in QEMU",
       opt_accel },
-    { "smp", "[cpus=]n", "number of CPUs: 1 in this release", opt_smp },
+    { "smp", "[cpus=]n[,maxcpus=n][,sockets=n][,dies=n][,cores=n][,threads=n]",
+      "number of CPUs (default 1), and how they sit in sockets, dies, cores", opt_smp },
     { "m", "[size=]megs", "memory of the guest, MiB or with suffix K, M, G, T [default 128]",
       opt_memory },
     { "k", "language", NULL, .later = "keyboard layouts come" },

@@ -205,7 +205,9 @@ TEST(smbios)
         .version = "v",
         .cpu_name = "c",
         .bios_version = "0",
-        .cpus = 1,
+        .sockets = 1,
+        .cores = 1,
+        .threads = 1,
         .ram_low = 512 * MIB,
     };
     memcpy(info.uuid, "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16);

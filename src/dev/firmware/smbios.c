@@ -147,9 +147,9 @@ static void put_cpu(struct writer *w, const struct smbios_info *in, unsigned n)
     put_text(w, NULL);
     put_text(w, NULL);
     put_text(w, NULL);
-    put(w, 1, 1); /* cores, enabled cores, threads */
-    put(w, 1, 1);
-    put(w, 1, 1);
+    put(w, MIN(in->cores, 255u), 1); /* cores, enabled cores, threads */
+    put(w, MIN(in->cores, 255u), 1);
+    put(w, MIN(in->threads, 255u), 1);
     put(w, BIT(2), 2); /* 64-bit capable */
     put(w, 1, 2);
     end(w);
@@ -257,7 +257,7 @@ void smbios_build(struct smbios *s, const struct smbios_info *in)
     put_bios(&w, in);
     put_system(&w, in);
     put_chassis(&w, in);
-    for (unsigned i = 0; i < in->cpus; i++)
+    for (unsigned i = 0; i < in->sockets; i++)
         put_cpu(&w, in, i);
     put_memory(&w, in);
     begin(&w, 32, HANDLE_BOOT);

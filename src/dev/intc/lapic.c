@@ -449,6 +449,16 @@ static void lapic_write(struct device *dev, uint64_t off, uint64_t val64, unsign
         add_error(a, ESR_REGISTER);
 }
 
+uint64_t lapic_mmio_read(struct device *dev, uint64_t off)
+{
+    return lapic_read(dev, off, 4);
+}
+
+void lapic_mmio_write(struct device *dev, uint64_t off, uint64_t val)
+{
+    lapic_write(dev, off, val, 4);
+}
+
 /* --- MSRs --- */
 
 /* The state after INIT or power-on; IDs and the base stay (SDM 11.4.7.3). */

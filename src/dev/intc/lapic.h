@@ -44,6 +44,11 @@ void lapic_wire(struct device *dev, const struct lapic_wiring *w);
 /* The port may be given later than the rest (the vCPU is made from the APIC's record). */
 void lapic_set_port(struct device *dev, const struct cpu_port *port);
 
+/* The registers of window "regs", for a board that shows them to their own vCPU only: aligned
+ * 32-bit accesses. Machine lock held. */
+uint64_t lapic_mmio_read(struct device *dev, uint64_t off);
+void lapic_mmio_write(struct device *dev, uint64_t off, uint64_t val);
+
 /* For apic_bus: does the message's destination name this APIC; hand it a message. */
 bool lapic_matches(struct device *dev, const struct apic_msg *msg);
 void lapic_receive(struct device *dev, const struct apic_msg *msg);

@@ -29,6 +29,7 @@ enum {
     WORD_87D
 };
 enum { HAVE = 1 };
+enum { HT_BIT = 28 }; /* of WORD_1D: a package has several logical processors */
 
 static const struct feature {
     const char *name;
@@ -58,7 +59,7 @@ static const struct feature {
     { "sse", WORD_1D, 25, HAVE },
     { "sse2", WORD_1D, 26, HAVE },
     { "ss", WORD_1D, 27, HAVE },
-    { "ht", WORD_1D, 28 },
+    { "ht", WORD_1D, 28, HAVE },
     { "sse3", WORD_1C, 0, HAVE },
     { "pni", WORD_1C, 0, HAVE },
     { "pclmulqdq", WORD_1C, 1, HAVE },
@@ -100,7 +101,7 @@ static const struct feature {
     { "xop", WORD_81C, 11 },
     { "fma4", WORD_81C, 16 },
     { "tbm", WORD_81C, 21 },
-    { "topoext", WORD_81C, 22 },
+    { "topoext", WORD_81C, 22, HAVE },
     { "fsgsbase", WORD_7B, 0, HAVE },
     { "tsc-adjust", WORD_7B, 1, HAVE },
     { "bmi1", WORD_7B, 3 },
@@ -308,7 +309,8 @@ bool x86_model_init(struct x86_cpu *x, const char *spec, struct error *err)
     if (x->model->features)
         wish_list(&w, x->model->features);
     for (unsigned i = 0; !x->model->features && i < ARRAY_SIZE(features); i++)
-        wish_for(&w, &features[i], features[i].have);
+        wish_for(&w, &features[i],
+                 features[i].have && !(features[i].word == WORD_1D && features[i].bit == HT_BIT));
     if (strcmp(x->model->name, "base"))
         w.on[WORD_1C] |= UINT32_C(1) << 31; /* hypervisor */
     while ((item = strtok_r(NULL, ",", &save)))
@@ -369,6 +371,53 @@ static uint32_t text4(const char *s, unsigned at)
     return v;
 }
 
+/* ---- topology ---- */
+
+static unsigned width_of(unsigned count)
+{
+    return count > 1 ? 32 - (unsigned)__builtin_clz(count - 1) : 0;
+}
+
+static unsigned core_shift(const struct x86_topology *t)
+{
+    return width_of(t->threads);
+}
+
+static unsigned die_shift(const struct x86_topology *t)
+{
+    return core_shift(t) + width_of(t->cores);
+}
+
+static unsigned package_shift(const struct x86_topology *t)
+{
+    return die_shift(t) + width_of(t->dies);
+}
+
+static unsigned package_threads(const struct x86_cpu *x)
+{
+    return x->topology.dies * x->topology.cores * x->topology.threads;
+}
+
+uint32_t x86_apic_id(const struct x86_topology *t, unsigned index)
+{
+    unsigned thread = index % t->threads, core = index / t->threads % t->cores;
+    unsigned die = index / t->threads / t->cores % t->dies;
+    unsigned package = index / t->threads / t->cores / t->dies;
+
+    return package << package_shift(t) | die << die_shift(t) | core << core_shift(t) | thread;
+}
+
+void x86_set_topology(struct cpu *cpu, const struct x86_topology *t)
+{
+    struct x86_cpu *x = x86_of(cpu);
+
+    x->topology = *t;
+    if (t->threads > 1 && x->vendor && !x86_has(x, X86_FEATURE(WORD_81C, 22)) && !cpu->index)
+        log_text("warning: this family of AMD CPU doesn't support hyperthreading(%u); choose "
+                 "another -smp, or a model with topoext such as EPYC\n",
+                 t->threads);
+}
+
 static struct x86_cpuid leaf_1(struct x86_cpu *x)
 {
     uint32_t ecx = x->features[WORD_1C], edx = x->features[WORD_1D];
@@ -378,12 +427,16 @@ static struct x86_cpuid leaf_1(struct x86_cpu *x)
         ecx |= UINT32_C(1) << 27;
     if (intc && intc->apic_enabled && !intc->apic_enabled(x->c.intc_ctrl))
         edx &= ~(UINT32_C(1) << 9);
-    return (struct x86_cpuid){ x86_model_signature(x), x->c.index << 24 | 1 << 16 | 8 << 8, ecx,
-                               edx };
+    if (package_threads(x) > 1)
+        edx |= UINT32_C(1) << HT_BIT;
+    return (struct x86_cpuid){ x86_model_signature(x),
+                               x->topology.apic_id << 24 | MIN(package_threads(x), 255u) << 16 |
+                                   8 << 8,
+                               ecx, edx };
 }
 
 /* Deterministic cache parameters (Intel): 32 KiB L1 data and instruction, 4 MiB L2, 16 MiB L3. */
-static struct x86_cpuid leaf_4(uint32_t sub)
+static struct x86_cpuid leaf_4(const struct x86_cpu *x, uint32_t sub)
 {
     enum { DATA = 1, INSTRUCTION, UNIFIED };
     static const struct {
@@ -396,18 +449,68 @@ static struct x86_cpuid leaf_4(uint32_t sub)
         { UNIFIED, 2, 16, 4096 },
         { UNIFIED, 3, 16, 16384 },
     };
+    const struct x86_topology *t = &x->topology;
 
     if (sub >= ARRAY_SIZE(cache))
         return (struct x86_cpuid){ 0 };
-    return (struct x86_cpuid){ cache[sub].type | cache[sub].level << 5 | 1 << 8,
+    /* APIC IDs that share it, and cores of the package, as their fields' widths allow */
+    unsigned sharing = cache[sub].level == 3 ? die_shift(t) : core_shift(t);
+    unsigned cores = MIN(BIT(package_shift(t) - core_shift(t)), UINT64_C(64));
+    return (struct x86_cpuid){ cache[sub].type | cache[sub].level << 5 | 1 << 8 |
+                                   (uint32_t)(BIT(sharing) - 1) << 14 | (cores - 1) << 26,
                                (cache[sub].ways - 1u) << 22 | 63, cache[sub].sets - 1, 1 };
 }
 
-static struct x86_cpuid leaf_b(const struct x86_cpu *x, uint32_t sub)
+/* Extended topology: leaf Bh has threads and cores, 1Fh dies, too. */
+static struct x86_cpuid leaf_topology(const struct x86_cpu *x, uint32_t sub, bool with_dies)
 {
-    if (sub > 1)
-        return (struct x86_cpuid){ 0, 0, sub, x->c.index };
-    return (struct x86_cpuid){ 0, 1, sub | (sub + 1) << 8, x->c.index };
+    enum { SMT = 1, CORE = 2, DIE = 5 };
+    const struct x86_topology *t = &x->topology;
+
+    if (sub == 0)
+        return (struct x86_cpuid){ core_shift(t), t->threads, SMT << 8, t->apic_id };
+    if (sub == 1 && with_dies)
+        return (struct x86_cpuid){ die_shift(t), t->cores * t->threads, sub | CORE << 8,
+                                   t->apic_id };
+    if (sub == 1 || (sub == 2 && with_dies))
+        return (struct x86_cpuid){ package_shift(t), package_threads(x),
+                                   sub | (with_dies ? DIE : CORE) << 8, t->apic_id };
+    return (struct x86_cpuid){ 0, 0, sub & 0xff, t->apic_id };
+}
+
+/* AMD's caches and topology (with topoext): L1 64+32 KiB, L2 512 KiB, L3 8 MiB of a die. */
+static struct x86_cpuid leaf_amd_cache(const struct x86_cpu *x, uint32_t sub)
+{
+    enum { DATA = 1, INSTRUCTION, UNIFIED };
+    static const struct {
+        uint8_t type, level, flags;
+        uint16_t ways;
+        uint32_t sets;
+    } cache[] = {
+        { DATA, 1, 1, 8, 64 },
+        { INSTRUCTION, 1, 1, 4, 256 },
+        { UNIFIED, 2, 0, 8, 1024 },
+        { UNIFIED, 3, 6, 16, 8192 },
+    };
+    const struct x86_topology *t = &x->topology;
+
+    if (sub >= ARRAY_SIZE(cache))
+        return (struct x86_cpuid){ 0 };
+    unsigned sharing = cache[sub].level == 3 ? t->cores * t->threads : t->threads;
+    return (struct x86_cpuid){ cache[sub].type | cache[sub].level << 5 | 1 << 8 |
+                                   (sharing - 1) << 14,
+                               (cache[sub].ways - 1u) << 22 | 63, cache[sub].sets - 1,
+                               cache[sub].flags };
+}
+
+static struct x86_cpuid leaf_amd_topology(const struct x86_cpu *x)
+{
+    const struct x86_topology *t = &x->topology;
+    unsigned core = t->apic_id >> core_shift(t) & (BIT(die_shift(t) - core_shift(t)) - 1);
+    unsigned die = t->apic_id >> die_shift(t) & (BIT(package_shift(t) - die_shift(t)) - 1);
+
+    return (struct x86_cpuid){ t->apic_id, (t->threads - 1u) << 8 | core, (t->dies - 1u) << 8 | die,
+                               0 };
 }
 
 static struct x86_cpuid leaf_d(const struct x86_cpu *x, uint32_t sub)
@@ -432,6 +535,8 @@ static uint32_t basic_level(const struct x86_cpu *x)
         level = MAX(level, 7u);
     if (x86_has(x, X86_FEATURE(WORD_1C, 26)))
         level = MAX(level, 13u);
+    if (x->topology.dies > 1 && !x->vendor)
+        level = MAX(level, 0x1fu);
     return level;
 }
 
@@ -443,6 +548,8 @@ static uint32_t extended_level(const struct x86_cpu *x)
         level = MAX(level, UINT32_C(0x80000008));
     if (x->features[WORD_87D])
         level = MAX(level, UINT32_C(0x80000008));
+    if (x86_has(x, X86_FEATURE(WORD_81C, 22)))
+        level = MAX(level, UINT32_C(0x8000001e));
     return level;
 }
 
@@ -454,7 +561,7 @@ static struct x86_cpuid basic_leaf(struct x86_cpu *x, uint32_t leaf, uint32_t su
     case 0: return (struct x86_cpuid){ basic_level(x), text4(v, 0), text4(v, 8), text4(v, 4) };
     case 1: return leaf_1(x);
     case 2: return x->vendor ? (struct x86_cpuid){ 0 } : (struct x86_cpuid){ 1, 0, 0x4d, 0x2c307d };
-    case 4: return x->vendor ? (struct x86_cpuid){ 0 } : leaf_4(sub);
+    case 4: return x->vendor ? (struct x86_cpuid){ 0 } : leaf_4(x, sub);
     case 5:
         return x86_has(x, X86_FEATURE(WORD_1C, 3)) ? (struct x86_cpuid){ 64, 64, 3, 0 }
                                                    : (struct x86_cpuid){ 0 };
@@ -464,7 +571,10 @@ static struct x86_cpuid basic_leaf(struct x86_cpu *x, uint32_t leaf, uint32_t su
             break;
         return (struct x86_cpuid){ 0, x->features[WORD_7B], x->features[WORD_7C],
                                    x->features[WORD_7D] };
-    case 0xb: return leaf_b(x, sub);
+    case 0xb: return leaf_topology(x, sub, false);
+    case 0x1f:
+        return x->topology.dies > 1 && !x->vendor ? leaf_topology(x, sub, true)
+                                                  : (struct x86_cpuid){ 0 };
     case 0xd: return leaf_d(x, sub);
     default: break;
     }
@@ -479,8 +589,9 @@ static uint32_t extended_edx(const struct x86_cpu *x)
     return x->features[WORD_81D] | (x->vendor ? x->features[WORD_1D] & REPEATED : 0);
 }
 
-static struct x86_cpuid extended_leaf(struct x86_cpu *x, uint32_t leaf)
+static struct x86_cpuid extended_leaf(struct x86_cpu *x, uint32_t leaf, uint32_t sub)
 {
+    enum { CMP_LEGACY = 2 };
     const char *v = x->model->vendor, *id = x->model->model_id;
     unsigned at = (leaf - 0x80000002u) * 16;
 
@@ -490,7 +601,9 @@ static struct x86_cpuid extended_leaf(struct x86_cpu *x, uint32_t leaf)
             return (struct x86_cpuid){ extended_level(x), 0, 0, 0 };
         return (struct x86_cpuid){ extended_level(x), text4(v, 0), text4(v, 8), text4(v, 4) };
     case 0x80000001:
-        return (struct x86_cpuid){ x->vendor ? x86_model_signature(x) : 0, 0, x->features[WORD_81C],
+        return (struct x86_cpuid){ x->vendor ? x86_model_signature(x) : 0, 0,
+                                   x->features[WORD_81C] |
+                                       (x->vendor && package_threads(x) > 1 ? CMP_LEGACY : 0),
                                    extended_edx(x) };
     case 0x80000002:
     case 0x80000003:
@@ -507,7 +620,17 @@ static struct x86_cpuid extended_leaf(struct x86_cpu *x, uint32_t leaf)
     case 0x80000008:
         return (struct x86_cpuid){ x->phys_bits | (x86_has(x, X86_FEATURE(WORD_81D, 29)) ? 48 : 32)
                                                       << 8,
-                                   x->features[WORD_88B], 0, 0 };
+                                   x->features[WORD_88B],
+                                   package_threads(x) > 1 ? package_shift(&x->topology) << 12 |
+                                                                (package_threads(x) - 1)
+                                                          : 0,
+                                   0 };
+    case 0x8000001d:
+        return x86_has(x, X86_FEATURE(WORD_81C, 22)) ? leaf_amd_cache(x, sub)
+                                                     : (struct x86_cpuid){ 0 };
+    case 0x8000001e:
+        return x86_has(x, X86_FEATURE(WORD_81C, 22)) ? leaf_amd_topology(x)
+                                                     : (struct x86_cpuid){ 0 };
     default: return (struct x86_cpuid){ 0 };
     }
 }
@@ -524,7 +647,7 @@ struct x86_cpuid x86_cpuid(struct x86_cpu *x, uint32_t leaf, uint32_t sub)
         return (struct x86_cpuid){ 0 };
     }
     if (leaf >> 31 && leaf <= extended_level(x))
-        return extended_leaf(x, leaf);
+        return extended_leaf(x, leaf, sub);
     if (leaf <= basic_level(x))
         return basic_leaf(x, leaf, sub);
     if (x->vendor) /* AMD: zeros beyond the last leaf; Intel: the last basic leaf */

@@ -175,6 +175,7 @@ void x86_reset_state(struct x86_cpu *x, bool init)
     x->exc_software = x->exc_icebp = false;
     x->cpl = 0;
     x->nmi_blocked = x->inhibit = x->shutdown = false;
+    x->wait_sipi = x->c.index != 0;
     if (init)
         return;
     x->a20_mask = ~UINT64_C(0);
@@ -186,7 +187,7 @@ void x86_reset(struct cpu *cpu)
 {
     x86_reset_state(x86_of(cpu), false);
     x86_set_space(x86_of(cpu), false);
-    if (cpu->index) /* application processors wait for INIT and SIPI */
+    if (cpu->index) /* application processors wait for SIPI */
         cpu->halted = 1;
 }
 
@@ -198,7 +199,10 @@ void x86_set_a20(struct cpu *cpu, bool enabled)
     if (x->a20_mask == mask)
         return;
     x->a20_mask = mask;
-    cpu_tlb_flush_all_spaces(cpu);
+    if (cpu == cpu_current())
+        cpu_tlb_flush_all_spaces(cpu);
+    else
+        cpu_event_raise(cpu, CPU_EVENT_FLUSH);
 }
 
 /* ---- mode ---- */
@@ -319,6 +323,7 @@ static bool init(struct cpu *cpu, const char *model, struct error *err)
     struct x86_cpu *x = x86_of(cpu);
 
     x->a20_mask = ~UINT64_C(0);
+    x->topology = (struct x86_topology){ cpu->index, 1, 1, 1 };
     return x86_model_init(x, model, err);
 }
 

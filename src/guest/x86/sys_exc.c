@@ -228,6 +228,8 @@ bool x86_wakes(const struct cpu *cpu, uint32_t events)
 {
     const struct x86_cpu *x = (const struct x86_cpu *)cpu;
 
+    if (x->wait_sipi)
+        return events & (CPU_EVENT_INIT | CPU_EVENT_SIPI);
     if (events & CPU_EVENT_INTR && intr_possible(x))
         return true;
     if (events & CPU_EVENT_NMI && !x->nmi_blocked && !x->inhibit)
@@ -250,6 +252,8 @@ static void take_vector(struct x86_cpu *x, int vector)
 static void take_init(struct x86_cpu *x)
 {
     x86_reset_state(x, true);
+    if (x->c.intc && x->c.intc->reset)
+        x->c.intc->reset(x->c.intc_ctrl);
     cpu_tlb_flush_all_spaces(&x->c);
     x86_set_space(x, false);
     cpu_mode_changed(&x->c);
@@ -261,6 +265,10 @@ static void take_sipi(struct x86_cpu *x)
 {
     uint32_t vector = cpu_sipi_vector(&x->c) & 0xff;
     struct x86_seg cs = x->seg[X86_CS];
+
+    if (!x->wait_sipi) /* the second of a pair, or a boot processor */
+        return;
+    x->wait_sipi = false;
 
     x86_seg_real(&cs, vector << 8);
     x86_set_seg(x, X86_CS, &cs);

@@ -197,6 +197,12 @@ struct x87_reg {
     uint16_t pad[3];
 }; /* 80-bit in the first ten bytes; MMX is mant */
 
+/* Where a vCPU sits: what CPUID tells. */
+struct x86_topology {
+    uint32_t apic_id;
+    uint16_t dies, cores, threads; /* in a package, a die, a core */
+};
+
 struct x86_cpu {
     struct cpu c;
     /* hot, unpinned slots first: 8-bit displacements */
@@ -245,6 +251,7 @@ struct x86_cpu {
     uint8_t cpl;        /* current privilege level */
     uint8_t watch_hits; /* data breakpoints that the running instruction hit: bits of DR6 */
     bool nmi_blocked;
+    bool wait_sipi; /* an application processor after reset or INIT: only SIPI ends it */
     bool inhibit; /* interrupt shadow of STI, MOV SS, POP SS */
     /* MSRs and friends */
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip,
@@ -263,6 +270,7 @@ struct x86_cpu {
     uint32_t vendor;       /* 0 Intel, 1 AMD: for the few behaviours that differ */
     uint8_t phys_bits;
     bool mwait_is_nop;
+    struct x86_topology topology; /* x86_set_topology() */
 };
 
 /* Slots: order of enum x86_slot is that of x86_slots[]. */
@@ -353,6 +361,10 @@ struct x86_boot_state {
 };
 bool x86_set_boot_state(struct cpu *cpu, const struct x86_boot_state *s,
                         struct error *err) MUST_CHECK;
-void x86_set_a20(struct cpu *cpu, bool enabled); /* vCPU thread or standing still */
+/* Before the vCPU runs. An APIC ID is thread, core, die and package from bit 0 on, each in as many
+ * bits as its count needs. */
+void x86_set_topology(struct cpu *cpu, const struct x86_topology *t);
+uint32_t x86_apic_id(const struct x86_topology *t, unsigned index);
+void x86_set_a20(struct cpu *cpu, bool enabled); /* any thread; others see it a little later */
 uint64_t x86_tsc(struct x86_cpu *x);
 uint64_t x86_tsc_hz(const struct cpu *cpu);
