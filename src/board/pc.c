@@ -294,8 +294,8 @@ static bool check_config(const struct board_config *c, struct error *err)
 static bool pc_init(struct board *b, struct error *err)
 {
     struct pc *pc = pc_of(b);
-    if (!check_config(b->config, err) || !x86_cpus_check(b, err) || !make_memory(pc, err) || !pc_firmware_load(pc, err) ||
-        !x86_cpus_make(b, err) || !make_parts(pc, err) ||
+    if (!check_config(b->config, err) || !x86_cpus_check(b, err) || !make_memory(pc, err) ||
+        !pc_firmware_load(pc, err) || !x86_cpus_make(b, err) || !make_parts(pc, err) ||
         !x86_cpus_make_lapics(&pc->cpus, b, &pc->apic_bus, PC_PRIO_LAPIC, pic_acknowledge,
                               pc->part[PC_PIC], err))
         return false;

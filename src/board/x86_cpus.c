@@ -56,8 +56,9 @@ bool x86_cpus_check(const struct board *b, struct error *err)
     unsigned cpus = MAX(b->config->cpus, b->config->smp.max_cpus);
 
     if (b->config->cpus < 1 || cpus > b->type->cpus_max)
-        return fail(err, EINVAL, "invalid SMP CPUs %u: the max CPUs supported by machine '%s' is %u",
-                    cpus, b->type->name, b->type->cpus_max);
+        return fail(err, EINVAL,
+                    "invalid SMP CPUs %u: the max CPUs supported by machine '%s' is %u", cpus,
+                    b->type->name, b->type->cpus_max);
     if (x86_cpus_apic_id_limit(b) > XAPIC_IDS) {
         (void)fail(err, EINVAL, "-smp: this topology needs APIC IDs up to %u, there are 0 to %u",
                    x86_cpus_apic_id_limit(b) - 1, XAPIC_IDS - 1);
@@ -286,7 +287,7 @@ void x86_cpus_put_aml(const struct board *b, struct aml *a)
     aml_name(a, "_CID");
     aml_eisaid(a, "PNP0A05");
     for (unsigned i = 0; i < b->cpu_count; i++) {
-        char name[8];
+        char name[12];
 
         snprintf(name, sizeof name, "C%03X", i);
         aml_device(a, name);

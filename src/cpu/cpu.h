@@ -109,7 +109,7 @@ struct cpu_config {
 /* ---- life: main thread (cpu/cpu.c) ---- */
 struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, struct error *err);
 void cpu_free(struct cpu *cpu); /* after cpu_stop() if it was started */
-struct cpu *cpu_current(void);   /* the vCPU whose thread calls; NULL on other threads */
+struct cpu *cpu_current(void);  /* the vCPU whose thread calls; NULL on other threads */
 void cpu_attach_intc(struct cpu *cpu, const struct cpu_intc_ops *ops, void *ctrl);
 struct cpu_port cpu_port(struct cpu *cpu);
 uint32_t cpu_sipi_vector(const struct cpu *cpu); /* of the latest SIPI */

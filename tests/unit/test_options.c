@@ -6,6 +6,7 @@
 #include "src/main/opt_host.c"
 #include "src/main/options_table.c"
 #include "src/main/opt_machine.c"
+#include "src/main/opt_smp.c"
 #include "src/main/options.c"
 
 static bool parse(struct options *o, struct error *err, const char *args)
@@ -50,6 +51,34 @@ TEST(the_documented_call)
     options_finish(&o);
 }
 
+TEST(topology)
+{
+    static const struct {
+        const char *args;
+        unsigned cpus;
+        struct board_smp smp;
+    } cases[] = {
+        { "-smp 4", 4, { 4, 1, 1, 4, 1 } },
+        { "-smp 4,threads=2", 4, { 4, 1, 1, 2, 2 } },
+        { "-smp 4,sockets=2", 4, { 4, 2, 1, 2, 1 } },
+        { "-smp 4,cores=2,threads=1", 4, { 4, 2, 1, 2, 1 } },
+        { "-smp 8,sockets=2,cores=2", 8, { 8, 2, 1, 2, 2 } },
+        { "-smp sockets=2,dies=2,cores=3,threads=2", 24, { 24, 2, 2, 3, 2 } },
+        { "-smp cpus=1,maxcpus=4", 1, { 4, 1, 1, 4, 1 } },
+        { "-smp maxcpus=3", 3, { 3, 1, 1, 3, 1 } },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct options o;
+        struct error err;
+        char args[128];
+        snprintf(args, sizeof args, "%s %s", cases[i].args, KERNEL);
+        CHECK(parse(&o, &err, args));
+        CHECK_EQ(o.vm.board.cpus, cases[i].cpus);
+        CHECK(!memcmp(&o.vm.board.smp, &cases[i].smp, sizeof cases[i].smp));
+        options_finish(&o);
+    }
+}
+
 TEST(spellings)
 {
     struct options o;
@@ -92,8 +121,13 @@ TEST(refused_with_words)
         { "-m 64T", "64T", "less" },
         { "-m 1G,slots=2,maxmem=2G", "later", "" },
         { "-m", "-m", "megs" },
-        { "-smp 2", "2", "-smp 1" },
-        { "-smp 1,cores=4", "cores=4", "-smp 1" },
+        { "-smp 0", "greater than zero", "" },
+        { "-smp 1,cores=4", "sockets (0) * dies (1) * cores (4) * threads (1) != maxcpus (1)", "" },
+        { "-smp 2,maxcpus=1", "< smp_cpus (2)", "" },
+        { "-smp 4,sockets=3", "!= maxcpus (4)", "" },
+        { "-smp 2,clusters=2", "clusters", "sockets" },
+        { "-smp 2,core=2", "core", "cores" },
+        { "-smp 32768,sockets=32768,dies=32768,threads=32768", "!= maxcpus", "" },
         { "-initrd x", "-initrd", "-kernel" },
         { "-append x", "-append", "-kernel" },
         { "-kernel /no/such/file", "/no/such/file", "" },

@@ -618,13 +618,13 @@ static struct x86_cpuid extended_leaf(struct x86_cpu *x, uint32_t leaf, uint32_t
                          : (struct x86_cpuid){ 0, 0, 0x02008140, 0 };
     case 0x80000007: return (struct x86_cpuid){ 0, 0, 0, x->features[WORD_87D] };
     case 0x80000008:
-        return (struct x86_cpuid){ x->phys_bits | (x86_has(x, X86_FEATURE(WORD_81D, 29)) ? 48 : 32)
-                                                      << 8,
-                                   x->features[WORD_88B],
-                                   package_threads(x) > 1 ? package_shift(&x->topology) << 12 |
-                                                                (package_threads(x) - 1)
-                                                          : 0,
-                                   0 };
+        return (struct x86_cpuid){
+            x->phys_bits | (x86_has(x, X86_FEATURE(WORD_81D, 29)) ? 48 : 32) << 8,
+            x->features[WORD_88B],
+            package_threads(x) > 1 ? package_shift(&x->topology) << 12 | (package_threads(x) - 1)
+                                   : 0,
+            0
+        };
     case 0x8000001d:
         return x86_has(x, X86_FEATURE(WORD_81C, 22)) ? leaf_amd_cache(x, sub)
                                                      : (struct x86_cpuid){ 0 };

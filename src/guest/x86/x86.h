@@ -252,7 +252,7 @@ struct x86_cpu {
     uint8_t watch_hits; /* data breakpoints that the running instruction hit: bits of DR6 */
     bool nmi_blocked;
     bool wait_sipi; /* an application processor after reset or INIT: only SIPI ends it */
-    bool inhibit; /* interrupt shadow of STI, MOV SS, POP SS */
+    bool inhibit;   /* interrupt shadow of STI, MOV SS, POP SS */
     /* MSRs and friends */
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip,
         tsc_aux, pat, misc_enable, apic_base;
