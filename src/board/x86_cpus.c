@@ -259,8 +259,10 @@ void x86_cpus_free(struct x86_cpus *c, struct board *b)
 {
     for (unsigned i = 0; i < b->cpu_count; i++)
         cpu_free(b->cpus[i]);
-    for (unsigned i = 0; c->lapic && i < b->cpu_count; i++)
+    for (unsigned i = 0; c->lapic && i < b->cpu_count; i++) {
+        mem_unmap(&c->lapic[i].region);
         device_free(c->lapic[i].dev);
+    }
     free(c->lapic);
     c->lapic = NULL;
 }

@@ -17,7 +17,9 @@ static void make_set(struct acpi_set *set, uint16_t pm)
 {
     static struct device part;
     static struct pc pc;
+    static const struct board_config config = { .cpus = 1 };
     memset(&pc, 0, sizeof pc);
+    pc.b.config = &config;
     pc.ram_low = 512 * MIB;
     pc.b.cpu_count = 1;
     for (unsigned i = 0; i < PC_PARTS; i++)
