@@ -71,6 +71,11 @@ void disk_queue_may_block(struct disk_queue *q)
     q->may_block = true;
 }
 
+void disk_queue_shared(struct disk_queue *q)
+{
+    q->shared = true;
+}
+
 void disk_queue_free(struct disk_queue *q)
 {
     if (!q)

@@ -44,6 +44,9 @@ struct disk_queue *disk_queue_new(struct disk_graph *g, unsigned depth, struct e
  * is the fastest way, and in disk_queue_reap() by a request that is the only one, which is then
  * carried out there. For tools, threads that do nothing else. */
 void disk_queue_may_block(struct disk_queue *q);
+/* The calls come from several threads, one at a time by a lock of theirs. Before the first request.
+ */
+void disk_queue_shared(struct disk_queue *q);
 void disk_queue_free(struct disk_queue *q); /* waits for what is in flight */
 
 void disk_submit(struct disk_queue *q, struct disk_request *r); /* batched until kick or reap */

@@ -60,6 +60,7 @@ struct disk_queue {
     struct io_uring ring;
     enum { RING_UNTRIED, RING_READY, RING_NONE } ring_state;
     bool may_block;
+    bool shared;                              /* no thread of its own */
     bool unsubmitted;                         /* entries the kernel has not been told of */
     bool poll_armed;                          /* the ring watches event_fd */
     bool ring_signals;                        /* completions make event_fd readable */

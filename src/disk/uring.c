@@ -25,7 +25,9 @@ static bool ring_ready(struct disk_queue *q)
     if (likely(q->ring_state != RING_UNTRIED))
         return q->ring_state == RING_READY;
     /* made here and not in disk_queue_new(): with SINGLE_ISSUER it belongs to its maker */
-    p.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+    if (!q->shared)
+        p.flags =
+            IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     q->ring_state = RING_READY;
     if (io_uring_queue_init_params(q->depth + 1, &q->ring, &p)) {
         p = (struct io_uring_params){ 0 };
@@ -420,7 +422,8 @@ void uring_kick(struct disk_queue *q)
 static void complete(struct disk_queue *q, struct piece *p, int res)
 {
     q->ring_pieces--;
-    if (res == -EINTR || res == -EAGAIN) {
+    /* cancelled: of a shared queue, when the thread that had submitted it ended */
+    if (res == -EINTR || res == -EAGAIN || res == -ECANCELED) {
         start(q, p);
         return;
     }

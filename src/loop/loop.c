@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "loop/ioctx.h"
 #include "loop/loop_priv.h"
 
 enum { POLL_WAKE, POLL_TIMER, POLL_FIXED };
@@ -49,6 +50,7 @@ void loop_free(struct loop *l)
 {
     if (!l)
         return;
+    ioctx_free(l->io);
     for (uint32_t i = 0; i < l->fd_count; i++)
         free(l->fds[i]);
     for (int k = 0; k < CLOCK_COUNT; k++)

@@ -49,6 +49,8 @@ struct loop {
     struct deferred *defers;
     uint32_t defer_count, defer_room;
 
+    struct ioctx *io; /* of the main loop; NULL: nobody asked; machine lock */
+
     int wake_fd, timer_fd; /* constant after init */
     atomic_int quit;       /* 0: run; else status + 1 */
 };

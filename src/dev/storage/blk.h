@@ -55,6 +55,8 @@ struct blk_conf {
 void blk_conf_defaults(struct blk_conf *c);
 /* Checks and fills what was left open from the drive; from the device's init. */
 bool blk_conf_settle(struct blk_conf *c, struct device *dev, struct error *err) MUST_CHECK;
+/* Whether the guest finds a write cache that is on (write-cache=, else the drive's cache mode). */
+bool blk_conf_write_cache(const struct blk_conf *c);
 
 /* A request on pieces of host memory (guest RAM that the device mapped, or a buffer of its own). */
 struct blk_request {
@@ -65,6 +67,7 @@ struct blk_request {
     /* blk's */
     struct blk_request *next;
     int64_t start_ns;
+    int result;
 };
 
 /* ctx NULL: the main loop's. write_through: each write is followed by a flush (write cache off; may
@@ -72,14 +75,19 @@ struct blk_request {
 struct blk *blk_new(struct loop *loop, struct ioctx *ctx, const struct blk_conf *conf,
                     struct error *err);
 void blk_free(struct blk *b); /* drained first; NULL is fine */
+/* fn is called, in the context, after each burst of done() calls: time for one interrupt. */
+void blk_set_burst_end(struct blk *b, void (*fn)(void *opaque), void *opaque);
 
 /* --- in the context --- */
 void blk_submit(struct blk_request *q); /* done() comes later, never from inside */
-void blk_kick(struct blk *b);           /* submits what was gathered; call after a burst */
-void blk_set_write_through(struct blk *b, bool on);
+/* Submits what was gathered, and calls done() of what is complete already; call after a burst. From
+ * inside a done() it does nothing: the call around it goes on. */
+void blk_kick(struct blk *b);
+void blk_set_write_through(struct blk *b, bool on); /* in the context, or while it stands still */
 
 /* --- machine lock held --- */
-void blk_drain(struct blk *b); /* every request is done when it returns (device reset) */
+/* Every request is done when it returns (device reset). Not from inside a done(). */
+void blk_drain(struct blk *b);
 bool blk_has_medium(const struct blk *b);
 bool blk_read_only(const struct blk *b);
 uint64_t blk_sectors(const struct blk *b); /* of 512 bytes */

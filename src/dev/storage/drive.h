@@ -19,6 +19,7 @@ enum drive_on_error {               /* werror=, rerror= */
                                      */
 };
 
+struct blk;
 struct device;
 struct drive;
 
@@ -35,14 +36,19 @@ struct drive {
     struct disk_graph *graph;
     enum drive_media media;
     bool read_only;
+    bool write_through; /* cache=writethrough, directsync: the guest finds its write cache off */
     enum drive_on_error on_write_error, on_read_error;
     char *serial;  /* NULL: the device makes one up */
     int bootindex; /* from -boot order and -drive; -1: none; a device's own property wins */
     const struct drive_user *user;
     struct device *device;                       /* that took it; NULL: free */
+    struct blk *blk;                             /* through which it is used; blk.c's */
     void *vm;                                    /* for on_stop */
     void (*on_stop)(struct drive *d, int error); /* DRIVE_STOP: stop the machine. Any thread */
 };
+
+/* After on_stop, when the machine runs again: makes the requests that failed once more. */
+void drive_go_on(struct drive *d);
 
 /* The guest (or the monitor) opened the tray: drops the medium. */
 void drive_eject(struct drive *d);

@@ -10,6 +10,7 @@
 #ifndef DEV_VIRTIO_VIRTIO_H
 #define DEV_VIRTIO_VIRTIO_H
 
+#include <stdatomic.h>
 #include <sys/uio.h>
 
 #include "dev/device.h"
@@ -19,6 +20,15 @@ enum {
     VIRTIO_QUEUES_MAX = 1024,
     VIRTIO_QUEUE_SIZE_MAX = 1024, /* entries, as QEMU's */
     VIRTIO_CHAIN_MAX = 1024,      /* pieces of one chain */
+};
+
+enum { /* device status, virtio 1.2 §2.1 */
+       VIRTIO_STATUS_ACKNOWLEDGE = 1,
+       VIRTIO_STATUS_DRIVER = 2,
+       VIRTIO_STATUS_DRIVER_OK = 4,
+       VIRTIO_STATUS_FEATURES_OK = 8,
+       VIRTIO_STATUS_NEEDS_RESET = 64,
+       VIRTIO_STATUS_FAILED = 128,
 };
 
 enum virtio_feature { /* bits, virtio 1.2 §6 */
@@ -61,7 +71,9 @@ struct virtio_type {
     bool (*negotiated)(struct virtio_dev *v, uint64_t features);
     /* device configuration; the device keeps it little-endian up to date in v->config */
     void (*config_read)(struct virtio_dev *v); /* brings v->config up to date; may be NULL */
-    void (*config_written)(struct virtio_dev *v, uint32_t off, uint32_t len); /* may be NULL */
+    /* the driver wrote into v->config: take over what it may change; config_read() then puts the
+     * rest right again. NULL: it is read-only */
+    void (*config_written)(struct virtio_dev *v, uint32_t off, uint32_t len);
     void (*status)(struct virtio_dev *v,
                    uint8_t old);        /* v->status changed: DRIVER_OK, ... or NULL */
     void (*stop)(struct virtio_dev *v); /* before a reset: no request is under way on return */
@@ -72,14 +84,20 @@ struct virtio_type {
 struct virtio_dev {
     struct device dev;
     const struct virtio_type *vtype;
-    uint8_t *config; /* vtype->config_size bytes (or as virtio_init() said) */
+    uint8_t *config; /* config_size bytes */
+    uint32_t config_size;
+    uint32_t config_generation; /* machine lock */
     struct virtqueue **queues;
     unsigned queue_count;
     uint64_t features; /* negotiated */
-    uint8_t status;
-    bool broken; /* DEVICE_NEEDS_RESET was set */
+    _Atomic(uint8_t) status;
+    atomic_bool broken; /* DEVICE_NEEDS_RESET was set */
+    bool legacy;        /* the driver uses the legacy interface */
+    bool no_dma;        /* the transport may not reach memory */
+    struct virtio_late *late;
     /* rows VIRTIO_PROPS: what rings the device offers */
     bool indirect_desc, event_idx, packed, in_order, iommu_platform, any_layout, queue_reset;
+    bool notify_on_empty;
     struct virtio_transport *transport; /* NULL: not plugged in */
 };
 /* Properties of every virtio device, as QEMU's. */
@@ -89,27 +107,35 @@ struct virtio_dev {
         FIELD(T, m.packed, .wire = "packed", .doc = "offer packed rings [off]"),                   \
         FIELD(T, m.in_order, .wire = "in_order", .doc = "use buffers in order [off]"),             \
         FIELD(T, m.iommu_platform, .wire = "iommu_platform", .doc = "DMA through the platform"),   \
-        FIELD(T, m.queue_reset, .wire = "queue_reset", .doc = "offer reset of one queue [on]")
+        FIELD(T, m.queue_reset, .wire = "queue_reset", .doc = "offer reset of one queue [on]"),    \
+        FIELD(T, m.any_layout, .wire = "any_layout", .doc = "legacy: offer any layout [on]"),      \
+        FIELD(T, m.notify_on_empty, .wire = "notify_on_empty",                                     \
+              .doc = "legacy: offer interrupts when a ring runs empty [on]")
 void virtio_defaults(struct virtio_dev *v); /* from defaults() */
 
 /* From init: then virtio_queue_add() for each queue. config_size 0: the type's. */
 void virtio_init(struct virtio_dev *v, const struct virtio_type *t, uint32_t config_size);
 void virtio_finish(struct virtio_dev *v); /* from finish; copes with a half-built one */
 void virtio_reset(struct virtio_dev *v);  /* from reset */
+/* No handler runs any more on return, nothing is used: from finish, before the device's own parts
+ * go that handlers and completions use. */
+void virtio_stop(struct virtio_dev *v);
 bool virtio_loaded(struct virtio_dev *v, struct error *err) MUST_CHECK;
 
 /* handler: the guest kicked; runs in the queue's context until nothing is left. */
 typedef void virtio_handler(struct virtio_dev *v, struct virtqueue *q);
 struct virtqueue *virtio_queue_add(struct virtio_dev *v, unsigned size, virtio_handler *handler);
 void virtio_queue_remove_all(struct virtio_dev *v);
-/* Where its handler runs from now on; NULL: the main loop. Machine lock held, device idle. */
-void virtio_queue_set_ctx(struct virtqueue *q, struct ioctx *ctx);
+/* Where its handler runs from now on; NULL: the main loop. Machine lock held, device idle. In the
+ * main loop's context the handler runs on the vCPU that kicks, there and then. */
+bool virtio_queue_set_ctx(struct virtqueue *q, struct ioctx *ctx, struct error *err) MUST_CHECK;
 unsigned virtio_queue_index(const struct virtqueue *q);
 bool virtio_queue_ready(const struct virtqueue *q); /* enabled by the driver, device DRIVER_OK */
 
 /* --- in the queue's context --- */
 /* The next chain, or NULL when there is none (or the device is broken). The chain is valid until
- * virtio_push() or virtio_drop(); extra bytes follow it for the device's own request. */
+ * virtio_push() or virtio_drop(), over resets too: what was popped before one is freed and not used
+ * by virtio_push(). extra bytes, zeroed, come with it for the device's own request. */
 struct virtio_chain *virtio_pop(struct virtqueue *q, size_t extra);
 void *virtio_chain_extra(struct virtio_chain *c);
 /* Gives it back with the number of bytes written into it, and frees it. */
