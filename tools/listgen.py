@@ -13,6 +13,9 @@ In a meson.build:
     rhea_sources += custom_target('device_list', input: dev_sources, output: 'device_list.c',
       command: [python, listgen, '--struct', 'device_type', '--list', 'device_types',
                 '--include', 'dev/device.h', '-o', '@OUTPUT@', '@INPUT@'])
+
+Records that a macro makes are found with --macro MACRO=%_type: a line MACRO(NAME, ...) defines NAME_type.
+Several names of one line are separated by commas.
 """
 import argparse
 import re
@@ -24,15 +27,25 @@ def main():
     ap.add_argument('--struct', required=True)
     ap.add_argument('--list', required=True)
     ap.add_argument('--include', required=True)
+    ap.add_argument('--macro', action='append', default=[])
     ap.add_argument('-o', required=True)
     ap.add_argument('sources', nargs='*')
     a = ap.parse_args()
-    pattern = re.compile(r'^const struct ' + re.escape(a.struct) + r' (\w+) = \{', re.M)
+    alternatives = [r'const struct ' + re.escape(a.struct) + r' (\w+) = \{']
+    makes = ['%']
+    for m in a.macro:
+        macro, names = m.split('=')
+        alternatives.append(re.escape(macro) + r'\((\w+)\b')
+        makes.append(names)
+    pattern = re.compile('^(?:' + '|'.join(alternatives) + ')', re.M)
     names = []
     for path in a.sources:
-        if path.endswith('.c'):
-            with open(path, encoding='utf-8') as f:
-                names += pattern.findall(f.read())
+        if not path.endswith('.c'):
+            continue
+        with open(path, encoding='utf-8') as f:
+            for found in pattern.finditer(f.read()):
+                for name in makes[found.lastindex - 1].split(','):
+                    names.append(name.replace('%', found[found.lastindex]))
     twice = {n for n in names if names.count(n) > 1}
     if twice:
         sys.exit(f'listgen: defined twice: {", ".join(sorted(twice))}')

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/str.h"
+#include "dev/bus.h"
 
 #include <errno.h>
 #include <string.h>
@@ -87,11 +88,24 @@ struct board *board_new(const struct board_type *type, const struct board_config
     b->config = config;
     b->loop = loop;
     b->events = *events;
-    if (!type->init(b, err) || !type->reset(b, err)) {
+    if (!type->init(b, err)) {
         board_free(b);
         return NULL;
     }
     return b;
+}
+
+bool board_complete(struct board *b, struct error *err)
+{
+    return !b->type->complete || b->type->complete(b, err);
+}
+
+void board_add_bus(struct board *b, struct device_bus *bus)
+{
+    struct device_bus **p = &b->buses;
+    while (*p)
+        p = &(*p)->next;
+    *p = bus;
 }
 
 void board_free(struct board *b)

@@ -15,6 +15,8 @@
 struct board;
 struct chardev;
 struct cpu;
+struct device_bus;
+struct device_links;
 struct guest;
 struct loop;
 struct mem;
@@ -50,6 +52,7 @@ struct board_config {
     uint32_t boot_menu_wait_ms;
     int32_t boot_fail_wait_ms; /* -1: wait for ever */
     bool hpet, acpi;
+    const struct device_links *links; /* for the parts' struct device_ctx */
 };
 
 /* Asked by the guest, under the machine lock, on whatever thread. */
@@ -71,10 +74,15 @@ struct board_type {
     unsigned cpus_max;
     size_t size; /* of the instance, which begins with struct board */
     bool (*init)(struct board *b, struct error *err);
+    /* After all devices of the command line were made: what describes them to firmware. Or NULL */
+    bool (*complete)(struct board *b, struct error *err);
     void (*finish)(struct board *b); /* copes with a half-built board */
     /* Devices to their power-on state, kernel loaded anew. vCPUs stand still, machine lock held. */
     bool (*reset)(struct board *b, struct error *err);
     void (*power_button)(struct board *b);
+    /* Disks of -drive without if=: "ide" (NULL), "virtio"; units per IDE bus (0: 2, AHCI 1). */
+    const char *default_if;
+    unsigned ide_units;
 };
 
 struct board {
@@ -85,6 +93,7 @@ struct board {
     struct mem *mem, *ports;
     struct cpu *cpus[BOARD_CPUS_MAX];
     unsigned cpu_count;
+    struct device_bus *buses; /* its root buses, a list through .next: for -device */
 };
 
 /* All boards, NULL-terminated; the first is the default. */
@@ -94,10 +103,14 @@ extern const struct board_type *const board_types[];
 const struct board_type *board_find(const char *name, struct error *err);
 void board_help(FILE *f);
 
-/* Builds the machine and resets it; nothing runs yet. NULL with err set. */
+/* Builds the machine; nothing runs yet. NULL with err set. Devices are added, then
+ * board_complete(), then type->reset(). */
 struct board *board_new(const struct board_type *type, const struct board_config *config,
                         struct loop *loop, const struct board_events *events, struct error *err);
+bool board_complete(struct board *b, struct error *err) MUST_CHECK;
 void board_free(struct board *b);
+/* From init: a root bus (bus_init() was called), last in the list. */
+void board_add_bus(struct board *b, struct device_bus *bus);
 
 /* The file called name in the given directory, else in the firmware directories; NULL if nowhere.
  */

@@ -171,7 +171,7 @@ static void map_windows(struct pc *pc, enum pc_part i)
 static bool make_part(struct pc *pc, enum pc_part i, struct error *err)
 {
     const struct pc_part_info *p = &pc_parts[i];
-    const struct device_ctx ctx = { .loop = pc->b.loop, .dma = pc->b.mem };
+    const struct device_ctx ctx = { pc->b.loop, pc->b.mem, pc->b.config->links };
     if (!is_wanted(pc, i))
         return true;
     struct device *dev = pc->part[i] = device_new(p->type, p->id, &ctx);
@@ -299,6 +299,9 @@ static bool pc_init(struct board *b, struct error *err)
         !x86_cpus_make_lapics(&pc->cpus, b, &pc->apic_bus, PC_PRIO_LAPIC, pic_acknowledge,
                               pc->part[PC_PIC], err))
         return false;
+    isa_bus_init(&pc->isa_bus, NULL, "isa.0", b->mem, b->ports, pc->isa);
+    pc->isa_bus.priority = PC_PRIO_CHIP;
+    board_add_bus(b, &pc->isa_bus.bus);
     connect_isa(pc);
     connect_hpet(pc);
     connect_rest(pc);
@@ -321,6 +324,7 @@ static void pc_finish(struct board *b)
     x86_cpus_free(&pc->cpus, b);
     for (unsigned i = PC_PARTS; i-- > 0;)
         device_free(pc->part[i]);
+    bus_finish(&pc->isa_bus.bus);
     acpi_set_finish(&pc->acpi);
     mem_free(b->ports);
     mem_free(b->mem);

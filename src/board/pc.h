@@ -14,6 +14,7 @@
 #include "dev/firmware/acpi.h"
 #include "dev/firmware/bzimage.h"
 #include "dev/intc/apic_bus.h"
+#include "dev/isa/isa.h"
 #include "dev/pci/pci.h"
 
 enum pc_part {
@@ -84,6 +85,7 @@ struct pc {
     struct board b;
     struct device *part[PC_PARTS];
     struct pci_bus pci;
+    struct isa_bus isa_bus;
     struct apic_bus apic_bus;
     struct x86_cpus cpus;
     /* memory */

@@ -28,13 +28,18 @@ struct bus_type {
 struct device_bus {
     const struct bus_type *type;
     char *name;
-    struct device *owner; /* that offers it; NULL: the board */
-    void *opaque;         /* the type's: struct pci_bus, struct scsi_bus ... */
-    unsigned room;        /* devices it takes; 0: no limit */
-    unsigned count;       /* devices on it */
-    struct device *first; /* in order of plugging, through device.next_sibling */
-    struct device_bus *next;
+    struct device *owner;    /* that offers it; NULL: the board */
+    void *opaque;            /* the type's: struct pci_bus, struct scsi_bus ... */
+    unsigned room;           /* devices it takes; 0: no limit */
+    unsigned count;          /* devices on it */
+    struct device *first;    /* in order of plugging, through device.next_sibling */
+    struct device_bus *next; /* of the same owner; of the board */
+    const char *fw_root;     /* a board's bus: what firmware paths begin with, "/pci@i0cf8" */
 };
+
+/* NULL-terminated; all bus types that are linked in, made by listgen.py. */
+extern const struct bus_type *const bus_types[];
+const struct bus_type *bus_type_find(const char *name); /* name may be NULL */
 
 /* From init of the owner (or of the board, owner NULL). name NULL: "<owner id>.<n>", else copied.
  */
@@ -50,6 +55,13 @@ void bus_unplug(struct device *dev);
 
 /* Calls fn for the device's bus, and every bus and device below it, parents first. */
 void bus_walk(struct device_bus *bus, void (*fn)(struct device *dev, void *opaque), void *opaque);
+
+/* In a list of buses (board.buses) and all below it, nearer ones first: by name or the owner's id;
+ * of a kind, with a place left; all of a kind (NULL: any). */
+struct device_bus *bus_find(struct device_bus *list, const char *name);
+struct device_bus *bus_find_kind(struct device_bus *list, const char *kind, bool with_room);
+void bus_list(struct device_bus *list, const char *kind, void (*fn)(struct device_bus *, void *),
+              void *opaque);
 
 /* Root to dev as firmware wants it in bootorder: "/pci@i0cf8/scsi@3/disk@0,0". Caller frees. */
 char *device_fw_path(const struct device *dev);

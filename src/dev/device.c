@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/trace.h"
+#include "dev/bus.h"
+#include "dev/device_props.h"
 
 #define COMPLAINTS_PER_S 10
 
@@ -26,7 +28,7 @@ struct window_port {
 const struct device_type *device_type_find(const char *name)
 {
     for (const struct device_type *const *t = device_types; *t; t++) {
-        if (!strcmp((*t)->name, name))
+        if (!strcmp((*t)->name, name) || ((*t)->alias && !strcmp((*t)->alias, name)))
             return *t;
     }
     return NULL;
@@ -72,16 +74,9 @@ struct device *device_new(const struct device_type *type, const char *id,
     }
     if (type->defaults)
         type->defaults(dev);
+    if (ctx->links && ctx->links->prepare)
+        ctx->links->prepare(ctx->links->opaque, dev);
     return dev;
-}
-
-bool device_set(struct device *dev, const char *prop, const char *value, struct error *err)
-{
-    assert(!dev->ready);
-    if (field_set_str(dev, dev->type->props, prop, value, err))
-        return true;
-    err_prefix(err, "device '%s' (%s): ", dev->id, dev->type->name);
-    return false;
 }
 
 bool device_init(struct device *dev, struct error *err)
@@ -112,7 +107,8 @@ void device_free(struct device *dev)
         mem_unmap(&dev->windows[i]);
         free(dev->windows[i].opaque);
     }
-    field_free_strings(dev, dev->type->props);
+    bus_unplug(dev);
+    device_props_finish(dev);
     free(dev->windows);
     free(dev->irqs);
     free(dev->id);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/field.h"
@@ -22,8 +23,8 @@ struct device;
 struct device_bus;
 struct display_set;
 
-/* Things of the machine that properties name: FIELD_LINK(struct vblk, drive, "drive"). vm/ has the
- * lists. */
+/* What devices get from their machine by name: FIELD_LINK(struct vblk, drive, "drive"); and ask of
+ * it. vm/ has the lists. Machine lock held. */
 struct device_links {
     /* The object of this kind ("drive", "netdev", "chardev", "iothread", "rng", ...) called name.
      * False with err, which names the nearest one, when there is none or somebody has it already.
@@ -31,6 +32,11 @@ struct device_links {
     bool (*take)(void *opaque, struct device *user, const char *kind, const char *name,
                  void **ret_object, struct error *err);
     void (*give_back)(void *opaque, struct device *user, const char *kind, void *object);
+    /* From device_new(), after defaults: sets what -global says. May be NULL. */
+    void (*prepare)(void *opaque, struct device *dev);
+    /* Number of the next bus of this kind whose owner has no id of the user's: "scsi.0". Or NULL */
+    unsigned (*bus_number)(void *opaque, const char *kind);
+    void (*quit)(void *opaque, int status); /* end the emulator with this exit status; or NULL */
     void *opaque;
 };
 
@@ -74,6 +80,7 @@ struct device_type {
     /* The kind of bus it plugs into ("PCI", "ISA", "IDE", "SCSI", "virtio-serial-bus",
      * "virtio-bus", "System"; dev/bus.h): -device can make it. NULL: only a board can. */
     const char *bus;
+    const char *offers; /* the kind of bus that it makes for others, for hints; or NULL */
     enum device_category category;
     const struct field *props;
     const struct field *state;            /* all that a snapshot holds, guest-visible or not */
@@ -105,6 +112,7 @@ struct device {
     struct irq *irqs;            /* type->irqs of them */
     struct mem_region *windows;  /* type->window_count of them, ready for mem_map() */
     bool ready;                  /* init succeeded */
+    bool anonymous;              /* -device without id=: id is the type's name */
     struct device_bus *parent;   /* where it is plugged in; NULL: nowhere, or wired by the board */
     struct device *next_sibling; /* on that bus, in order of plugging */
     struct device_bus *buses;    /* that it offers to others (a list through device_bus.next) */
@@ -122,9 +130,22 @@ struct device *device_new(const struct device_type *type, const char *id,
                           const struct device_ctx *ctx);
 bool device_set(struct device *dev, const char *prop, const char *value,
                 struct error *err) MUST_CHECK;
+/* The property called prop, of the device, its bus or the device inside, and the struct that has
+ * it; NULL: none. */
+const struct field *device_prop(struct device *dev, const char *prop, struct device **ret_owner);
+/* Every property in that order; the first of two with one name counts. */
+void device_props_each(struct device *dev,
+                       void (*fn)(struct device *owner, const struct field *f, void *opaque),
+                       void *opaque);
 bool device_init(struct device *dev, struct error *err) MUST_CHECK; /* init, then reset */
 void device_reset(struct device *dev);
-void device_free(struct device *dev); /* unmaps its windows; NULL is fine */
+void device_free(struct device *dev); /* unmaps its windows, leaves its bus; NULL is fine */
+
+/* For -device: "help" lists all types, "NAME,help" one type's properties; false: text asks for no
+ * help. err when there is no such type. */
+bool device_help(FILE *f, const char *text, struct error *err);
+/* The type that -device can make, or NULL with err that names the nearest one. */
+const struct device_type *device_type_need(const char *name, struct error *err);
 
 /* device_new + device_init; NULL with err set on failure. */
 struct device *device_create(const struct device_type *type, const char *id,

@@ -222,3 +222,17 @@ bool disk_reopen(struct disk *d, struct optlist *opts, unsigned open_flags, stru
     optlist_finish(&none);
     return ok;
 }
+
+bool disk_set_exclusive(struct disk *d, bool on, struct error *err)
+{
+    unsigned old = d->core->user_shared;
+    bool ok;
+
+    disk_drain_begin(d);
+    d->core->user_shared = on ? old & ~(PERM_WRITE | PERM_RESIZE) : old | PERM_WRITE | PERM_RESIZE;
+    ok = edge_update_perms(d, err);
+    if (!ok)
+        d->core->user_shared = old;
+    disk_drain_end(d);
+    return ok;
+}

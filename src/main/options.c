@@ -55,7 +55,7 @@ void options_print_help(const struct options *o, FILE *f)
     options_print_version(o, f);
     fprintf(f,
             "usage: %s [options] [disk_image]\n\n"
-            "'disk_image' comes with a later release\n",
+            "'disk_image' is an image of the first IDE disk\n",
             o->program);
     for (const struct option_group *g = option_groups; g->title; g++) {
         if (!has_help(g))
@@ -89,13 +89,6 @@ static bool unknown(const char *name, struct error *err)
     (void)fail(err, EINVAL, "no option is called '-%s'", name);
     return near ? fail_hint(err, "did you mean '-%s'? -help lists all", near)
                 : fail_hint(err, "-help lists all");
-}
-
-static bool take_image(struct options *o, const char *path, struct error *err)
-{
-    o->image = path;
-    (void)fail(err, ENOTSUP, "disk image '%s': disks come with a later release", path);
-    return fail_hint(err, "start a kernel with -kernel, or the firmware alone");
 }
 
 /* One option and its argument; *i is the index in argv and moves over the argument. */
@@ -162,18 +155,19 @@ bool options_parse(struct options *o, int argc, char **argv, struct error *err)
         return false;
     for (int i = 1; i < argc; i++) {
         bool ok = argv[i][0] == '-' && argv[i][1] ? take_option(o, argc, argv, &i, err)
-                                                  : take_image(o, argv[i], err);
+                                                  : opt_image(o, argv[i], err);
         if (!ok)
             return false;
         if (o->print)
             return true;
     }
-    return machine_settle(o, err) && host_settle(o, err);
+    return machine_settle(o, err) && host_settle(o, err) && device_settle(o, err);
 }
 
 void options_finish(struct options *o)
 {
     free(o->program);
+    device_options_finish(o);
     if (o->owned)
         g_ptr_array_unref(o->owned);
     *o = (struct options){ 0 };

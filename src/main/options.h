@@ -32,6 +32,8 @@ struct options {
     bool nographic, nodefaults, graphics_off;
     /* An option asked for a list or a text instead of a machine: print it and leave. */
     void (*print)(const struct options *o, FILE *f);
+    const char *help_text; /* for print: what help is asked about */
+    GPtrArray *objects, *blockdevs, *drives, *devices, *globals; /* arguments, in order; or NULL */
     GPtrArray *owned; /* strings that live as long as this */
 };
 
@@ -85,6 +87,23 @@ bool machine_settle(struct options *o, struct error *err);
 
 /* Handlers: opt_smp.c */
 bool opt_smp(struct options *o, const char *arg, struct error *err);
+
+/* Handlers: opt_device.c */
+bool opt_device(struct options *o, const char *arg, struct error *err);
+bool opt_object(struct options *o, const char *arg, struct error *err);
+bool opt_global(struct options *o, const char *arg, struct error *err);
+bool opt_drive(struct options *o, const char *arg, struct error *err);
+bool opt_blockdev(struct options *o, const char *arg, struct error *err);
+bool opt_hda(struct options *o, const char *arg, struct error *err);
+bool opt_hdb(struct options *o, const char *arg, struct error *err);
+bool opt_hdc(struct options *o, const char *arg, struct error *err);
+bool opt_hdd(struct options *o, const char *arg, struct error *err);
+bool opt_cdrom(struct options *o, const char *arg, struct error *err);
+bool opt_image(struct options *o, const char *path, struct error *err); /* positional */
+bool opt_pflash(struct options *o, const char *arg, struct error *err);
+bool opt_snapshot(struct options *o, const char *arg, struct error *err);
+bool device_settle(struct options *o, struct error *err);
+void device_options_finish(struct options *o);
 
 /* Handlers: opt_host.c */
 bool opt_help(struct options *o, const char *arg, struct error *err);

@@ -89,7 +89,7 @@ static void tell_without_screen(const struct options *o)
             o->program);
 }
 
-static bool run(const struct options *o, struct error *err)
+static bool run(const struct options *o, int *ret_status, struct error *err)
 {
     struct ending e = { .program = o->program, .fd = -1 };
     enum vm_reason reason;
@@ -100,6 +100,8 @@ static bool run(const struct options *o, struct error *err)
     if (o->process_name)
         prctl(PR_SET_NAME, o->process_name);
     bool ok = catch_signals(&e, err) && vm_run(e.vm, &reason, err);
+    if (ok && reason == VM_GUEST_EXIT)
+        *ret_status = vm_exit_status(e.vm);
     vm_free(e.vm);
     if (e.fd >= 0)
         close(e.fd);
@@ -110,13 +112,14 @@ int main(int argc, char **argv)
 {
     struct options o;
     struct error err = { 0 };
+    int status = EXIT_SUCCESS;
     bool ok = options_parse(&o, argc, argv, &err);
     if (ok && o.print)
         o.print(&o, stdout);
     else if (ok)
-        ok = run(&o, &err);
+        ok = run(&o, &status, &err);
     if (!ok)
         err_print(stderr, o.program, &err);
     options_finish(&o);
-    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+    return ok ? status : EXIT_FAILURE;
 }

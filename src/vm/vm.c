@@ -4,14 +4,13 @@
  * vCPUs at their next block boundary and makes loop_run() return; vm_run() then acts on it without
  * the lock, because waiting for a vCPU with the lock held would be a deadlock.
  */
-#include "vm/vm.h"
+#include "vm/vm_priv.h"
 
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/trace.h"
 #include "chardev/chardev.h"
 #include "cpu/cpu.h"
-#include "loop/loop.h"
 #include "mem/mem.h"
 
 #include <errno.h>
@@ -19,20 +18,6 @@
 #include <sys/mman.h>
 
 enum { LOOP_REQUEST = 1 };
-
-struct vm {
-    /* constant after vm_new() */
-    struct vm_config config;
-    struct loop *loop;
-    struct board *board;
-    struct chardev *serial[BOARD_SERIALS], *debugcon;
-    /* guarded by the machine lock */
-    bool want_reset;
-    enum vm_reason want_shutdown;
-    /* main thread */
-    bool started; /* vCPU threads exist */
-    bool running;
-};
 
 struct loop *vm_loop(struct vm *vm)
 {
@@ -68,6 +53,40 @@ void vm_request_shutdown(struct vm *vm, enum vm_reason reason)
     TRACE(vm, "shutdown requested: reason %d", reason);
     vm->want_shutdown = MAX(vm->want_shutdown, reason);
     hold_cpus(vm);
+}
+
+void vm_request_exit(struct vm *vm, int status)
+{
+    vm->exit_status = status;
+    vm_request_shutdown(vm, VM_GUEST_EXIT);
+}
+
+struct pause_request {
+    struct vm *vm;
+    char *drive;
+    int error;
+};
+
+static void pause_now(void *opaque)
+{
+    struct pause_request *p = opaque;
+    fprintf(stderr, "drive '%s': %s: the guest is paused\n", p->drive, strerror(p->error));
+    p->vm->want_pause = true;
+    hold_cpus(p->vm);
+    free(p->drive);
+    free(p);
+}
+
+void vm_request_pause(struct vm *vm, const char *drive, int error)
+{
+    struct pause_request *p = xnew(struct pause_request);
+    *p = (struct pause_request){ vm, xstrdup(drive), error < 0 ? -error : error };
+    loop_defer(vm->loop, pause_now, p);
+}
+
+int vm_exit_status(struct vm *vm)
+{
+    return vm->exit_status;
 }
 
 void vm_power_button(struct vm *vm)
@@ -131,22 +150,58 @@ static bool advise_ram(struct vm *vm, struct error *err)
     return true;
 }
 
+static const struct bus_type system_bus_type = { .name = "System" };
+
 static bool make_board(struct vm *vm, struct error *err)
 {
     const struct board_events events = { board_reset, board_power_off, vm };
+    vm->config.board.links = &vm->links;
     vm->board = board_new(vm->config.board_type, &vm->config.board, vm->loop, &events, err);
-    return vm->board != NULL;
+    if (!vm->board)
+        return false;
+    bus_init(&vm->system_bus, &system_bus_type, NULL, "main-system-bus", NULL);
+    board_add_bus(vm->board, &vm->system_bus);
+    return true;
+}
+
+static bool make_objects(struct vm *vm, struct error *err)
+{
+    vm->objects = object_set_new();
+    for (const char *const *p = vm->config.objects; p && *p; p++)
+        if (!object_add(vm->objects, *p, err))
+            return false;
+    return true;
+}
+
+/* Devices of the command line first: a kernel that the board loads must find them reset. */
+static bool reset_all(struct vm *vm, struct error *err)
+{
+    for (unsigned i = 0; i < vm->devices->len; i++)
+        device_reset(vm->devices->pdata[i]);
+    return vm->board->type->reset(vm->board, err);
+}
+
+static bool make_all(struct vm *vm, struct error *err)
+{
+    return make_objects(vm, err) && make_chardevs(vm, err) && vm_make_globals(vm, err) &&
+           vm_make_drives(vm, err) && make_board(vm, err) && vm_add_defaults(vm, err) &&
+           vm_add_devices(vm, err) && vm_check_drives(vm, err) && advise_ram(vm, err) &&
+           board_complete(vm->board, err) && reset_all(vm, err);
 }
 
 struct vm *vm_new(const struct vm_config *config, struct error *err)
 {
     struct vm *vm = xnew(struct vm);
     vm->config = *config;
+    vm->devices = g_ptr_array_new();
+    vm->nodes = g_ptr_array_new();
+    vm->bus_numbers = g_hash_table_new(g_str_hash, g_str_equal);
+    vm_links_init(vm);
     vm->loop = loop_new(err);
     if (!vm->loop)
         goto fail;
     loop_lock(vm->loop);
-    bool ok = make_chardevs(vm, err) && make_board(vm, err) && advise_ram(vm, err);
+    bool ok = make_all(vm, err);
     loop_unlock(vm->loop);
     if (ok)
         return vm;
@@ -194,7 +249,7 @@ static bool reset(struct vm *vm, struct error *err)
 {
     stop(vm);
     loop_lock(vm->loop);
-    bool ok = vm->board->type->reset(vm->board, err);
+    bool ok = reset_all(vm, err);
     for (unsigned i = 0; i < vm->board->cpu_count; i++)
         cpu_flush_all(vm->board->cpus[i]);
     loop_unlock(vm->loop);
@@ -208,10 +263,14 @@ static bool act(struct vm *vm, enum vm_reason *ret_reason, struct error *err)
 {
     loop_lock(vm->loop);
     enum vm_reason reason = vm->want_shutdown;
-    bool want_reset = vm->want_reset;
+    bool want_reset = vm->want_reset, want_pause = vm->want_pause;
     vm->want_shutdown = VM_RUNNING;
-    vm->want_reset = false;
+    vm->want_reset = vm->want_pause = false;
     loop_unlock(vm->loop);
+    if (reason == VM_RUNNING && want_pause && !want_reset) {
+        stop(vm);
+        return false;
+    }
     if (reason == VM_GUEST_POWER_OFF && vm->config.no_shutdown) {
         stop(vm);
         return false;
@@ -240,12 +299,20 @@ void vm_free(struct vm *vm)
         return;
     if (vm->loop) {
         loop_lock(vm->loop);
+        vm_free_devices(vm);
         board_free(vm->board);
+        bus_finish(&vm->system_bus);
+        vm_free_drives(vm);
+        vm_free_globals(vm);
+        object_set_free(vm->objects);
         for (unsigned i = 0; i < BOARD_SERIALS; i++)
             chardev_free(vm->serial[i]);
         chardev_free(vm->debugcon);
         loop_unlock(vm->loop);
         loop_free(vm->loop);
     }
+    g_ptr_array_unref(vm->devices);
+    g_ptr_array_unref(vm->nodes);
+    g_hash_table_unref(vm->bus_numbers);
     free(vm);
 }

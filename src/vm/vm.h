@@ -18,7 +18,8 @@ enum vm_reason {
     VM_GUEST_RESET,     /* the guest asked for a reset and -no-reboot is set */
     VM_HOST_QUIT,       /* Ctrl-A x, a monitor's quit */
     VM_HOST_SIGNAL,
-    VM_ERROR, /* the machine could not go on: vm_run()'s err says why */
+    VM_GUEST_EXIT, /* a device ended the emulator: vm_exit_status() */
+    VM_ERROR,      /* the machine could not go on: vm_run()'s err says why */
 };
 
 /* Strings are borrowed and outlive the VM. */
@@ -31,6 +32,10 @@ struct vm_config {
     bool no_reboot;   /* a reset ends the VM */
     bool no_shutdown; /* power-off stops the VM but keeps the process */
     bool dump_guest_core, mem_merge;
+    /* Arguments as written, in order, NULL-terminated; NULL: none. */
+    const char *const *objects, *const *blockdevs, *const *drives, *const *devices, *const *globals;
+    bool snapshot; /* writes to drives go to temporary files */
+    bool no_default_cdrom;
 };
 
 /* Builds the machine; nothing runs. NULL with err set. */
@@ -42,6 +47,10 @@ void vm_free(struct vm *vm); /* NULL is fine */
 /* Requests: machine lock held, any thread. vm_run() carries them out. */
 void vm_request_reset(struct vm *vm, const char *why);
 void vm_request_shutdown(struct vm *vm, enum vm_reason reason);
+void vm_request_exit(struct vm *vm, int status);
+/* A drive's request failed and its policy says stop. Any thread, machine lock held or not. */
+void vm_request_pause(struct vm *vm, const char *drive, int error);
+int vm_exit_status(struct vm *vm);
 void vm_power_button(struct vm *vm); /* tells the guest */
 
 struct loop *vm_loop(struct vm *vm);
