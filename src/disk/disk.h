@@ -98,7 +98,8 @@ static inline void disk_unref_auto(struct disk **d)
 bool disk_reopen(struct disk *d, struct optlist *opts, unsigned open_flags,
                  struct error *err) MUST_CHECK;
 
-/* Whether others may write to it (share-rw of a guest's disk), as without or with DISK_EXCLUSIVE. */
+/* Whether others may write to it (share-rw of a guest's disk), as without or with DISK_EXCLUSIVE.
+ */
 bool disk_set_exclusive(struct disk *d, bool on, struct error *err) MUST_CHECK;
 
 /* Closes for good, so that an error of the last flush is seen. Drops one reference. */
