@@ -98,11 +98,13 @@ static void store_one(struct cpu *cpu, struct host_tlb_entry *en, gva_t va, uint
         return;
     }
     if (!(en->write_tag & TLB_IO)) {
+        gra_t gra = (gra_t)((uint8_t *)host - mem_ram_base(cpu->mem));
+
         written(cpu, host, size);
-        if (!mem_code_test(cpu->mem,
-                           ((gra_t)((uint8_t *)host - mem_ram_base(cpu->mem))) & ~UINT64_C(0xfff)))
-            en->write_tag &= ~(uint64_t)TLB_CODE;
+        if (!mem_code_test(cpu->mem, gra & ~UINT64_C(0xfff)))
+            engine_tlb_relax(cpu->engine, en, gra & ~UINT64_C(0xfff));
         copy_small(host, &v, size);
+        cpu_host_wrote(cpu, host, size);
         return;
     }
     gpa = engine_tlb_gpa(cpu->engine, va, mmu);
@@ -215,6 +217,24 @@ void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned m
     return (void *)(uintptr_t)(va + en->addend);
 }
 
+/* Pairs with cpu_fetch(), which marks the page and then reads: another vCPU may have translated it
+ * in the meantime. */
+void cpu_host_wrote(struct cpu *cpu, const void *host, uint64_t len)
+{
+    if (cpu->mem && cpu->engine->cache->parallel)
+        mem_written(cpu->mem, (gra_t)((const uint8_t *)host - mem_ram_base(cpu->mem)), len);
+}
+
+/* For what cannot be atomic here: the instruction runs again in slow mode, and if the translator
+ * found that it locks, while no other vCPU runs. */
+static void restart_alone(struct cpu *cpu)
+{
+    const struct block *now = engine_current_block(cpu->engine);
+
+    if (cpu->engine->cache->parallel && now && now->variant != BLOCK_SLOW)
+        cpu_restart_slow(cpu);
+}
+
 #if defined(__x86_64__)
 __attribute__((target("cx16")))
 #endif
@@ -224,7 +244,7 @@ swap16(unsigned __int128 *p, unsigned __int128 want, unsigned __int128 fresh)
     return __sync_val_compare_and_swap(p, want, fresh);
 }
 
-/* Not plain RAM (a device, a page with translated code): not atomic, but seen. */
+/* Not plain RAM (a device, a page with translated code): no other vCPU runs meanwhile. */
 bool cpu_cas16(struct cpu *cpu, gva_t va, uint64_t expect[2], const uint64_t want[2])
 {
     unsigned __int128 old, cmp = (unsigned __int128)expect[1] << 64 | expect[0];
@@ -235,6 +255,7 @@ bool cpu_cas16(struct cpu *cpu, gva_t va, uint64_t expect[2], const uint64_t wan
     if (p) {
         old = swap16(p, cmp, (unsigned __int128)want[1] << 64 | want[0]);
     } else {
+        restart_alone(cpu);
         cpu_load_bytes(cpu, va, mem, 16, cpu->mmu_index);
         old = (unsigned __int128)mem[1] << 64 | mem[0];
         if (old == cmp)
@@ -275,7 +296,7 @@ unsigned cpu_fetch(struct cpu *cpu, gva_t linear, uint8_t *buf, unsigned want)
     page = (gra_t)((linear & ~UINT64_C(0xfff)) + en->addend - (uint64_t)mem_ram_base(cpu->mem));
     if (!mem_code_test(cpu->mem, page)) {
         mem_code_set(cpu->mem, page);
-        engine_tlb_protect(cpu->engine, page);
+        engine_tlb_protect(cpu->engine->cache, page, 0x1000);
     }
     memcpy(buf, (void *)(uintptr_t)(linear + en->addend), n);
     return n;

@@ -222,6 +222,8 @@ void engine_link(struct engine *e, uint32_t exit, struct block *to)
 
     if (x->linked || x->from->dead || to->dead || to->gra == MEM_GRA_NONE)
         return;
+    if (to->spans && !c->user && c->parallel) /* its second page is another one in each vCPU */
+        return;
     if (to->spans && !c->user) {
         if (c->spanning_count == c->spanning_cap) {
             c->spanning_cap = c->spanning_cap ? c->spanning_cap * 2 : 256;
@@ -258,10 +260,10 @@ void engine_unlink_spanning(struct engine *e)
 
 /* The vCPUs' memories of the block. Theirs may be written meanwhile: engine_jump_insert() looks
  * again whether the block has died. */
-static void forget_jumps(struct engine *e, const struct block *b)
+static void forget_jumps(struct cache *c, const struct block *b)
 {
-    for (struct engine *v = e->cache->vcpus; v; v = v->next_vcpu) {
-        struct host_jump_entry *j = &v->cpu->jump_cache[engine_jump_index(e->cache, b->pc)];
+    for (struct engine *v = c->vcpus; v; v = v->next_vcpu) {
+        struct host_jump_entry *j = &v->cpu->jump_cache[engine_jump_index(c, b->pc)];
 
         if (__atomic_load_n(&j->code, __ATOMIC_SEQ_CST) == b->host.code)
             __atomic_store_n(&j->pc, UINT64_MAX, __ATOMIC_SEQ_CST);
@@ -269,9 +271,18 @@ static void forget_jumps(struct engine *e, const struct block *b)
     }
 }
 
-void engine_block_kill(struct engine *e, struct block *b)
+/* A vCPU that goes round in a block that died is to find the new one. */
+static void leave_dead(struct cache *c)
 {
-    struct cache *c = e->cache;
+    const struct cpu *me = cpu_current();
+
+    for (struct engine *v = c->vcpus; v; v = v->next_vcpu)
+        if (v->cpu != me)
+            atomic_store(&v->cpu->exit_request, 1);
+}
+
+void engine_block_kill(struct cache *c, struct block *b)
+{
     struct block *_Atomic *link = bucket_of(atomic_load(&c->table), b);
 
     TRACE(cpu, "block at pc %#" PRIx64 " dies", b->pc);
@@ -289,10 +300,10 @@ void engine_block_kill(struct engine *e, struct block *b)
     if (b->spans)
         page_remove(c, b, b->page[1]);
     if (c->host)
-        forget_jumps(e, b);
+        forget_jumps(c, b);
 }
 
-static bool kill_range(struct engine *e, struct code_page *p, unsigned lo, unsigned hi,
+static bool kill_range(struct cache *c, struct code_page *p, unsigned lo, unsigned hi,
                        const struct block *current)
 {
     bool hit = false, killed = false;
@@ -304,11 +315,12 @@ static bool kill_range(struct engine *e, struct code_page *p, unsigned lo, unsig
         if (from >= hi || to <= lo)
             continue;
         hit |= b == current;
-        engine_block_kill(e, b);
+        engine_block_kill(c, b);
         killed = true;
     }
     if (killed) {
-        page_update(e->cache, p);
+        page_update(c, p);
+        leave_dead(c);
         if (p->watched && p->flips < FLIPS_MAX)
             p->flips++;
     }
@@ -316,9 +328,8 @@ static bool kill_range(struct engine *e, struct code_page *p, unsigned lo, unsig
 }
 
 /* As many pages as the range has, or all that hold code if those are fewer. */
-static bool kill_pages(struct engine *e, gra_t gra, uint64_t len, const struct block *current)
+static bool kill_pages(struct cache *c, gra_t gra, uint64_t len, const struct block *current)
 {
-    struct cache *c = e->cache;
     gra_t first = gra & ~UINT64_C(0xfff), last = (gra + len - 1) & ~UINT64_C(0xfff);
     struct code_page *p;
     bool hit = false;
@@ -326,7 +337,7 @@ static bool kill_pages(struct engine *e, gra_t gra, uint64_t len, const struct b
     if ((last - first) >> 12 < PAGE_HASH) {
         for (gra_t at = first; at <= last; at += 0x1000)
             if ((p = engine_page_find(c, at))) {
-                hit |= kill_range(e, p, 0, 0x1000, current);
+                hit |= kill_range(c, p, 0, 0x1000, current);
                 p->watched = false;
             }
         return hit;
@@ -334,31 +345,61 @@ static bool kill_pages(struct engine *e, gra_t gra, uint64_t len, const struct b
     for (unsigned i = 0; i < PAGE_HASH; i++)
         for (p = c->pages[i]; p; p = p->next)
             if (p->page >= first && p->page <= last) {
-                hit |= kill_range(e, p, 0, 0x1000, current);
+                hit |= kill_range(c, p, 0, 0x1000, current);
                 p->watched = false;
             }
+    return hit;
+}
+
+static bool kill_bytes(struct cache *c, gra_t gra, uint64_t len, const struct block *current)
+{
+    bool hit = false;
+
+    for (uint64_t at = gra & ~UINT64_C(0xfff); at < gra + len; at += 0x1000) {
+        struct code_page *p = engine_page_find(c, at);
+        unsigned lo = at < gra ? (unsigned)(gra - at) : 0;
+        unsigned hi = (unsigned)MIN(gra + len - at, UINT64_C(0x1000));
+
+        if (p && p->granules & granule_mask(lo, hi))
+            hit |= kill_range(c, p, lo, hi, current);
+    }
     return hit;
 }
 
 bool engine_code_written(struct engine *e, gra_t gra, uint64_t len, const struct block *current)
 {
     struct cache *c = e->cache;
-    bool hit = false;
+    bool hit;
 
     if (!len)
         return false;
     engine_lock(e);
-    if (c->user)
-        hit = kill_pages(e, gra, len, current);
-    else
-        for (uint64_t at = gra & ~UINT64_C(0xfff); at < gra + len; at += 0x1000) {
-            struct code_page *p = engine_page_find(c, at);
-            unsigned lo = at < gra ? (unsigned)(gra - at) : 0;
-            unsigned hi = (unsigned)MIN(gra + len - at, UINT64_C(0x1000));
-
-            if (p && p->granules & granule_mask(lo, hi))
-                hit |= kill_range(e, p, lo, hi, current);
-        }
+    hit = (c->user ? kill_pages : kill_bytes)(c, gra, len, current);
     engine_unlock(e);
     return hit;
+}
+
+void engine_code_killed(struct cache *c, gra_t gra, uint64_t len)
+{
+    (void)kill_bytes(c, gra, len, NULL);
+}
+
+void engine_take_writes(struct engine *e)
+{
+    struct cache *c = e->cache;
+
+    cpu_event_clear(e->cpu, CPU_EVENT_CODE);
+    engine_lock(e); /* first: who finds the queue empty finds the blocks dead */
+    pthread_mutex_lock(&c->writes_lock);
+    if (c->write_count > CODE_WRITES) {
+        for (unsigned i = 0; i < PAGE_HASH; i++)
+            for (struct code_page *p = c->pages[i]; p; p = p->next)
+                (void)kill_range(c, p, 0, 0x1000, NULL);
+    } else {
+        for (unsigned i = 0; i < c->write_count; i++)
+            (void)kill_bytes(c, c->writes[i].gra, c->writes[i].len, NULL);
+    }
+    c->write_count = 0;
+    pthread_mutex_unlock(&c->writes_lock);
+    engine_unlock(e);
 }

@@ -145,6 +145,7 @@ static void cache_free(struct cache *c)
     arena_finish(&c->arena);
     ir_finish(&c->ir);
     pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->writes_lock);
     pthread_mutex_destroy(&c->exclusive_lock);
     pthread_cond_destroy(&c->exclusive_idle);
     pthread_cond_destroy(&c->exclusive_done);
@@ -154,6 +155,7 @@ static void cache_free(struct cache *c)
 static void init_locks(struct cache *c)
 {
     pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_init(&c->writes_lock, NULL);
     pthread_mutex_init(&c->exclusive_lock, NULL);
     pthread_cond_init(&c->exclusive_idle, NULL);
     pthread_cond_init(&c->exclusive_done, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The translation cache: code, blocks, links between them, and the compiler. One vCPU has it for
- * itself, or all threads of a user mode process share it. Private to cpu/.
+ * The translation cache: code, blocks, links between them, and the compiler. The vCPUs of a machine
+ * share one, or all threads of a user mode process. Private to cpu/.
  */
 #pragma once
 
@@ -26,6 +26,7 @@ struct block {
     uint8_t variant;
     _Atomic bool dead; /* not to be linked to or remembered any more */
     bool spans;        /* reaches into a second page */
+    bool exclusive;    /* to be run while no other vCPU does: LOCK in slow mode */
     uint32_t size;     /* guest bytes */
     gra_t page[2];     /* RAM pages it was made from; [1] only when it spans */
     struct block *_Atomic hash_next;
@@ -50,7 +51,7 @@ struct code_page {
     uint16_t flips;    /* times that blocks of it have died so; FLIPS_MAX: no longer watched, its
                           blocks look themselves whether their code is still the same */
 };
-enum { PAGE_HASH = 4096, FLIPS_MAX = 8 };
+enum { PAGE_HASH = 4096, FLIPS_MAX = 8, CODE_WRITES = 64 };
 
 /* Readers need no lock: a lookup while it is replaced or a block moves may miss, never err. */
 struct block_table {
@@ -59,7 +60,7 @@ struct block_table {
     struct block *_Atomic bucket[];
 };
 
-/* Translated code and the compiler, for one vCPU or for all threads of a user mode process. What is
+/* Translated code and the compiler, for the vCPUs of a machine or of a user mode process. What is
  * published (table, by_code, code memory) is read without the lock; blocks live until the cache is
  * emptied, which happens while no vCPU runs (engine_exclusive_begin). */
 struct cache {
@@ -92,8 +93,16 @@ struct cache {
     unsigned spanning_count, spanning_cap;
     uint64_t flushes; /* times the cache was emptied */
     const struct helper *helper_of[HELPER_MAX];
-    bool parallel;
-    int fork_fd; /* between fork's prepare and its end: the child's code memory, or -1 */
+    bool parallel; /* several vCPUs may run: changes within an exclusive section */
+    int fork_fd;   /* between fork's prepare and its end: the child's code memory, or -1 */
+
+    /* writes to code by threads that could not wait for `lock`: it is taken before this one */
+    pthread_mutex_t writes_lock;
+    struct {
+        gra_t gra;
+        uint64_t len;
+    } writes[CODE_WRITES];
+    unsigned write_count; /* > CODE_WRITES: kill everything */
 
     pthread_mutex_t exclusive_lock; /* taken before lock */
     pthread_cond_t exclusive_idle, exclusive_done;
@@ -117,7 +126,7 @@ void engine_exclusive_begin(struct engine *e);
 void engine_exclusive_end(struct engine *e);
 void engine_enter(struct engine *e); /* waits for exclusive sections of others */
 void engine_exit(struct engine *e);
-void engine_flush_blocks(struct engine *e);       /* user mode: within an exclusive section */
+void engine_flush_blocks(struct engine *e);       /* within an exclusive section */
 void engine_cache_fork_prepare(struct engine *e); /* under its lock */
 bool engine_cache_fork_child(struct engine *e);
 
@@ -128,11 +137,15 @@ struct block *engine_block_add(struct engine *e, const struct block *proto);
 struct block *engine_block_by_code(struct cache *c, uint32_t off);
 /* Of a block that ran once and that nothing knows: gives back its memory if it is the latest. */
 void engine_block_discard(struct engine *e, struct block *b);
-void engine_block_kill(struct engine *e, struct block *b);
+void engine_block_kill(struct cache *c, struct block *b);
 void engine_link(struct engine *e, uint32_t exit, struct block *to);
 void engine_unlink_spanning(struct engine *e);
 struct code_page *engine_page_find(struct cache *c, gra_t page);
 struct code_page *engine_page_get(struct cache *c, gra_t page);
+/* As engine_code_written() under the cache's lock, on any thread. */
+void engine_code_killed(struct cache *c, gra_t gra, uint64_t len);
+/* Takes the queue of writes by other threads. */
+void engine_take_writes(struct engine *e);
 /* Kills the blocks made from [gra, gra+len); user mode: from pages that it touches. True when
  * `current` is one of them. */
 bool engine_code_written(struct engine *e, gra_t gra, uint64_t len, const struct block *current);

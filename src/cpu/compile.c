@@ -176,6 +176,7 @@ static void write_insns(struct engine *e, struct block *b, unsigned max)
     if (t.fault)
         cpu_raise(cpu);
     b->size = t.size;
+    b->exclusive = t.exclusive;
 }
 
 /* ---- blocks of pages that are not watched (user mode) ---- */
@@ -190,7 +191,7 @@ static void do_stale(struct cpu *cpu)
 
     engine_lock(e);
     if (!atomic_load(&b->dead))
-        engine_block_kill(e, b);
+        engine_block_kill(e->cache, b);
     engine_unlock(e);
 }
 
@@ -281,7 +282,7 @@ static struct block *translate(struct engine *e, const struct block *proto, gva_
 
 static void make_room(struct engine *e)
 {
-    if (!e->cache->user) {
+    if (e->alone) {
         engine_flush_blocks(e);
         return;
     }
@@ -341,7 +342,7 @@ struct block *engine_block_for(struct engine *e, gva_t pc, enum block_variant v)
         if (!b->spans || e->cache->user || second_page_same(e, b, linear))
             return b;
         engine_lock(e);
-        engine_block_kill(e, b);
+        engine_block_kill(e->cache, b);
         engine_unlock(e);
     }
     return make_block(e, gra, pc, linear, v);

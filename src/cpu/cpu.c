@@ -13,24 +13,34 @@
 #include "loop/clock.h"
 #include "loop/loop.h"
 
+/* One listener for all vCPUs of the cache. The thread may hold the machine lock, which one that
+ * holds the cache's lock may want (code in registers is fetched from a device): never wait. */
 static void code_written_elsewhere(void *opaque, gra_t gra, uint64_t len)
 {
     struct engine *e = opaque;
+    struct cache *c = e->cache;
+    struct cpu *me = cpu_current();
 
-    if (e->started && pthread_equal(pthread_self(), e->thread)) {
-        engine_code_written(
-            e, gra, len, NULL); /* page walks, task switches: not the running instruction's bytes */
+    if (me && me->engine->cache == c &&
+        me->engine->lock_depth) { /* a page walk of the translator */
+        engine_code_killed(c, gra, len);
         return;
     }
-    pthread_mutex_lock(&e->lock);
-    if (e->code_write_count < ARRAY_SIZE(e->code_writes)) {
-        e->code_writes[e->code_write_count].gra = gra;
-        e->code_writes[e->code_write_count].len = len;
+    if (pthread_mutex_trylock(&c->lock) == 0) {
+        engine_code_killed(c, gra, len);
+        pthread_mutex_unlock(&c->lock);
+        return;
     }
-    if (e->code_write_count <= ARRAY_SIZE(e->code_writes))
-        e->code_write_count++;
-    pthread_mutex_unlock(&e->lock);
-    cpu_event_raise(e->cpu, CPU_EVENT_CODE);
+    pthread_mutex_lock(&c->writes_lock);
+    if (c->write_count < CODE_WRITES) {
+        c->writes[c->write_count].gra = gra;
+        c->writes[c->write_count].len = len;
+    }
+    if (c->write_count <= CODE_WRITES)
+        c->write_count++;
+    pthread_mutex_unlock(&c->writes_lock);
+    for (struct engine *v = c->vcpus; v; v = v->next_vcpu)
+        cpu_event_raise(v->cpu, CPU_EVENT_CODE);
 }
 
 static void map_changed(void *opaque)
@@ -41,6 +51,19 @@ static void map_changed(void *opaque)
         engine_tlb_drop_all(e);
     else
         cpu_event_raise(e->cpu, CPU_EVENT_FLUSH);
+}
+
+void engine_reader_idle(struct engine *e)
+{
+    atomic_store(&e->reader.seen, UINT64_MAX);
+    atomic_store(&e->port_reader.seen, UINT64_MAX);
+}
+
+void engine_reader_busy(struct engine *e)
+{
+    atomic_store(&e->reader.seen, mem_generation(e->cpu->mem));
+    if (e->cpu->ports)
+        atomic_store(&e->port_reader.seen, mem_generation(e->cpu->ports));
 }
 
 /* NULL in *ret: the interpreter. */
@@ -114,7 +137,7 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
     struct engine *e = xnew(struct engine);
     struct cpu *cpu = alloc_cpu(guest, &e->tail);
     struct mem_listener listener = { .opaque = e,
-                                     .code_write = code_written_elsewhere,
+                                     .code_write = config->share ? NULL : code_written_elsewhere,
                                      .map_changed = map_changed };
 
     *cpu = (struct cpu){ .engine = e,
@@ -134,6 +157,10 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
         return cpu;
     e->listener = listener;
     mem_listener_add(cpu->mem, &e->listener);
+    mem_reader_add(cpu->mem, &e->reader);
+    if (cpu->ports)
+        mem_reader_add(cpu->ports, &e->port_reader);
+    engine_reader_idle(e);
     return cpu;
 fail:
     cpu_free(cpu);
@@ -155,8 +182,12 @@ void cpu_free(struct cpu *cpu)
         cpu_event_raise(cpu, CPU_EVENT_STOP);
         pthread_join(e->thread, NULL);
     }
-    if (e->listener.opaque)
+    if (e->listener.opaque) {
         mem_listener_remove(cpu->mem, &e->listener);
+        mem_reader_remove(cpu->mem, &e->reader);
+        if (cpu->ports)
+            mem_reader_remove(cpu->ports, &e->port_reader);
+    }
     if (cpu->guest->finish)
         cpu->guest->finish(cpu);
     if (e->cache)

@@ -98,7 +98,7 @@ struct cpu_config {
     struct loop *loop;
     unsigned index;
     const struct cpu_user *user; /* user mode; mem, ports and loop are NULL then */
-    struct cpu *share;           /* user mode: use this vCPU's translation cache; NULL: a new one */
+    struct cpu *share;           /* use this vCPU's translation cache; NULL: a new one */
     unsigned max_insns;          /* guest instructions in one block; 0: default */
     uint64_t tb_size;            /* bytes of translated code to keep; 0: default */
     /* asked for by the guest; called on the vCPU thread, machine lock not held */
@@ -152,7 +152,8 @@ void cpu_signal_restart(struct cpu *cpu, void *ucontext);
 bool cpu_code_written(struct cpu *cpu, gva_t start, uint64_t len);
 /* From guest->translate: the page of va is guarded (user mode). */
 bool cpu_page_guarded(struct cpu *cpu, gva_t va);
-/* A second thread is about to run guest code: real atomics from now on (empties the cache once). */
+/* A second vCPU of this cache is about to run: real atomics from now on (empties the cache once).
+ * System mode: after cpu_new() of all, before any starts. */
 void cpu_set_parallel(struct cpu *cpu);
 /* Between these no other vCPU of this cache runs guest code. A vCPU thread outside of cpu_run(). */
 void cpu_exclusive_begin(struct cpu *cpu);
@@ -225,6 +226,8 @@ void cpu_probe(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access, 
  * RAM (device, code page on write). Raises on a fault. For string instructions. */
 void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned mmu,
                    unsigned *ret_len);
+/* After writing through such a pointer. */
+void cpu_host_wrote(struct cpu *cpu, const void *host, uint64_t len);
 /* 16-byte compare and swap at an aligned address: *expect is replaced by what was there; true when
  * it was swapped. For CMPXCHG16B, CASP, LDXP/STXP. */
 bool cpu_cas16(struct cpu *cpu, gva_t va, uint64_t expect[2], const uint64_t want[2]);

@@ -73,6 +73,7 @@ struct engine {
     struct tlb_space *cur;
     uint64_t use_clock;
     uint32_t gen_next, kernel_gen;
+    atomic_flag tlb_busy;  /* engine_tlb_lock() */
     bool kernel_nonglobal; /* a jump-cache entry of the shared generation lies on a non-global page
                             */
     uint64_t exec_pages[1 << (EXEC_PAGE_BITS - 6)];
@@ -88,9 +89,11 @@ struct engine {
     bool shadow;         /* the running block is the instruction of an interrupt shadow */
     unsigned lock_depth; /* of the cache's lock */
     struct mem_listener listener;
+    struct mem_reader reader, port_reader;
+    bool alone; /* in an exclusive section of its own */
 
+    _Atomic bool in_code; /* may run guest code: not waiting for an event or an exclusive section */
     /* user mode */
-    _Atomic bool in_code;       /* within cpu_run(), and not waiting for an exclusive section */
     _Atomic bool kicked;        /* cpu_kick(): any thread sets */
     bool fault;                 /* cpu_signal_leave() was called */
     bool watch;                 /* the translation in work watches its pages */
@@ -105,11 +108,6 @@ struct engine {
     pthread_cond_t cond;
     bool started, stopped, stop_wanted, quit;
     uint32_t sipi_vector;
-    struct {
-        gra_t gra;
-        uint64_t len;
-    } code_writes[64];
-    unsigned code_write_count; /* > 64: flush everything */
 };
 
 /* The cache's lock, as often as the vCPU's thread likes: page walks write guest memory while a
@@ -125,6 +123,20 @@ static inline void engine_unlock(struct engine *e)
         pthread_mutex_unlock(&e->cache->lock);
 }
 
+/* A table's entries are written by their vCPU, and by others that mark pages: both hold this, in a
+ * machine with several. Short, and innermost. */
+void engine_tlb_lock_slow(struct engine *e);
+static inline void engine_tlb_lock(struct engine *e)
+{
+    if (e->cache->parallel &&
+        unlikely(atomic_flag_test_and_set_explicit(&e->tlb_busy, memory_order_acquire)))
+        engine_tlb_lock_slow(e);
+}
+static inline void engine_tlb_unlock(struct engine *e)
+{
+    atomic_flag_clear_explicit(&e->tlb_busy, memory_order_release);
+}
+
 /* tlb.c */
 void engine_tlb_init(struct engine *e);
 void engine_tlb_finish(struct engine *e);
@@ -134,7 +146,10 @@ void engine_tag_update(struct engine *e); /* cpu->tlb and cpu->jump_tag from mod
 struct host_tlb_entry *engine_tlb_lookup(struct engine *e, gva_t va, enum cpu_access access,
                                          unsigned mmu, bool probe);
 gpa_t engine_tlb_gpa(struct engine *e, gva_t va, unsigned mmu); /* of an entry just looked up */
-void engine_tlb_protect(struct engine *e, gra_t page); /* a page got code: writes to it go slow */
+/* Pages got code, or are to be watched: writes to them by any vCPU go slow from now on. */
+void engine_tlb_protect(struct cache *c, gra_t page, uint64_t len);
+/* The page of this entry of the calling vCPU has no code any more. */
+void engine_tlb_relax(struct engine *e, struct host_tlb_entry *en, gra_t page);
 void engine_jump_insert(struct engine *e, const struct block *b);
 void engine_jump_clear(struct engine *e);
 void engine_tlb_drop_all(struct engine *e);
@@ -160,6 +175,9 @@ struct block *engine_block_for(struct engine *e, gva_t pc,
 unsigned engine_helper_index(void *opaque, const struct helper *h);
 
 /* cpu.c */
+void engine_reader_idle(
+    struct engine *e); /* holds no entry of a memory view until told otherwise */
+void engine_reader_busy(struct engine *e);
 void engine_set_current(struct cpu *cpu); /* what cpu_current() says on this thread */
 
 /* run.c */

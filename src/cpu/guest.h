@@ -28,7 +28,8 @@ struct translation { /* request and answer of guest->translate */
     bool slow;          /* use no XLATE: only LD and ST */
     bool alone; /* the code is compared with its own bytes before it runs: rely on no others */
     /* answer */
-    uint32_t size; /* bytes of guest code, starting at pc; may reach into the next page */
+    bool exclusive; /* slow: it is atomic only if no other vCPU runs meanwhile */
+    uint32_t size;  /* bytes of guest code, starting at pc; may reach into the next page */
     bool fault; /* the first instruction could not be fetched: guest's pending exception is set; no
                    IR */
 };

@@ -116,8 +116,22 @@ enum {
         CPU_EVENT_INTR | CPU_EVENT_NMI | CPU_EVENT_SMI | CPU_EVENT_INIT | CPU_EVENT_SIPI
 };
 
+/* While it waits it is in nobody's way: not in guest code, and holding no memory view. */
+static void wait_begin(struct engine *e)
+{
+    engine_reader_idle(e);
+    engine_exit(e);
+}
+
+static void wait_end(struct engine *e)
+{
+    engine_enter(e);
+    engine_reader_busy(e);
+}
+
 static void stand_still(struct engine *e)
 {
+    wait_begin(e);
     pthread_mutex_lock(&e->lock);
     e->stopped = true;
     pthread_cond_broadcast(&e->cond);
@@ -126,28 +140,7 @@ static void stand_still(struct engine *e)
     e->stopped = false;
     cpu_event_clear(e->cpu, CPU_EVENT_STOP); /* under the lock: the next stop's event stays */
     pthread_mutex_unlock(&e->lock);
-}
-
-static void take_code_writes(struct engine *e)
-{
-    struct {
-        gra_t gra;
-        uint64_t len;
-    } w[ARRAY_SIZE(e->code_writes)];
-    unsigned n;
-
-    pthread_mutex_lock(&e->lock);
-    cpu_event_clear(e->cpu, CPU_EVENT_CODE);
-    n = e->code_write_count;
-    e->code_write_count = 0;
-    memcpy(w, e->code_writes, sizeof(w));
-    pthread_mutex_unlock(&e->lock);
-    if (n > ARRAY_SIZE(e->code_writes)) {
-        engine_flush_blocks(e);
-        return;
-    }
-    for (unsigned i = 0; i < n; i++)
-        engine_code_written(e, w[i].gra, w[i].len, NULL);
+    wait_end(e);
 }
 
 static void take_events(struct engine *e)
@@ -157,6 +150,10 @@ static void take_events(struct engine *e)
 
     atomic_store(&cpu->exit_request, 0);
     ev = atomic_load(&cpu->events);
+    if (unlikely(atomic_load(&e->cache->exclusive))) { /* another one wants us out of its way */
+        engine_exit(e);
+        engine_enter(e);
+    }
     if (ev & CPU_EVENT_STOP)
         stand_still(e);
     if (e->quit) /* the machine is being taken apart, by one who holds its lock and waits for us */
@@ -170,7 +167,7 @@ static void take_events(struct engine *e)
         engine_tlb_drop_all(e);
     }
     if (ev & CPU_EVENT_CODE)
-        take_code_writes(e);
+        engine_take_writes(e);
     ev = atomic_load(&cpu->events) & CPU_EVENTS_GUEST;
     if (ev && cpu->guest->wakes(cpu, ev)) {
         cpu->halted = 0;
@@ -182,10 +179,12 @@ static void take_events(struct engine *e)
 
 static void wait_for_event(struct engine *e)
 {
+    wait_begin(e);
     pthread_mutex_lock(&e->lock);
     while (!atomic_load(&e->cpu->exit_request) && !e->quit)
         pthread_cond_wait(&e->cond, &e->lock);
     pthread_mutex_unlock(&e->lock);
+    wait_end(e);
 }
 
 /* ---- running ---- */
@@ -256,6 +255,25 @@ static void run_host(struct engine *e, struct block *b)
     }
 }
 
+static struct block *find_block(struct engine *e, enum block_variant v)
+{
+    struct block *b = engine_block_for(e, *engine_pc(e->cpu), v);
+
+    if (likely(!b->exclusive) || !e->cache->parallel)
+        return b;
+    engine_exit(e);
+    engine_exclusive_begin(e);
+    e->alone = true;
+    return engine_block_for(e, *engine_pc(e->cpu), v); /* the first one may be gone */
+}
+
+static void end_exclusive(struct engine *e)
+{
+    e->alone = false;
+    engine_exclusive_end(e);
+    engine_enter(e);
+}
+
 static void step(struct engine *e)
 {
     struct cpu *cpu = e->cpu;
@@ -263,6 +281,9 @@ static void step(struct engine *e)
     bool shadow;
     struct block *b;
 
+    mem_quiet(cpu->mem, &e->reader);
+    if (cpu->ports)
+        mem_quiet(cpu->ports, &e->port_reader);
     if (e->deliver) {
         e->deliver = false;
         cpu->guest->deliver(cpu);
@@ -283,7 +304,7 @@ static void step(struct engine *e)
     if (e->restart_slow)
         v = BLOCK_SLOW;
     e->restart_slow = false;
-    b = engine_block_for(e, *engine_pc(cpu), v);
+    b = find_block(e, v);
     if (log_enabled(LOG_EXEC) || log_enabled(LOG_CPU))
         engine_log_exec(e, b);
     e->shadow = shadow;
@@ -291,6 +312,8 @@ static void step(struct engine *e)
         run_host(e, b);
     else
         engine_run_interp(e, b);
+    if (unlikely(e->alone))
+        end_exclusive(e);
     if (shadow)
         cpu->guest->shadow_done(cpu);
     e->shadow = false;
@@ -313,6 +336,8 @@ static void after_leave(struct engine *e)
     }
     if (loop_locked_by_me(cpu->loop))
         loop_unlock(cpu->loop);
+    if (e->alone)
+        end_exclusive(e);
     if (e->shadow && !e->restart_slow)
         cpu->guest->shadow_done(cpu);
     e->shadow = false;
@@ -325,9 +350,13 @@ void *engine_thread(void *arg)
 
     e->host_csr = host_fpcsr_read();
     engine_set_current(cpu);
+    engine_enter(e);
+    engine_reader_busy(e);
     if (setjmp(e->leave))
         after_leave(e);
     while (!e->quit)
         step(e);
+    engine_exit(e);
+    engine_reader_idle(e);
     return NULL;
 }

@@ -4,6 +4,7 @@
  * entries), one table per MMU index, and the generations that keep the jump cache honest.
  */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,9 +57,24 @@ static struct tlb_table *table_of(struct engine *e, unsigned mmu)
 {
     struct tlb_space *s = e->cur;
 
-    if (unlikely(!s->table[mmu]))
-        s->table[mmu] = table_new();
+    if (unlikely(!s->table[mmu])) {
+        struct tlb_table *t = table_new();
+
+        engine_tlb_lock(e);
+        s->table[mmu] = t;
+        engine_tlb_unlock(e);
+    }
     return s->table[mmu];
+}
+
+/* Held by others for as long as marking pages takes. */
+void engine_tlb_lock_slow(struct engine *e)
+{
+    for (unsigned n = 1; atomic_flag_test_and_set_explicit(&e->tlb_busy, memory_order_acquire); n++)
+        if (n % 64 == 0)
+            sched_yield();
+        else
+            __builtin_ia32_pause();
 }
 
 /* ---- jump cache generations ---- */
@@ -154,6 +170,15 @@ void engine_jump_insert(struct engine *e, const struct block *b)
         __atomic_store_n(&j->pc, UINT64_MAX, __ATOMIC_SEQ_CST);
 }
 
+static void unlink_spanning(struct engine *e)
+{
+    if (e->cache->parallel)
+        return; /* nothing is linked to them: see engine_link() */
+    engine_lock(e);
+    engine_unlink_spanning(e);
+    engine_unlock(e);
+}
+
 /* Mappings of the current space changed: jumps learnt in it are void. */
 static void end_gen(struct engine *e, bool shared_too)
 {
@@ -162,9 +187,7 @@ static void end_gen(struct engine *e, bool shared_too)
         e->kernel_gen = new_gen(e);
         e->kernel_nonglobal = false;
     }
-    engine_lock(e);
-    engine_unlink_spanning(e);
-    engine_unlock(e);
+    unlink_spanning(e);
     engine_tag_update(e);
 }
 
@@ -219,6 +242,7 @@ static void fill(struct engine *e, struct host_tlb_entry *en, struct tlb_table *
     unsigned flags = (whole ? 0 : TLB_IO) | (w->slow ? TLB_SLOW : 0);
     unsigned i = (unsigned)(en - t->entry);
 
+    engine_tlb_lock(e);
     remember(t, i);
     en->addend = whole ? (uint64_t)(v->host + (gpa - v->base)) - page : 0;
     t->gpa[i] = gpa;
@@ -232,6 +256,7 @@ static void fill(struct engine *e, struct host_tlb_entry *en, struct tlb_table *
             en->write_tag |= TLB_CODE;
     }
     en->exec_tag = page | flags | (w->exec ? 0 : TLB_NOEXEC) | (w->global ? TLB_GLOBAL : 0);
+    engine_tlb_unlock(e);
     if (w->page_size > 4096)
         note_large(e->cur, va, w->page_size);
 }
@@ -261,30 +286,47 @@ gpa_t engine_tlb_gpa(struct engine *e, gva_t va, unsigned mmu)
     return table_of(e, mmu)->gpa[slot_of(va)] | (va & 0xfff);
 }
 
-void engine_tlb_protect(struct engine *e, gra_t page)
+static void protect_table(struct tlb_table *t, uint64_t host, uint64_t len)
 {
-    uint64_t host = (uint64_t)(mem_ram_base(e->cpu->mem) + page);
+    for (unsigned n = 0; n < t->filled_count; n++) {
+        struct host_tlb_entry *en = &t->entry[t->filled[n]];
 
-    for (unsigned s = 0; s < CPU_SPACE_COUNT; s++)
-        for (unsigned m = 0; m < CPU_MMU_COUNT; m++) {
-            struct tlb_table *t = e->space[s].table[m];
+        if (!(en->write_tag & (TLB_INVALID | TLB_IO)) &&
+            (en->write_tag & ~UINT64_C(0xfff)) + en->addend - host < len)
+            __atomic_fetch_or(&en->write_tag, TLB_CODE, __ATOMIC_SEQ_CST);
+    }
+}
 
-            for (unsigned n = 0; t && n < t->filled_count; n++) {
-                struct host_tlb_entry *en = &t->entry[t->filled[n]];
+void engine_tlb_protect(struct cache *c, gra_t page, uint64_t len)
+{
+    uint64_t host = (uint64_t)(mem_ram_base(c->mem) + page);
 
-                if (!(en->write_tag & (TLB_INVALID | TLB_IO)) &&
-                    (en->write_tag & ~UINT64_C(0xfff)) + en->addend == host)
-                    en->write_tag |= TLB_CODE;
-            }
-        }
+    for (struct engine *v = c->vcpus; v; v = v->next_vcpu) {
+        engine_tlb_lock(v);
+        for (unsigned s = 0; s < CPU_SPACE_COUNT; s++)
+            for (unsigned m = 0; m < CPU_MMU_COUNT; m++)
+                if (v->space[s].table[m])
+                    protect_table(v->space[s].table[m], host, len);
+        engine_tlb_unlock(v);
+    }
+}
+
+void engine_tlb_relax(struct engine *e, struct host_tlb_entry *en, gra_t page)
+{
+    engine_tlb_lock(e); /* who makes the page one of code sets the bit, then looks here */
+    if (!mem_code_test(e->cpu->mem, page))
+        en->write_tag &= ~(uint64_t)TLB_CODE;
+    engine_tlb_unlock(e);
 }
 
 /* ---- flushes ---- */
 
-static void flush_space(struct tlb_space *s, bool global_too)
+static void flush_space(struct engine *e, struct tlb_space *s, bool global_too)
 {
+    engine_tlb_lock(e);
     for (unsigned m = 0; m < CPU_MMU_COUNT; m++)
         table_flush(s->table[m], global_too);
+    engine_tlb_unlock(e);
     if (global_too) {
         s->has_huge = false;
         memset(s->large_filter, 0, sizeof(s->large_filter));
@@ -305,7 +347,7 @@ void cpu_tlb_set_space(struct cpu *cpu, uint64_t id, bool keep)
     TRACE(tlb, "space %#" PRIx64 "%s%s", id, s ? "" : " new", keep ? " keep" : "");
     if (!s) {
         s = oldest;
-        flush_space(s, true);
+        flush_space(e, s, true);
         s->gen = new_gen(e);
         s->id = id;
         s->used = true;
@@ -314,16 +356,14 @@ void cpu_tlb_set_space(struct cpu *cpu, uint64_t id, bool keep)
     s->last_used = ++e->use_clock;
     e->cur = s;
     if (!keep) {
-        flush_space(s, false);
+        flush_space(e, s, false);
         s->gen = new_gen(e);
     }
     if (e->kernel_nonglobal) {
         e->kernel_gen = new_gen(e);
         e->kernel_nonglobal = false;
     }
-    engine_lock(e);
-    engine_unlink_spanning(e);
-    engine_unlock(e);
+    unlink_spanning(e);
     engine_tag_update(e);
 }
 
@@ -335,7 +375,7 @@ void cpu_tlb_flush(struct cpu *cpu, bool global_too)
         cpu_tlb_flush_all_spaces(cpu);
         return;
     }
-    flush_space(e->cur, false);
+    flush_space(e, e->cur, false);
     end_gen(e, false);
 }
 
@@ -345,7 +385,7 @@ void cpu_tlb_flush_space(struct cpu *cpu, uint64_t id)
 
     for (unsigned i = 0; i < CPU_SPACE_COUNT; i++)
         if (e->space[i].used && e->space[i].id == id) {
-            flush_space(&e->space[i], false);
+            flush_space(e, &e->space[i], false);
             e->space[i].gen = new_gen(e);
         }
     end_gen(e, false);
@@ -355,7 +395,7 @@ void engine_tlb_drop_all(struct engine *e)
 {
     TRACE(tlb, "all spaces emptied");
     for (unsigned i = 0; i < CPU_SPACE_COUNT; i++) {
-        flush_space(&e->space[i], true);
+        flush_space(e, &e->space[i], true);
         e->space[i].gen = new_gen(e);
     }
     memset(e->exec_pages, 0, sizeof(e->exec_pages));
@@ -367,14 +407,15 @@ void cpu_tlb_flush_all_spaces(struct cpu *cpu)
     engine_tlb_drop_all(cpu->engine);
 }
 
-static bool drop_page(struct tlb_space *s, gva_t page)
+static bool drop_page(struct engine *e, struct tlb_space *s, gva_t page)
 {
     uint64_t mask, *word = large_bit(s, page, &mask);
 
     if (s->has_huge || *word & mask) {
-        flush_space(s, true);
+        flush_space(e, s, true);
         return true;
     }
+    engine_tlb_lock(e);
     for (unsigned m = 0; m < CPU_MMU_COUNT; m++) {
         struct host_tlb_entry *en = s->table[m] ? &s->table[m]->entry[slot_of(page)] : NULL;
 
@@ -383,6 +424,7 @@ static bool drop_page(struct tlb_space *s, gva_t page)
             clear_entry(en);
         }
     }
+    engine_tlb_unlock(e);
     return false;
 }
 
@@ -395,7 +437,7 @@ void cpu_tlb_flush_page(struct cpu *cpu, gva_t va)
 
     TRACE(tlb, "page %#" PRIx64, page);
     for (unsigned i = 0; i < CPU_SPACE_COUNT; i++)
-        if (e->space[i].used && drop_page(&e->space[i], page))
+        if (e->space[i].used && drop_page(e, &e->space[i], page))
             large = true;
     if (large || *word & mask) {
         for (unsigned i = 0; i < CPU_SPACE_COUNT; i++)

@@ -153,6 +153,7 @@ static uint64_t do_rep_movs(struct x86_cpu *x, uint64_t what)
         uint8_t *dst = src ? piece(&s, X86_ES, to, CPU_WRITE, &n) : NULL;
         if (dst) {
             copy_up(dst, src, n * s.size, s.size);
+            cpu_host_wrote(&x->c, dst, n * s.size);
         } else {
             n = 1;
             store(&s, to, load(&s, source_seg(&s), from));
@@ -189,6 +190,7 @@ static uint64_t do_rep_stos(struct x86_cpu *x, uint64_t what)
         uint8_t *dst = piece(&s, X86_ES, to, CPU_WRITE, &n);
         if (dst) {
             fill(dst, x->gpr[X86_RAX], n, s.size);
+            cpu_host_wrote(&x->c, dst, n * s.size);
         } else {
             n = 1;
             store(&s, to, x->gpr[X86_RAX]);

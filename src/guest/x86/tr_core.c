@@ -419,6 +419,8 @@ static void translate_one(struct tr *t, const struct x86_insn *i)
     if (t->mode & X86_MODE_BREAK)
         tr_call(t, &h_check_break, tr_c64(t, (int64_t)linear_of(t, t->pc)), IR_NO_VAL, IR_NO_VAL,
                 IR_NO_VAL);
+    if (t->req->slow && (i->lock || (i->op == X86_OP_XCHG && i->opnd[0].kind == X86_K_MEM)))
+        t->req->exclusive = true;
     if (may_run(t, i) && !x86_tr_fns[i->op](t, i) && !t->done)
         tr_raise(t, X86_UD);
 }

@@ -28,6 +28,6 @@ static inline unsigned tr_log2(unsigned size)
 {
     return (unsigned)__builtin_ctz(size);
 }
-/* ir_atomic; in slow mode (device memory, two pages) a load and a store, as with one processor
- * nobody comes between. */
+/* ir_atomic; in slow mode (device memory, two pages) a load and a store, which run while no other
+ * vCPU does. */
 ir_val tr_atomic(struct tr *t, enum ir_op op, ir_val addr, ir_val b, ir_val c);

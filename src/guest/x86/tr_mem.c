@@ -149,7 +149,7 @@ ir_val tr_atomic(struct tr *t, enum ir_op op, ir_val addr, ir_val b, ir_val c)
     unsigned log2 = tr_log2(ir_type_bits[type] / 8);
     ir_val old, v;
 
-    if (!t->req->slow)
+    if (!t->req->slow || t->req->user) /* user mode has no memory but RAM */
         return ir_atomic(t->b, op, addr, b, c);
     old = tr_load(t, type, addr, log2);
     switch (op) {
