@@ -188,17 +188,61 @@ static bool make_part(struct pc *pc, enum pc_part i, struct error *err)
 }
 
 /* Slot s, pin p reaches route (s - 1 + p) mod 4; pc_acpi.c's _PRT says the same. */
-static unsigned route(unsigned slot, unsigned pin)
+static unsigned route(const struct pci_bus *bus, unsigned slot, unsigned pin)
 {
     return (slot + 3 + pin) & 3;
 }
 
-static bool make_parts(struct pc *pc, struct error *err)
+struct late_msi {
+    struct pc *pc;
+    uint64_t addr;
+    uint32_t data;
+};
+
+static void send_late(void *opaque)
 {
+    struct late_msi *m = opaque;
+    apic_bus_msi(&m->pc->apic_bus, m->addr, m->data);
+    free(m);
+}
+
+/* From any thread: one that cannot have the machine lock at once leaves it to the main loop. */
+static void msi_send(void *opaque, uint64_t addr, uint32_t data)
+{
+    struct pc *pc = opaque;
+    if (loop_locked_by_me(pc->b.loop)) {
+        apic_bus_msi(&pc->apic_bus, addr, data);
+    } else if (loop_try_lock(pc->b.loop)) {
+        apic_bus_msi(&pc->apic_bus, addr, data);
+        loop_unlock(pc->b.loop);
+    } else {
+        struct late_msi *m = xnew(struct late_msi);
+        *m = (struct late_msi){ pc, addr, data };
+        loop_defer(pc->b.loop, send_late, m);
+    }
+}
+
+static char *find_rom(const char *name)
+{
+    return board_find_firmware(board_firmware_dirs, name);
+}
+
+static void make_pci(struct pc *pc)
+{
+    pci_bus_init(&pc->pci, NULL, "pci.0", false);
+    board_add_bus(&pc->b, &pc->pci.bus);
+    pc->msi = (struct msi_sink){ .send = msi_send, .opaque = pc };
     pc->pci.mem = pc->b.mem;
     pc->pci.io = pc->b.ports;
     pc->pci.route = route;
     pc->pci.bar_priority = PC_PRIO_BAR;
+    pc->pci.msi = &pc->msi;
+    pc->pci.find_rom = find_rom;
+}
+
+static bool make_parts(struct pc *pc, struct error *err)
+{
+    make_pci(pc);
     for (unsigned i = 0; i < PC_PARTS; i++)
         if (!make_part(pc, i, err))
             return false;
@@ -325,6 +369,7 @@ static void pc_finish(struct board *b)
     for (unsigned i = PC_PARTS; i-- > 0;)
         device_free(pc->part[i]);
     bus_finish(&pc->isa_bus.bus);
+    pci_bus_finish(&pc->pci);
     acpi_set_finish(&pc->acpi);
     mem_free(b->ports);
     mem_free(b->mem);

@@ -15,6 +15,7 @@
 #include "dev/firmware/bzimage.h"
 #include "dev/intc/apic_bus.h"
 #include "dev/isa/isa.h"
+#include "dev/pci/msi.h"
 #include "dev/pci/pci.h"
 
 enum pc_part {
@@ -86,6 +87,7 @@ struct pc {
     struct device *part[PC_PARTS];
     struct pci_bus pci;
     struct isa_bus isa_bus;
+    struct msi_sink msi;
     struct apic_bus apic_bus;
     struct x86_cpus cpus;
     /* memory */

@@ -143,7 +143,8 @@ static void program_chipset(struct pc *pc)
         const struct pci_dev *p = pc->pci.fn[i];
         uint8_t pin = p ? p->config[PCI_INTERRUPT_PIN] : 0;
         if (pin)
-            config_byte(pc, i, PCI_INTERRUPT_LINE, line[pc->pci.route(i >> 3, pin - 1)]);
+            config_byte(pc, i, PCI_INTERRUPT_LINE,
+                        line[pc->pci.route(&pc->pci, i >> 3, (pin - 1) & 3)]);
     }
     uint8_t pm = pc_parts[PC_PM].devfn;
     config_byte(pc, pm, PCI_INTERRUPT_LINE, PC_IRQ_SCI);

@@ -90,6 +90,15 @@ void loop_lock(struct loop *l)
     atomic_store_explicit(&l->owner, self(), memory_order_relaxed);
 }
 
+bool loop_try_lock(struct loop *l)
+{
+    assert(!loop_locked_by_me(l));
+    if (pthread_mutex_trylock(&l->lock) != 0)
+        return false;
+    atomic_store_explicit(&l->owner, self(), memory_order_relaxed);
+    return true;
+}
+
 void loop_unlock(struct loop *l)
 {
     assert(loop_locked_by_me(l));

@@ -32,6 +32,7 @@ int64_t loop_virtual_ns(struct loop *l);
 /* The machine lock. Not recursive: taking it twice in one thread is a bug and asserts. */
 void loop_lock(struct loop *l);
 void loop_unlock(struct loop *l);
+bool loop_try_lock(struct loop *l) MUST_CHECK; /* false: somebody has it */
 bool loop_locked_by_me(const struct loop *l);
 
 /* Watch a descriptor (not owned). events and revents are poll(2) masks; events may be 0 for now.

@@ -64,7 +64,7 @@ struct rig {
     uint16_t irqs;
 };
 
-static unsigned route(unsigned slot, unsigned pin)
+static unsigned route(const struct pci_bus *bus, unsigned slot, unsigned pin)
 {
     return (slot + 3 + pin) & 3;
 }
@@ -120,7 +120,11 @@ static void rig_init(struct rig *r)
     mem_region_init_rom(&r->rom, "rom", rom, 0x20000);
     mem_map(r->mem, 0, &r->ram, 0);
     mem_map(r->mem, 0xe0000, &r->rom, -1);
-    r->bus = (struct pci_bus){ .mem = r->mem, .io = r->io, .route = route, .bar_priority = -2 };
+    pci_bus_init(&r->bus, NULL, "pci.0", false);
+    r->bus.mem = r->mem;
+    r->bus.io = r->io;
+    r->bus.route = route;
+    r->bus.bar_priority = -2;
     plug(r, &i440fx_type, 0);
     r->isa = plug(r, &piix3_type, PCI_DEVFN(1, 0));
     r->pm = plug(r, &piix4_pm_type, PCI_DEVFN(1, 3));
@@ -153,6 +157,7 @@ static void rig_finish(struct rig *r)
     device_free(r->pm);
     device_free(r->isa);
     device_free(r->host);
+    pci_bus_finish(&r->bus);
     mem_free(r->io);
     mem_free(r->mem);
     loop_unlock(r->loop);

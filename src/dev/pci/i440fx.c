@@ -113,7 +113,7 @@ static void update_smram_lock(struct i440fx *h)
         h->pci.config[I440FX_SMRAM] &= ~SMRAM_OPEN;
 }
 
-static void config_written(struct pci_dev *p, uint8_t off, unsigned size)
+static void config_written(struct pci_dev *p, unsigned off, unsigned size)
 {
     struct i440fx *h = (struct i440fx *)p;
     bool pam = off < I440FX_PAM0 + I440FX_PAMS && off + size > I440FX_PAM0;

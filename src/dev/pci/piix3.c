@@ -39,7 +39,7 @@ static void piix3_input(struct device *dev, unsigned n, bool level)
     update_irqs(b);
 }
 
-static void config_written(struct pci_dev *p, uint8_t off, unsigned size)
+static void config_written(struct pci_dev *p, unsigned off, unsigned size)
 {
     if (off < PIIX3_PIRQ_ROUTE + PCI_ROUTES && off + size > PIIX3_PIRQ_ROUTE)
         update_irqs((struct piix3 *)p);

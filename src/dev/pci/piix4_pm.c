@@ -193,7 +193,7 @@ static void update_blocks(struct piix4_pm *pm)
     map_block(pm, "smbus", PIIX4_SMB_BASE, pm->pci.config[PIIX4_SMB_CONFIG] & SMB_ENABLE);
 }
 
-static void config_written(struct pci_dev *p, uint8_t off, unsigned size)
+static void config_written(struct pci_dev *p, unsigned off, unsigned size)
 {
     update_blocks((struct piix4_pm *)p);
 }
