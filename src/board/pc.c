@@ -124,17 +124,13 @@ static void prepare_host(struct pc *pc, struct device *dev)
 {
     struct i440fx_wiring w = {
         .bus = &pc->pci,
-        .mem = pc->b.mem,
-        .low_ram = pc->ram,
-        .priority = PC_PRIO_SHADOW,
-        .reset_control_read = piix3_reset_control_read,
-        .reset_control_write = piix3_reset_control_write,
-        .reset_control_opaque = pc->part[PC_ISA],
+        .pam = { .mem = pc->b.mem, .low_ram = pc->ram, .priority = PC_PRIO_SHADOW },
+        .reset = { piix3_reset_control_read, piix3_reset_control_write, pc->part[PC_ISA] },
     };
     if (pc->rom_size) {
         uint64_t shown = MIN(pc->rom_size, (uint64_t)PC_LOW_ALIAS);
-        w.rom = mem_ram_base(pc->b.mem) + pc->rom + pc->rom_size - shown;
-        w.rom_base = MIB - shown;
+        w.pam.rom = mem_ram_base(pc->b.mem) + pc->rom + pc->rom_size - shown;
+        w.pam.rom_base = MIB - shown;
     }
     i440fx_wire(dev, &w);
 }

@@ -7,6 +7,9 @@
 #include "dev/pci/msi.h"
 #include "dev/pci/pcie.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 /* A function with a memory and an I/O BAR, MSI-X in BAR 2, or MSI. */
 struct card {
     struct pci_dev pci;

@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <glib.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,17 +21,19 @@ enum { SLOTS = 32, SLOT_FUNCTIONS = 8, ROM_MIN = 2048, ROM_MAX = 64 << 20 };
 
 /* --- where a device goes --- */
 
-static bool parse_addr(const char *text, unsigned *ret_devfn, bool *ret_function, struct error *err)
+static bool parse_addr(const char *text, unsigned *ret_devfn, struct error *err)
 {
-    unsigned slot, fn = 0;
-    int used = 0;
-    int n = sscanf(text, "%2x%n.%1x%n", &slot, &used, &fn, &used);
-    if (n < 1 || text[used] || slot >= SLOTS || fn >= SLOT_FUNCTIONS) {
+    char *end = NULL;
+    unsigned long slot = SLOTS, fn = 0;
+    if (g_ascii_isxdigit(*text))
+        slot = strtoul(text, &end, 16);
+    if (end && *end == '.' && g_ascii_isxdigit(end[1]))
+        fn = strtoul(end + 1, &end, 16);
+    if (!end || *end || slot >= SLOTS || fn >= SLOT_FUNCTIONS) {
         (void)fail(err, EINVAL, "addr=%s: not a PCI address", text);
         return fail_hint(err, "it is SLOT or SLOT.FUNCTION in hexadecimal: addr=3, addr=1f.2");
     }
     *ret_devfn = PCI_DEVFN(slot, fn);
-    *ret_function = n == 2;
     return true;
 }
 
@@ -82,10 +85,9 @@ static bool check_functions(const struct pci_bus *bus, const struct pci_dev *p, 
 static bool choose_place(const struct pci_bus *bus, const struct pci_dev *p, unsigned *ret_devfn,
                          struct error *err)
 {
-    bool with_function;
     if (!p->addr || !strcmp(p->addr, "-1"))
         return find_slot(bus, ret_devfn, err);
-    if (!parse_addr(p->addr, ret_devfn, &with_function, err))
+    if (!parse_addr(p->addr, ret_devfn, err))
         return false;
     unsigned slot = *ret_devfn >> 3;
     if (slot >= bus->slots || slot < bus->first_slot) {
@@ -159,7 +161,7 @@ static bool plug(struct device_bus *b, struct device *dev, struct error *err)
 {
     struct pci_bus *bus = b->opaque;
     struct pci_dev *p = (struct pci_dev *)dev;
-    unsigned devfn;
+    unsigned devfn = 0;
     assert(!dev->ready);
     if (!choose_place(bus, p, &devfn, err))
         return false;

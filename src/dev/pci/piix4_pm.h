@@ -7,6 +7,7 @@
 #ifndef DEV_PCI_PIIX4_PM_H
 #define DEV_PCI_PIIX4_PM_H
 
+#include "dev/pci/acpi_pm.h"
 #include "dev/pci/pci.h"
 
 enum { PIIX4_PM_OUT_SCI, PIIX4_PM_OUT_OFF, PIIX4_PM_OUT_COUNT };
@@ -17,20 +18,8 @@ enum {
     PIIX4_SMB_CONFIG = 0xd2
 };
 
-/* Offsets in the PMBASE block, and what the FADT and the DSDT say. */
-enum {
-    PM1_STATUS = 0x00,
-    PM1_ENABLE = 0x02,
-    PM1_CONTROL = 0x04,
-    PM_TIMER = 0x08,
-    PM_GPE_STATUS = 0x0c,
-    PM_GPE_ENABLE = 0x0e,
-    PM_PORTS = 64,
-    PM_SLEEP_S5 = 0, /* SLP_TYP of soft-off */
-    PM_ACPI_ENABLE = 0xf1,
-    PM_ACPI_DISABLE = 0xf0,
-    PM_TIMER_HZ = 3579545,
-};
+/* Offsets in the PMBASE block behind what all ACPI hardware has. */
+enum { PIIX4_GPE_STATUS = 0x0c, PIIX4_GPE_ENABLE = 0x0e, PIIX4_PM_PORTS = 64 };
 
 extern const struct device_type piix4_pm_type;
 
