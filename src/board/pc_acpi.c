@@ -240,7 +240,7 @@ static void put_pm(struct aml *a, uint16_t pm_base)
     named_eisaid(a, "_HID", "PNP0C02");
     aml_name(a, "_CRS");
     aml_resources(a);
-    aml_io(a, pm_base, PM_PORTS);
+    aml_io(a, pm_base, PIIX4_PM_PORTS);
     aml_io(a, pc_parts[PC_PM].win[0].base, pc_parts[PC_PM].win[0].size);
     aml_end(a);
     aml_end(a);
@@ -328,7 +328,7 @@ static uint32_t put_fadt(struct acpi_set *set, uint16_t pm, uint32_t facs, uint3
     acpi_put(set, 0, 4);
     acpi_put(set, 0, 4);
     acpi_put(set, pm + PM_TIMER, 4);
-    acpi_put(set, pm + PM_GPE_STATUS, 4);
+    acpi_put(set, pm + PIIX4_GPE_STATUS, 4);
     acpi_put(set, 0, 4);
     acpi_put(set, 4, 1); /* 88 lengths: event, control, -, timer, GPE0, GPE1 */
     acpi_put(set, 2, 1);
@@ -355,7 +355,7 @@ static uint32_t put_fadt(struct acpi_set *set, uint16_t pm, uint32_t facs, uint3
     acpi_put_gas(set, ACPI_GAS_MEMORY, 0, 0);
     acpi_put_gas(set, ACPI_GAS_MEMORY, 0, 0);
     acpi_put_gas(set, ACPI_GAS_IO, 32, pm + PM_TIMER);
-    acpi_put_gas(set, ACPI_GAS_IO, 32, pm + PM_GPE_STATUS);
+    acpi_put_gas(set, ACPI_GAS_IO, 32, pm + PIIX4_GPE_STATUS);
     acpi_put_gas(set, ACPI_GAS_MEMORY, 0, 0);
     assert(set->blob[ACPI_TABLES]->len - start == 244);
     acpi_table_end(set, start);

@@ -129,15 +129,14 @@ static void rig_init(struct rig *r)
     r->isa = plug(r, &piix3_type, PCI_DEVFN(1, 0));
     r->pm = plug(r, &piix4_pm_type, PCI_DEVFN(1, 3));
     r->card = plug(r, &card_type, PCI_DEVFN(3, 0));
-    i440fx_wire(r->host,
-                &(struct i440fx_wiring){ .bus = &r->bus,
-                                         .pam = { .mem = r->mem,
-                                                  .low_ram = ram,
-                                                  .priority = 1,
-                                                  .rom = mem_ram_base(r->mem) + rom,
-                                                  .rom_base = 0xe0000 },
-                                         .reset = { piix3_reset_control_read,
-                                                    piix3_reset_control_write, r->isa } });
+    i440fx_wire(r->host, &(struct i440fx_wiring){ .bus = &r->bus,
+                                                  .pam = { .mem = r->mem,
+                                                           .low_ram = ram,
+                                                           .priority = 1,
+                                                           .rom = mem_ram_base(r->mem) + rom,
+                                                           .rom_base = 0xe0000 },
+                                                  .reset = { piix3_reset_control_read,
+                                                             piix3_reset_control_write, r->isa } });
     CHECK(device_init(r->host, &err));
     mem_map(r->io, 0xcf8, device_window(r->host, "address"), 0);
     mem_map(r->io, 0xcfc, device_window(r->host, "data"), 0);

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/endian.h"
+#include "base/str.h"
 
 #include <string.h>
 
