@@ -341,6 +341,8 @@ static bool pc_init(struct board *b, struct error *err)
         return false;
     isa_bus_init(&pc->isa_bus, NULL, "isa.0", b->mem, b->ports, pc->isa);
     pc->isa_bus.priority = PC_PRIO_CHIP;
+    for (unsigned i = 0; i < BOARD_SERIALS; i++)
+        pc->isa_bus.serials |= b->config->serial[i] ? BIT(i) : 0;
     board_add_bus(b, &pc->isa_bus.bus);
     connect_isa(pc);
     connect_hpet(pc);

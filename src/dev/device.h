@@ -36,6 +36,8 @@ struct device_links {
     void (*prepare)(void *opaque, struct device *dev);
     /* Number of the next bus of this kind whose owner has no id of the user's: "scsi.0". Or NULL */
     unsigned (*bus_number)(void *opaque, const char *kind);
+    /* After a reset this CPU starts there; false: there is none of that number. Or NULL */
+    bool (*set_entry)(void *opaque, unsigned cpu, uint64_t pc);
     void (*quit)(void *opaque, int status); /* end the emulator with this exit status; or NULL */
     void *opaque;
 };

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/object.h"
 #include "base/str.h"
+#include "chardev/chardevs.h"
 #include "dev/device.h"
 
 #include <errno.h>
@@ -48,6 +49,22 @@ bool opt_device(struct options *o, const char *arg, struct error *err)
     return true;
 }
 
+bool options_has_device(const struct options *o, const char *name)
+{
+    bool found = false;
+    for (guint i = 0; o->devices && i < o->devices->len && !found; i++) {
+        const char *text = o->devices->pdata[i];
+        struct optlist l = { 0 };
+        struct error ignored;
+        bool ok = text && (*text == '{' ? optlist_parse_json(&l, text, &ignored)
+                                        : optlist_parse(&l, text, "driver", &ignored));
+        const char *driver = ok ? optlist_take(&l, "driver") : NULL;
+        found = driver && !strcmp(driver, name);
+        optlist_finish(&l);
+    }
+    return found;
+}
+
 static void print_object_help(const struct options *o, FILE *f)
 {
     (void)object_help(f, o->help_text);
@@ -61,6 +78,19 @@ bool opt_object(struct options *o, const char *arg, struct error *err)
         return true;
     }
     keep_arg(&o->objects, arg);
+    return true;
+}
+
+static void print_chardev_help(const struct options *o, FILE *f)
+{
+    chardevs_print_help(f);
+}
+
+bool opt_chardev(struct options *o, const char *arg, struct error *err)
+{
+    if (asks_for_help(arg))
+        o->print = print_chardev_help;
+    keep_arg(&o->chardevs, arg);
     return true;
 }
 
@@ -164,6 +194,7 @@ static const char *const *as_list(GPtrArray *a)
 
 bool device_settle(struct options *o, struct error *err)
 {
+    o->vm.chardevs = as_list(o->chardevs);
     o->vm.objects = as_list(o->objects);
     o->vm.blockdevs = as_list(o->blockdevs);
     o->vm.drives = as_list(o->drives);
@@ -175,7 +206,9 @@ bool device_settle(struct options *o, struct error *err)
 
 void device_options_finish(struct options *o)
 {
-    GPtrArray *lists[] = { o->objects, o->blockdevs, o->drives, o->devices, o->globals };
+    GPtrArray *lists[] = {
+        o->chardevs, o->objects, o->blockdevs, o->drives, o->devices, o->globals
+    };
     for (unsigned i = 0; i < sizeof lists / sizeof lists[0]; i++)
         if (lists[i])
             g_ptr_array_unref(lists[i]);

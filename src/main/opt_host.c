@@ -160,7 +160,7 @@ bool opt_trace(struct options *o, const char *arg, struct error *err)
 bool host_settle(struct options *o, struct error *err)
 {
     struct board_config *b = &o->vm.board;
-    if (!o->serial_count && !o->nodefaults)
+    if (!o->serial_count && !o->nodefaults && !options_has_device(o, "isa-serial"))
         o->serials[o->serial_count++] = o->nographic ? "mon:stdio" : "null";
     memcpy(o->vm.serial, o->serials, sizeof o->vm.serial);
     b->serial_console = o->nographic || o->graphics_off;

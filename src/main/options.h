@@ -33,6 +33,7 @@ struct options {
     /* An option asked for a list or a text instead of a machine: print it and leave. */
     void (*print)(const struct options *o, FILE *f);
     const char *help_text; /* for print: what help is asked about */
+    GPtrArray *chardevs;   /* arguments, in order; or NULL */
     GPtrArray *objects, *blockdevs, *drives, *devices, *globals; /* arguments, in order; or NULL */
     GPtrArray *owned; /* strings that live as long as this */
 };
@@ -90,6 +91,7 @@ bool opt_smp(struct options *o, const char *arg, struct error *err);
 
 /* Handlers: opt_device.c */
 bool opt_device(struct options *o, const char *arg, struct error *err);
+bool opt_chardev(struct options *o, const char *arg, struct error *err);
 bool opt_object(struct options *o, const char *arg, struct error *err);
 bool opt_global(struct options *o, const char *arg, struct error *err);
 bool opt_drive(struct options *o, const char *arg, struct error *err);
@@ -102,6 +104,8 @@ bool opt_cdrom(struct options *o, const char *arg, struct error *err);
 bool opt_image(struct options *o, const char *path, struct error *err); /* positional */
 bool opt_pflash(struct options *o, const char *arg, struct error *err);
 bool opt_snapshot(struct options *o, const char *arg, struct error *err);
+/* Does a -device ask for this type? */
+bool options_has_device(const struct options *o, const char *name);
 bool device_settle(struct options *o, struct error *err);
 void device_options_finish(struct options *o);
 

@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/str.h"
-#include "chardev/chardev.h"
+#include "chardev/chardevs.h"
 #include "vm/vm_priv.h"
 
 /* --- what devices name --- */
@@ -41,13 +41,22 @@ static bool take(void *opaque, struct device *user, const char *kind, const char
     struct vm *vm = opaque;
     if (!strcmp(kind, "drive"))
         return vm_drive_take(vm, user, name, ret, err);
+    if (!strcmp(kind, "chardev")) {
+        struct chardev *c = chardevs_take(vm->chardevs, name, err);
+        if (c)
+            *ret = c;
+        return c != NULL;
+    }
     return take_object(vm, kind, name, ret, err);
 }
 
 static void give_back(void *opaque, struct device *user, const char *kind, void *object)
 {
+    struct vm *vm = opaque;
     if (!strcmp(kind, "drive"))
-        vm_drive_give_back(opaque, object);
+        vm_drive_give_back(vm, object);
+    else if (!strcmp(kind, "chardev"))
+        chardevs_give_back(vm->chardevs, object);
 }
 
 static unsigned bus_number(void *opaque, const char *kind)
@@ -63,6 +72,16 @@ static void quit(void *opaque, int status)
     vm_request_exit(opaque, status);
 }
 
+static bool set_entry(void *opaque, unsigned cpu, uint64_t pc)
+{
+    struct vm *vm = opaque;
+    if (cpu >= vm->board->cpu_count)
+        return false;
+    vm->has_entry[cpu] = true;
+    vm->entry[cpu] = pc;
+    return true;
+}
+
 static void prepare(void *opaque, struct device *dev)
 {
     vm_apply_globals(opaque, dev);
@@ -70,7 +89,15 @@ static void prepare(void *opaque, struct device *dev)
 
 void vm_links_init(struct vm *vm)
 {
-    vm->links = (struct device_links){ take, give_back, prepare, bus_number, quit, vm };
+    vm->links = (struct device_links){
+        .take = take,
+        .give_back = give_back,
+        .prepare = prepare,
+        .bus_number = bus_number,
+        .set_entry = set_entry,
+        .quit = quit,
+        .opaque = vm,
+    };
 }
 
 /* --- one device --- */

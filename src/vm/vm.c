@@ -9,8 +9,9 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/trace.h"
-#include "chardev/chardev.h"
+#include "chardev/chardevs.h"
 #include "cpu/cpu.h"
+#include "guest/x86/x86.h"
 #include "mem/mem.h"
 
 #include <errno.h>
@@ -111,27 +112,31 @@ static void escape_quit(void *opaque)
     vm_request_shutdown(opaque, VM_HOST_QUIT);
 }
 
-static bool make_chardev(struct vm *vm, const char *id, const char *spec, struct chardev **ret,
+static bool take_chardev(struct vm *vm, const char *id, const char *spec, struct chardev **ret,
                          struct error *err)
 {
-    const struct chardev_escapes escapes = { .quit = escape_quit, .opaque = vm };
     if (!spec || !strcmp(spec, "none"))
         return true;
-    *ret = chardev_new_from_spec(vm->loop, id, spec, err);
-    if (!*ret)
-        return false;
-    chardev_set_escapes(*ret, &escapes);
-    return true;
+    *ret = chardevs_take_spec(vm->chardevs, id, spec, err);
+    return *ret != NULL;
 }
 
 static bool make_chardevs(struct vm *vm, struct error *err)
 {
     static const char *const ids[] = { "serial0", "serial1", "serial2", "serial3" };
+    const struct chardev_escapes escapes = { .quit = escape_quit, .opaque = vm };
+    vm->chardevs = chardevs_new(vm->loop, &escapes);
+    for (const char *const *p = vm->config.chardevs; p && *p; p++) {
+        if (!chardevs_add(vm->chardevs, *p, err)) {
+            err_prefix(err, "-chardev %.*s: ", (int)MIN(strlen(*p), 40), *p);
+            return false;
+        }
+    }
     for (unsigned i = 0; i < BOARD_SERIALS; i++)
-        if (!make_chardev(vm, ids[i], vm->config.serial[i], &vm->serial[i], err))
+        if (!take_chardev(vm, ids[i], vm->config.serial[i], &vm->serial[i], err))
             return false;
     memcpy(vm->config.board.serial, vm->serial, sizeof vm->serial);
-    if (!make_chardev(vm, "debugcon", vm->config.debugcon, &vm->debugcon, err))
+    if (!take_chardev(vm, "debugcon", vm->config.debugcon, &vm->debugcon, err))
         return false;
     vm->config.board.debugcon = vm->debugcon;
     return true;
@@ -178,7 +183,12 @@ static bool reset_all(struct vm *vm, struct error *err)
 {
     for (unsigned i = 0; i < vm->devices->len; i++)
         device_reset(vm->devices->pdata[i]);
-    return vm->board->type->reset(vm->board, err);
+    if (!vm->board->type->reset(vm->board, err))
+        return false;
+    for (unsigned i = 0; i < vm->board->cpu_count; i++)
+        if (vm->has_entry[i])
+            x86_of(vm->board->cpus[i])->rip = vm->entry[i];
+    return true;
 }
 
 static bool make_all(struct vm *vm, struct error *err)
@@ -305,9 +315,11 @@ void vm_free(struct vm *vm)
         vm_free_drives(vm);
         vm_free_globals(vm);
         object_set_free(vm->objects);
-        for (unsigned i = 0; i < BOARD_SERIALS; i++)
-            chardev_free(vm->serial[i]);
-        chardev_free(vm->debugcon);
+        for (unsigned i = 0; vm->chardevs && i < BOARD_SERIALS; i++)
+            chardevs_give_back(vm->chardevs, vm->serial[i]);
+        if (vm->chardevs)
+            chardevs_give_back(vm->chardevs, vm->debugcon);
+        chardevs_free(vm->chardevs);
         loop_unlock(vm->loop);
         loop_free(vm->loop);
     }

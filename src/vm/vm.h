@@ -33,6 +33,7 @@ struct vm_config {
     bool no_shutdown; /* power-off stops the VM but keeps the process */
     bool dump_guest_core, mem_merge;
     /* Arguments as written, in order, NULL-terminated; NULL: none. */
+    const char *const *chardevs;
     const char *const *objects, *const *blockdevs, *const *drives, *const *devices, *const *globals;
     bool snapshot; /* writes to drives go to temporary files */
     bool no_default_cdrom;

@@ -21,22 +21,27 @@ struct vm_drive {
     char *throttle; /* id of the group made for it; NULL: none */
 };
 
+struct chardevs;
+
 struct vm {
     /* constant after vm_new() */
     struct vm_config config;
     struct loop *loop;
     struct board *board;
     struct chardev *serial[BOARD_SERIALS], *debugcon;
+    struct chardevs *chardevs;
     struct object_set *objects;
     struct device_links links;
     struct device_bus system_bus;
     struct vm_global *globals;
     /* guarded by the machine lock */
     struct disk_graph *graph;
-    GPtrArray *nodes;        /* struct disk *, of -blockdev, in order */
-    struct vm_drive *drives; /* in order */
-    GPtrArray *devices;      /* struct device *, of -device and defaults, in order */
-    GHashTable *bus_numbers; /* kind of bus: how many have a number for a name */
+    GPtrArray *nodes;               /* struct disk *, of -blockdev, in order */
+    struct vm_drive *drives;        /* in order */
+    GPtrArray *devices;             /* struct device *, of -device and defaults, in order */
+    GHashTable *bus_numbers;        /* kind of bus: how many have a number for a name */
+    bool has_entry[BOARD_CPUS_MAX]; /* where a device lets a vCPU start */
+    uint64_t entry[BOARD_CPUS_MAX];
     bool want_reset, want_pause;
     enum vm_reason want_shutdown;
     int exit_status;

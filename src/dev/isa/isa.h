@@ -16,6 +16,7 @@ struct isa_bus {
     struct mem *ports, *mem;
     struct irq_or *lines;     /* ISA_IRQS; inputs from ISA_FIRST_INPUT are for devices on the bus */
     uint8_t inputs[ISA_IRQS]; /* that are used */
+    uint8_t serials;          /* bit n: COM(n+1) is taken */
     int priority;             /* of windows among the chipset's */
 };
 
