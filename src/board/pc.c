@@ -20,6 +20,7 @@
 #include "dev/intc/pic.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/piix3.h"
+#include "dev/pci/piix3_ide.h"
 #include "dev/pci/piix4_pm.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/pit.h"
@@ -310,6 +311,8 @@ static void connect_hpet(struct pc *pc)
 static void connect_rest(struct pc *pc)
 {
     struct device *kbd = pc->part[PC_KBD];
+    for (unsigned i = 0; i < PIIX3_IDE_OUTS; i++)
+        irq_connect(&pc->part[PC_IDE]->irqs[i], irq_or_input, &pc->isa[14 + i], PC_ISA_DEVICE);
     irq_connect(&kbd->irqs[I8042_OUT_MOUSE], irq_or_input, &pc->isa[12], PC_ISA_DEVICE);
     irq_connect(&kbd->irqs[I8042_OUT_A20], set_a20, pc, 0);
     irq_connect(&kbd->irqs[I8042_OUT_RESET], reset_line, pc, 0);

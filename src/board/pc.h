@@ -21,6 +21,7 @@
 enum pc_part {
     PC_HOST,
     PC_ISA,
+    PC_IDE,
     PC_PM,
     PC_PIC,
     PC_IOAPIC,
@@ -37,7 +38,7 @@ enum pc_part {
     PC_PARTS,
 };
 
-enum { PC_WINDOWS_MAX = 3, PC_NO_IRQ = -1, PC_NO_DEVFN = -1 };
+enum { PC_WINDOWS_MAX = 4, PC_NO_IRQ = -1, PC_NO_DEVFN = -1 };
 
 struct pc_part_info {
     const struct device_type *type;

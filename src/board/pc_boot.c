@@ -14,6 +14,7 @@
 #include "dev/intc/lapic.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/piix3.h"
+#include "dev/pci/piix3_ide.h"
 #include "dev/pci/piix4_pm.h"
 #include "guest/x86/x86.h"
 
@@ -146,6 +147,8 @@ static void program_chipset(struct pc *pc)
             config_byte(pc, i, PCI_INTERRUPT_LINE,
                         line[pc->pci.route(&pc->pci, i >> 3, (pin - 1) & 3)]);
     }
+    config_byte(pc, pc_parts[PC_IDE].devfn, PIIX3_IDE_TIMING0 + 1, 0x80);
+    config_byte(pc, pc_parts[PC_IDE].devfn, PIIX3_IDE_TIMING1 + 1, 0x80);
     uint8_t pm = pc_parts[PC_PM].devfn;
     config_byte(pc, pm, PCI_INTERRUPT_LINE, PC_IRQ_SCI);
     pci_config_write(&pc->pci, 0, pm, PIIX4_PM_BASE, PC_PM_BASE | 1, 4);

@@ -14,6 +14,7 @@
 #include "dev/intc/pic.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/piix3.h"
+#include "dev/pci/piix3_ide.h"
 #include "dev/pci/piix4_pm.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/pit.h"
@@ -27,6 +28,14 @@ const struct pc_part_info pc_parts[PC_PARTS] = {
                   PC_NO_IRQ,
                   PCI_DEVFN(0, 0) },
     [PC_ISA] = { &piix3_type, "isa-bridge", { { NULL } }, PC_NO_IRQ, PCI_DEVFN(1, 0) },
+    [PC_IDE] = { &piix3_ide_type,
+                 "piix3-ide",
+                 { { "cmd0", 0x1f0, 8 },
+                   { "ctl0", 0x3f6, 1 },
+                   { "cmd1", 0x170, 8 },
+                   { "ctl1", 0x376, 1 } },
+                 PC_NO_IRQ,
+                 PCI_DEVFN(1, 1) },
     [PC_PM] = { &piix4_pm_type, "pm", { { "apm", 0xb2, 2 } }, PC_IRQ_SCI, PCI_DEVFN(1, 3) },
     [PC_PIC] = { &i8259_type,
                  "pic",

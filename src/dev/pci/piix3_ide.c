@@ -125,7 +125,6 @@ static bool piix3_ide_loaded(struct device *dev, struct error *err)
 const struct device_type piix3_ide_type = {
     .name = "piix3-ide",
     .doc = "Intel PIIX3 IDE controller",
-    .bus = "PCI",
     .offers = "IDE",
     .category = DEVICE_STORAGE,
     .size = sizeof(struct piix3_ide),
