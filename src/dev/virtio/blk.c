@@ -14,6 +14,7 @@
 #include "base/trace.h"
 #include "dev/storage/blk.h"
 #include "dev/virtio/virtio.h"
+#include "dev/virtio/virtio_pci.h"
 #include "loop/iothread.h"
 
 enum { /* feature bits, §5.2.3 */
@@ -492,3 +493,5 @@ const struct device_type virtio_blk_type = {
     .finish = vblk_finish,
     .reset = vblk_reset,
 };
+
+VIRTIO_PCI_TYPE(virtio_blk_pci, virtio_blk_type, "virtio-blk-pci", DEVICE_STORAGE, "virtio disk");

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/trace.h"
+#include "dev/bus.h"
 #include "dev/virtio/virtio_priv.h"
 
 #define RING_FEATURES                                                                              \
@@ -23,8 +24,8 @@
  * loop is on its way. */
 struct virtio_late {
     struct virtio_dev *v; /* machine lock; NULL: gone */
+    atomic_uint work;     /* enum virtio_late_work */
     atomic_bool queued;
-    atomic_bool broken;
 };
 
 void virtio_defaults(struct virtio_dev *v)
@@ -181,7 +182,7 @@ void virtio_reset(struct virtio_dev *v)
     v->broken = false;
     v->legacy = false;
     if (v->late)
-        atomic_store(&v->late->broken, false);
+        atomic_store(&v->late->work, 0);
     for (unsigned i = 0; i < v->queue_count; i++)
         virtio_queue_clear(v->queues[i]);
     if (old && v->vtype->status)
@@ -215,19 +216,27 @@ static void do_late(void *opaque)
 {
     struct virtio_late *late = opaque;
     struct virtio_dev *v = late->v;
+    unsigned work;
 
-    atomic_store(&late->queued, false);
     if (!v) {
         free(late);
         return;
     }
-    if (atomic_exchange(&late->broken, false)) {
+    atomic_store(&late->queued, false);
+    work = atomic_exchange(&late->work, 0);
+    if (work & VIRTIO_LATE_BROKEN) {
         update_started(v);
-        if (v->transport && (v->status & VIRTIO_STATUS_DRIVER_OK)) {
-            v->config_generation++;
-            v->transport->notify_config(v->transport);
-        }
+        virtio_config_changed(v);
     }
+    if ((work & VIRTIO_LATE_LINE) && v->transport && v->transport->update_line)
+        v->transport->update_line(v->transport);
+}
+
+void virtio_later(struct virtio_dev *v, enum virtio_late_work what)
+{
+    atomic_fetch_or(&v->late->work, what);
+    if (!atomic_exchange(&v->late->queued, true))
+        loop_defer(v->dev.ctx.loop, do_late, v->late);
 }
 
 void virtio_broken(struct virtio_dev *v, const char *fmt, ...)
@@ -244,10 +253,7 @@ void virtio_broken(struct virtio_dev *v, const char *fmt, ...)
     for (unsigned i = 0; i < v->queue_count; i++)
         atomic_store(&v->queues[i]->started, false);
     atomic_fetch_or(&v->status, VIRTIO_STATUS_NEEDS_RESET);
-    atomic_store(&v->late->broken, true);
-    /* always later: the caller may be an I/O thread, or deep inside a handler */
-    if (!atomic_exchange(&v->late->queued, true))
-        loop_defer(v->dev.ctx.loop, do_late, v->late);
+    virtio_later(v, VIRTIO_LATE_BROKEN); /* the caller may be an I/O thread, or inside a handler */
 }
 
 /* --- configuration space --- */
@@ -292,3 +298,21 @@ void virtio_config_changed(struct virtio_dev *v)
     if (v->transport && (v->status & VIRTIO_STATUS_DRIVER_OK))
         v->transport->notify_config(v->transport);
 }
+
+/* --- the bus between a transport and its device --- */
+
+/* "disk@0,0": what firmware knows the device inside as. */
+static void virtio_fw_path(const struct device *dev, char *buf, size_t size)
+{
+    const struct virtio_dev *v = (const struct virtio_dev *)dev;
+
+    if (v->vtype && v->vtype->id == 1)
+        (void)snprintf(buf, size, "ethernet-phy@0");
+    else if (v->vtype && v->vtype->id == 2)
+        (void)snprintf(buf, size, "disk@0,0");
+}
+
+const struct bus_type virtio_bus_type = {
+    .name = "virtio-bus",
+    .fw_path = virtio_fw_path,
+};

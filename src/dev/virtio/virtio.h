@@ -174,9 +174,11 @@ static inline bool virtio_has(const struct virtio_dev *v, unsigned feature)
 }
 
 /* --- transports --- */
+extern const struct bus_type virtio_bus_type;
 struct virtio_transport {
     void (*notify_queue)(struct virtio_transport *t, struct virtqueue *q); /* any thread */
     void (*notify_config)(struct virtio_transport *t);                     /* machine lock */
+    void (*update_line)(struct virtio_transport *t); /* asked for by virtio_later(); or NULL */
     void *opaque;
 };
 

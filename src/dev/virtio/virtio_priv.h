@@ -137,6 +137,12 @@ void virtio_set_driver_features(struct virtio_dev *v, uint64_t features, bool le
 void virtio_set_status(struct virtio_dev *v, uint8_t status, bool legacy);
 uint64_t virtio_config_load(struct virtio_dev *v, uint64_t off, unsigned size);
 void virtio_config_store(struct virtio_dev *v, uint64_t off, uint64_t val, unsigned size);
+/* From any thread: to be done under the machine lock soon, if the device is still there then. */
+enum virtio_late_work {
+    VIRTIO_LATE_BROKEN = 1, /* the driver is told */
+    VIRTIO_LATE_LINE = 2,   /* transport->update_line() */
+};
+void virtio_later(struct virtio_dev *v, enum virtio_late_work what);
 /* Selected queue or NULL. */
 struct virtqueue *virtio_queue_at(struct virtio_dev *v, unsigned n);
 void virtio_queue_enable(struct virtqueue *q);
