@@ -41,10 +41,17 @@ void virtio_init(struct virtio_dev *v, const struct virtio_type *t, uint32_t con
     v->config = xcalloc(1, v->config_size + 8);
     v->late = xnew(struct virtio_late);
     v->late->v = v;
+    if (v->dev.parent && v->dev.parent->type == &virtio_bus_type && v->dev.parent->opaque) {
+        v->transport = v->dev.parent->opaque;
+        v->transport->attached(v->transport, v);
+    }
 }
 
 void virtio_finish(struct virtio_dev *v)
 {
+    if (v->transport && v->transport->attached)
+        v->transport->attached(v->transport, NULL);
+    v->transport = NULL;
     virtio_queue_remove_all(v);
     free(v->config);
     v->config = NULL;

@@ -179,6 +179,8 @@ struct virtio_transport {
     void (*notify_queue)(struct virtio_transport *t, struct virtqueue *q); /* any thread */
     void (*notify_config)(struct virtio_transport *t);                     /* machine lock */
     void (*update_line)(struct virtio_transport *t); /* asked for by virtio_later(); or NULL */
+    /* v was plugged into the bus whose opaque this is, and may go again (NULL); or NULL */
+    void (*attached)(struct virtio_transport *t, struct virtio_dev *v);
     void *opaque;
 };
 
