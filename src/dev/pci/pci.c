@@ -363,6 +363,8 @@ uint32_t pci_dev_config_read(struct pci_dev *p, unsigned off, unsigned size)
     uint32_t v = 0;
     if (off + size > config_size(p))
         return BITS(8 * size - 1, 0);
+    if (p->config_read)
+        p->config_read(p, off, size);
     for (unsigned i = 0; i < size; i++)
         v |= (uint32_t)p->config[off + i] << (8 * i);
     return v;

@@ -138,6 +138,8 @@ struct pci_dev {
     uint8_t initial[PCIE_CONFIG_SIZE];  /* after reset */
     /* after each write that reached bytes off..off+size-1; may be NULL */
     void (*config_written)(struct pci_dev *p, unsigned off, unsigned size);
+    /* before each read of bytes off..off+size-1: brings them up to date; may be NULL */
+    void (*config_read)(struct pci_dev *p, unsigned off, unsigned size);
     struct pci_bus *secondary; /* of a bridge */
     struct pci_msi_state msi;
     /* the route that is driven now */
