@@ -21,7 +21,7 @@ static inline struct ticket *ticket_of(struct disk_request *r)
     return (struct ticket *)r->internal;
 }
 
-enum { LEVELS_MAX = 5, PIECES_MAX = 16, PIECE_IOVS = 8 };
+enum { LEVELS_MAX = 5, PIECES_MAX = 16, PIECE_IOVS = 128 };
 
 /* A part of a request whose bytes lie together in one file. */
 struct piece {

@@ -485,10 +485,11 @@ void uring_reap(struct disk_queue *q, bool wait)
         return;
     /* what has come already costs no call; under DEFER_TASKRUN it must be fetched */
     if (!wait) {
-        uring_kick(q);
-        if (!io_uring_cq_ready(&q->ring))
-            (void)io_uring_get_events(&q->ring);
-        (void)take_completions(q);
+        do { /* the rest of a short transfer is given to the kernel here, too */
+            uring_kick(q);
+            if (!io_uring_cq_ready(&q->ring))
+                (void)io_uring_get_events(&q->ring);
+        } while (take_completions(q) && q->unsubmitted);
         return;
     }
     if (q->pool_requests || q->begun_pieces)

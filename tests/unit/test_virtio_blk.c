@@ -242,6 +242,35 @@ TEST(bursts)
     burst(true, true, UINT64_MAX);
 }
 
+/* More pieces than one system call takes, read from a file that is not cached in one go. */
+TEST(many_pieces)
+{
+    enum { PIECES = 200 };
+    struct vd_piece pieces[PIECES + 2] = { { HEADER, 16, false } };
+    struct blkrig r;
+    uint16_t id;
+    uint32_t used;
+
+    open_rig(&r, false, false);
+    vd_start(&r.d, 1, UINT64_MAX);
+    for (unsigned i = 0; i < PIECES; i++) {
+        uint8_t block[4096];
+
+        memset(block, (int)i, sizeof block);
+        CHECK_EQ(pwrite(r.fd, block, 4096, 4096 * (off_t)i), 4096);
+        pieces[i + 1] = (struct vd_piece){ DATA + 8192 * (gpa_t)i, 4096, true };
+    }
+    pieces[PIECES + 1] = (struct vd_piece){ STATUS, 1, true };
+    memset(vd_at(&r.d, HEADER), 0, 16);
+    (void)vd_add(&r.d, 0, pieces, PIECES + 2);
+    vd_kick(&r.d, 0);
+    CHECK(vd_wait(&r.d, 0, PIECES + 2, &id, &used));
+    CHECK_EQ(used, PIECES * 4096 + 1);
+    for (unsigned i = 0; i < PIECES; i++)
+        CHECK_EQ(*vd_at(&r.d, DATA + 8192 * (gpa_t)i + 4095), (uint8_t)i);
+    close_rig(&r);
+}
+
 TEST(reset_with_requests_under_way)
 {
     struct blkrig r;

@@ -63,7 +63,9 @@ static inline void vd_open(struct vd *d)
     mem_region_init_ram(&d->ram, "ram", gra, VD_RAM);
     mem_map(d->mem, 0, &d->ram, 0);
     d->ctx = (struct device_ctx){ d->loop, d->mem };
-    d->transport = (struct virtio_transport){ vd_notify_queue, vd_notify_config, d };
+    d->transport = (struct virtio_transport){ .notify_queue = vd_notify_queue,
+                                              .notify_config = vd_notify_config,
+                                              .opaque = d };
 }
 
 /* v was made with device_new() on d->ctx and has its properties. */
