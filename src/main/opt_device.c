@@ -100,6 +100,18 @@ bool opt_global(struct options *o, const char *arg, struct error *err)
     return true;
 }
 
+bool opt_mem_path(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.mem_path = arg;
+    return true;
+}
+
+bool opt_mem_prealloc(struct options *o, const char *arg, struct error *err)
+{
+    o->vm.mem_prealloc = true;
+    return true;
+}
+
 /* --- disks --- */
 
 bool opt_drive(struct options *o, const char *arg, struct error *err)

@@ -54,6 +54,7 @@ static bool machine_props(struct options *o, struct optlist *l, struct error *er
     bool graphics = !o->graphics_off;
     struct board_config *b = &o->vm.board;
     o->accel_list = take_text(o, l, "accel", o->accel_list);
+    o->vm.memory_backend = take_text(o, l, "memory-backend", o->vm.memory_backend);
     bool ok = optlist_take_bool(l, "graphics", &graphics, err) &&
               optlist_take_bool(l, "hpet", &b->hpet, err) &&
               optlist_take_bool(l, "acpi", &b->acpi, err) &&

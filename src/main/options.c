@@ -91,6 +91,23 @@ static bool unknown(const char *name, struct error *err)
                 : fail_hint(err, "-help lists all");
 }
 
+static bool run_row(struct options *o, const struct option *r, const char *arg, struct error *err)
+{
+    if (r->run)
+        return r->run(o, arg, err);
+    (void)fail(err, ENOTSUP, "-%s%s%s: %s with a later release", r->name, arg ? " " : "",
+               arg ? arg : "", r->later);
+    return fail_hint(err, "leave it out");
+}
+
+bool options_run(struct options *o, const char *name, const char *arg, struct error *err)
+{
+    const struct option *r = find(name);
+    if (!r)
+        return unknown(name, err);
+    return run_row(o, r, r->arg ? arg : NULL, err);
+}
+
 /* One option and its argument; *i is the index in argv and moves over the argument. */
 static bool take_option(struct options *o, int argc, char **argv, int *i, struct error *err)
 {
@@ -106,11 +123,7 @@ static bool take_option(struct options *o, int argc, char **argv, int *i, struct
     }
     if (r->arg)
         arg = argv[++*i];
-    if (r->run)
-        return r->run(o, arg, err);
-    (void)fail(err, ENOTSUP, "-%s%s%s: %s with a later release", name, arg ? " " : "",
-               arg ? arg : "", r->later);
-    return fail_hint(err, "leave it out");
+    return run_row(o, r, arg, err);
 }
 
 static void identify(struct options *o, const char *argv0)

@@ -8,6 +8,7 @@
 #define MAIN_OPTIONS_H
 
 #include "base/error.h"
+#include "main/process.h"
 #include "vm/vm.h"
 
 #include <glib.h>
@@ -17,6 +18,8 @@ enum { OPTIONS_DIRS_MAX = 16 };
 
 struct options {
     struct vm_config vm;
+    struct process_config process;
+    bool msg_timestamp, msg_guest_name;
     char *program;     /* base name of argv[0] */
     bool qemu_name;    /* called by a qemu-* name */
     const char *image; /* positional */
@@ -89,10 +92,28 @@ bool machine_settle(struct options *o, struct error *err);
 /* Handlers: opt_smp.c */
 bool opt_smp(struct options *o, const char *arg, struct error *err);
 
+/* Runs the option of this name, as -readconfig does; arg lives as long as the options. */
+bool options_run(struct options *o, const char *name, const char *arg,
+                 struct error *err) MUST_CHECK;
+
+/* Handlers: opt_process.c */
+bool opt_daemonize(struct options *o, const char *arg, struct error *err);
+bool opt_pidfile(struct options *o, const char *arg, struct error *err);
+bool opt_runas(struct options *o, const char *arg, struct error *err);
+bool opt_chroot(struct options *o, const char *arg, struct error *err);
+bool opt_run_with(struct options *o, const char *arg, struct error *err);
+bool opt_overcommit(struct options *o, const char *arg, struct error *err);
+bool opt_msg(struct options *o, const char *arg, struct error *err);
+bool opt_sandbox(struct options *o, const char *arg, struct error *err);
+bool opt_set(struct options *o, const char *arg, struct error *err);
+bool opt_readconfig(struct options *o, const char *arg, struct error *err);
+
 /* Handlers: opt_device.c */
 bool opt_device(struct options *o, const char *arg, struct error *err);
 bool opt_chardev(struct options *o, const char *arg, struct error *err);
 bool opt_object(struct options *o, const char *arg, struct error *err);
+bool opt_mem_path(struct options *o, const char *arg, struct error *err);
+bool opt_mem_prealloc(struct options *o, const char *arg, struct error *err);
 bool opt_global(struct options *o, const char *arg, struct error *err);
 bool opt_drive(struct options *o, const char *arg, struct error *err);
 bool opt_blockdev(struct options *o, const char *arg, struct error *err);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -89,7 +90,8 @@ static void tell_without_screen(const struct options *o)
             o->program);
 }
 
-static bool run(const struct options *o, int *ret_status, struct error *err)
+static bool run_machine(const struct options *o, struct process *p, int *ret_status,
+                        struct error *err)
 {
     struct ending e = { .program = o->program, .fd = -1 };
     enum vm_reason reason;
@@ -99,13 +101,38 @@ static bool run(const struct options *o, int *ret_status, struct error *err)
     tell_without_screen(o);
     if (o->process_name)
         prctl(PR_SET_NAME, o->process_name);
-    bool ok = catch_signals(&e, err) && vm_run(e.vm, &reason, err);
+    bool ok = catch_signals(&e, err) && process_ready(p, err) && vm_run(e.vm, &reason, err);
     if (ok && reason == VM_GUEST_EXIT)
         *ret_status = vm_exit_status(e.vm);
     vm_free(e.vm);
     if (e.fd >= 0)
         close(e.fd);
     return ok;
+}
+
+static bool run(const struct options *o, int *ret_status, struct error *err)
+{
+    struct process p;
+    bool ok = process_start(&p, &o->process, err) && run_machine(o, &p, ret_status, err);
+    process_finish(&p);
+    return ok;
+}
+
+/* -msg */
+static void print_error(const struct options *o, const struct error *err)
+{
+    if (o->msg_timestamp) {
+        struct timespec ts;
+        struct tm tm;
+        char text[32] = "";
+        clock_gettime(CLOCK_REALTIME, &ts);
+        if (gmtime_r(&ts.tv_sec, &tm))
+            strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+        fprintf(stderr, "%s.%06ldZ ", text, ts.tv_nsec / 1000);
+    }
+    if (o->msg_guest_name && o->vm.name)
+        fprintf(stderr, "%s ", o->vm.name);
+    err_print(stderr, o->program, err);
 }
 
 int main(int argc, char **argv)
@@ -119,7 +146,7 @@ int main(int argc, char **argv)
     else if (ok)
         ok = run(&o, &status, &err);
     if (!ok)
-        err_print(stderr, o.program, &err);
+        print_error(&o, &err);
     options_finish(&o);
     return ok ? status : EXIT_FAILURE;
 }

@@ -304,6 +304,20 @@ bool mem_ram_alloc(struct mem *m, uint64_t size, gra_t *ret_gra, struct error *e
     return true;
 }
 
+bool mem_ram_from_file(struct mem *m, gra_t gra, uint64_t size, int fd, uint64_t offset,
+                       bool shared, struct error *err)
+{
+    assert(gra + size <= m->ram_used && !(gra % MEM_PAGE_SIZE));
+    void *p =
+        mmap(m->ram_base + gra, size, PROT_READ | PROT_WRITE,
+             (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset);
+    if (p == MAP_FAILED)
+        return fail(err, errno, "%s: cannot map %llu MiB of the file: %s", m->name,
+                    (unsigned long long)(size >> 20), strerror(errno));
+    (void)madvise(p, size, MADV_DONTDUMP);
+    return true;
+}
+
 void mem_region_init_ram(struct mem_region *r, const char *name, gra_t gra, uint64_t size)
 {
     *r = (struct mem_region){ .name = name, .size = size, .kind = MEM_RAM, .gra = gra };

@@ -87,6 +87,11 @@ const char *mem_name(const struct mem *m);
 /* Backing for RAM or ROM: zeroed, page aligned, contiguous in the gra space. */
 bool mem_ram_alloc(struct mem *m, uint64_t size, gra_t *ret_gra, struct error *err) MUST_CHECK;
 
+/* Memory that was allocated and not used yet comes from a file from now on. Page aligned. shared:
+ * its writes reach the file. */
+bool mem_ram_from_file(struct mem *m, gra_t gra, uint64_t size, int fd, uint64_t offset,
+                       bool shared, struct error *err) MUST_CHECK;
+
 void mem_region_init_ram(struct mem_region *r, const char *name, gra_t gra, uint64_t size);
 void mem_region_init_rom(struct mem_region *r, const char *name, gra_t gra, uint64_t size);
 void mem_region_init_io(struct mem_region *r, const char *name, const struct mem_io_ops *ops,

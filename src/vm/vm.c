@@ -8,6 +8,8 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/memory_backend.h"
+#include "base/scope.h"
 #include "base/trace.h"
 #include "chardev/chardevs.h"
 #include "cpu/cpu.h"
@@ -15,8 +17,13 @@
 #include "mem/mem.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 enum { LOOP_REQUEST = 1 };
 
@@ -142,6 +149,43 @@ static bool make_chardevs(struct vm *vm, struct error *err)
     return true;
 }
 
+/* The board's RAM is what it allocated first. */
+static bool back_ram(struct vm *vm, struct error *err)
+{
+    const struct vm_config *c = &vm->config;
+    struct mem *m = vm->board->mem;
+    uint64_t size = c->board.ram_size;
+    const char *id = c->memory_backend;
+    if (c->mem_path) {
+        AUTO_FREE char *text = xasprintf(
+            "memory-backend-file,id=mem-path,size=%" PRIu64 ",mem-path=%s", size, c->mem_path);
+        id = "mem-path";
+        if (!object_add(vm->objects, text, err))
+            return false;
+    }
+    const struct memory_backend *b = id ? memory_backend_find(vm->objects, id, err) : NULL;
+    if (id && !b)
+        return false;
+    if (b && b->size != size) {
+        (void)fail(err, EINVAL, "memory-backend=%s has %" PRIu64 " MiB, -m says %" PRIu64, id,
+                   b->size >> 20, size >> 20);
+        return fail_hint(err, "give both the same size");
+    }
+    if (b && b->readonly && b->share)
+        return fail(err, EINVAL, "memory-backend=%s: a guest writes to its memory", id);
+    if (b && b->fd >= 0 && !mem_ram_from_file(m, 0, size, b->fd, b->offset, b->share, err))
+        return false;
+    if (b && b->merge)
+        (void)madvise(mem_ram_base(m), size, MADV_MERGEABLE);
+    if ((c->mem_prealloc || (b && b->prealloc)) &&
+        madvise(mem_ram_base(m), size, MADV_POPULATE_WRITE) < 0) {
+        (void)fail(err, errno, "cannot take %" PRIu64 " MiB from the host: %s", size >> 20,
+                   strerror(errno));
+        return fail_hint(err, "give the guest less memory, or leave preallocation out");
+    }
+    return true;
+}
+
 static bool advise_ram(struct vm *vm, struct error *err)
 {
     struct mem *m = vm->board->mem;
@@ -194,9 +238,9 @@ static bool reset_all(struct vm *vm, struct error *err)
 static bool make_all(struct vm *vm, struct error *err)
 {
     return make_objects(vm, err) && make_chardevs(vm, err) && vm_make_globals(vm, err) &&
-           vm_make_drives(vm, err) && make_board(vm, err) && vm_add_defaults(vm, err) &&
-           vm_add_devices(vm, err) && vm_check_drives(vm, err) && advise_ram(vm, err) &&
-           board_complete(vm->board, err) && reset_all(vm, err);
+           vm_make_drives(vm, err) && make_board(vm, err) && back_ram(vm, err) &&
+           vm_add_defaults(vm, err) && vm_add_devices(vm, err) && vm_check_drives(vm, err) &&
+           advise_ram(vm, err) && board_complete(vm->board, err) && reset_all(vm, err);
 }
 
 struct vm *vm_new(const struct vm_config *config, struct error *err)

@@ -35,6 +35,9 @@ struct vm_config {
     /* Arguments as written, in order, NULL-terminated; NULL: none. */
     const char *const *chardevs;
     const char *const *objects, *const *blockdevs, *const *drives, *const *devices, *const *globals;
+    const char *memory_backend; /* id of an object that holds the RAM; NULL: ordinary memory */
+    const char *mem_path;       /* -mem-path; NULL */
+    bool mem_prealloc;
     bool snapshot; /* writes to drives go to temporary files */
     bool no_default_cdrom;
 };

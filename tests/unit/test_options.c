@@ -7,6 +7,7 @@
 #include "src/main/opt_host.c"
 #include "src/main/options_table.c"
 #include "src/main/opt_machine.c"
+#include "src/main/opt_process.c"
 #include "src/main/opt_smp.c"
 #include "src/main/options.c"
 
