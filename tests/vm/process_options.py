@@ -91,7 +91,7 @@ def main():
             bad += 1
         if number:
             os.kill(number, 15)
-            for _ in range(100 * PATIENCE):
+            for _ in range(int(100 * PATIENCE)):
                 if not os.path.exists(pid):
                     break
                 time.sleep(0.1)
