@@ -99,7 +99,7 @@ static void set_up(struct virtqueue *q)
     q->indirect = virtio_has(v, VIRTIO_F_INDIRECT_DESC);
     q->desc_map = NULL;
     q->next = q->used = q->seen = q->in_use = 0;
-    q->signalled_valid = false;
+    q->signalled_valid = q->unsignalled = false;
     q->next_wrap = q->used_wrap = true;
     q->kicks_are_off = false;
     if (!q->gather)
@@ -392,6 +392,7 @@ void virtio_push_many(struct virtqueue *q, struct virtio_chain **c, const size_t
 {
     bool ready = virtio_queue_map(q);
 
+    q->unsignalled = true;
     for (unsigned i = 0; i < n; i++) {
         assert(block_of(c[i])->q == q);
         unmap_in(q, c[i], written[i]);
@@ -490,7 +491,10 @@ void virtio_notify(struct virtqueue *q)
 {
     struct virtio_transport *t = q->v->transport;
 
-    if (t && virtio_queue_map(q) && q->ops->wants_interrupt(q))
+    if (!q->unsignalled || !t || !virtio_queue_map(q))
+        return;
+    q->unsignalled = false;
+    if (q->ops->wants_interrupt(q))
         t->notify_queue(t, q);
 }
 

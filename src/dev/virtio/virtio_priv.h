@@ -58,6 +58,7 @@ struct virtqueue {
     uint16_t seen;      /* split: the driver's index as last read */
     uint16_t signalled; /* used when the driver was last interrupted */
     bool signalled_valid;
+    bool unsignalled;          /* something was pushed since the last virtio_notify() */
     bool next_wrap, used_wrap; /* packed */
     bool kicks_are_off;
     uint32_t epoch;                    /* rises with each reset */
