@@ -3,6 +3,7 @@
  * A vCPU's life: creation, thread, stop and resume, reset, and the events that other threads raise.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -317,6 +318,21 @@ void cpu_resume(struct cpu *cpu)
     e->stop_wanted = false;
     pthread_cond_broadcast(&e->cond);
     pthread_mutex_unlock(&e->lock);
+}
+
+/* ---- spinning ---- */
+
+bool cpu_is_parallel(const struct cpu *cpu)
+{
+    return cpu->engine->cache->parallel;
+}
+
+void cpu_spin_hint(struct cpu *cpu)
+{
+    enum { SPINS = 64 }; /* some 200 ns of a spin loop; a yield costs as much */
+
+    if (++cpu->engine->spins % SPINS == 0)
+        sched_yield();
 }
 
 /* ---- reset ---- */

@@ -155,6 +155,9 @@ bool cpu_page_guarded(struct cpu *cpu, gva_t va);
 /* A second vCPU of this cache is about to run: real atomics from now on (empties the cache once).
  * System mode: after cpu_new() of all, before any starts. */
 void cpu_set_parallel(struct cpu *cpu);
+bool cpu_is_parallel(const struct cpu *cpu);
+/* The guest spins (PAUSE): now and then the host's processor goes to another thread. */
+void cpu_spin_hint(struct cpu *cpu);
 /* Between these no other vCPU of this cache runs guest code. A vCPU thread outside of cpu_run(). */
 void cpu_exclusive_begin(struct cpu *cpu);
 void cpu_exclusive_end(struct cpu *cpu);

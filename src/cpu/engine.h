@@ -91,6 +91,7 @@ struct engine {
     struct mem_listener listener;
     struct mem_reader reader, port_reader;
     bool alone; /* in an exclusive section of its own */
+    unsigned spins; /* cpu_spin_hint() calls */
 
     _Atomic bool in_code; /* may run guest code: not waiting for an event or an exclusive section */
     /* user mode */

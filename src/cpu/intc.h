@@ -26,6 +26,7 @@ struct cpu_intc_ops {
     void (*set_tpr)(void *ctrl, uint64_t tpr);
     void (*reset)(void *ctrl);
     bool (*apic_enabled)(void *ctrl); /* CPUID.1:EDX.9 */
+    void (*tsc_changed)(void *ctrl);  /* the guest wrote it: deadlines move. May be NULL */
 };
 
 /* What the CPU offers the controller. Any thread, machine lock held. */

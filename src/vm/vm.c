@@ -277,19 +277,6 @@ static void set_clock(struct vm *vm, bool on)
     loop_unlock(vm->loop);
 }
 
-static bool resume(struct vm *vm, struct error *err)
-{
-    set_clock(vm, true);
-    for (unsigned i = 0; i < vm->board->cpu_count; i++) {
-        if (vm->started)
-            cpu_resume(vm->board->cpus[i]);
-        else if (!cpu_start(vm->board->cpus[i], err))
-            return false;
-    }
-    vm->started = vm->running = true;
-    return true;
-}
-
 static void stop(struct vm *vm)
 {
     for (unsigned i = 0; vm->started && i < vm->board->cpu_count; i++)
@@ -297,6 +284,22 @@ static void stop(struct vm *vm)
     if (vm->running)
         set_clock(vm, false);
     vm->running = false;
+}
+
+static bool resume(struct vm *vm, struct error *err)
+{
+    bool ok = true;
+    set_clock(vm, true);
+    for (unsigned i = 0; ok && i < vm->board->cpu_count; i++) {
+        if (vm->started)
+            cpu_resume(vm->board->cpus[i]);
+        else if (!cpu_start(vm->board->cpus[i], err))
+            ok = false;
+    }
+    vm->started = vm->running = true;
+    if (!ok)
+        stop(vm);
+    return ok;
 }
 
 static bool reset(struct vm *vm, struct error *err)

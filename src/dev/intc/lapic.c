@@ -611,6 +611,11 @@ static bool lapic_apic_enabled(void *ctrl)
     return enabled(ctrl);
 }
 
+static void lapic_cpu_tsc_changed(void *ctrl)
+{
+    lapic_tsc_changed(ctrl);
+}
+
 const struct cpu_intc_ops lapic_intc_ops = {
     .acknowledge = lapic_acknowledge,
     .msr_read = lapic_msr_read,
@@ -619,6 +624,7 @@ const struct cpu_intc_ops lapic_intc_ops = {
     .set_tpr = lapic_set_tpr,
     .reset = lapic_cpu_reset,
     .apic_enabled = lapic_apic_enabled,
+    .tsc_changed = lapic_cpu_tsc_changed,
 };
 
 /* --- life --- */

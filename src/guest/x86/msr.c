@@ -111,12 +111,18 @@ uint64_t x86_tsc_hz(const struct cpu *cpu)
     return ((const struct x86_cpu *)cpu)->tsc_hz;
 }
 
-static void set_tsc(struct x86_cpu *x, uint64_t v)
+/* Moves the counter, and the deadlines that hang on it. */
+static void shift_tsc(struct x86_cpu *x, int64_t delta)
 {
-    int64_t delta = (int64_t)(v - x86_tsc(x));
+    const struct cpu_intc_ops *intc = x->c.intc;
 
     x->tsc_offset += delta;
     x->tsc_adjust += delta;
+    if (!intc || !intc->tsc_changed)
+        return;
+    cpu_machine_lock(&x->c);
+    intc->tsc_changed(x->c.intc_ctrl);
+    cpu_machine_unlock(&x->c);
 }
 
 /* ---- registers that are a plain member ---- */
@@ -313,11 +319,12 @@ static bool write_special(struct x86_cpu *x, uint32_t msr, uint64_t v)
     uint64_t ignored;
 
     switch (msr) {
-    case MSR_TSC: set_tsc(x, v); return true;
+    case MSR_TSC: shift_tsc(x, (int64_t)(v - x86_tsc(x))); return true;
     case MSR_TSC_ADJUST:
-        x->tsc_offset += (int64_t)v - x->tsc_adjust;
-        x->tsc_adjust = (int64_t)v;
-        return x86_has(x, X86_FEATURE(4, 1));
+        if (!x86_has(x, X86_FEATURE(4, 1)))
+            return false;
+        shift_tsc(x, (int64_t)v - x->tsc_adjust);
+        return true;
     case MSR_PAT: return x86_has(x, X86_FEATURE(0, 16)) && write_pat(x, v);
     case MSR_MCG_CTL: return false;
     case MSR_XSS: return x86_has(x, X86_FEATURE(7, 3)) && v == 0;

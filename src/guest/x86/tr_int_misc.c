@@ -162,9 +162,18 @@ bool tr_prefetch(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-/* A guest that spins lets go of the processor at the next loop edge anyway. */
+/* A guest that spins lets go of the processor at the next loop edge anyway; one that waits for
+ * another vCPU may keep it from running. */
+static void do_pause(struct cpu *cpu)
+{
+    cpu_spin_hint(cpu);
+}
+static const struct helper h_pause = { "x86_pause", (helper_fn *)do_pause, "-", HELPER_NO_RAISE };
+
 bool tr_pause(struct tr *t, const struct x86_insn *i)
 {
+    if (!t->req->user && cpu_is_parallel(&t->x->c))
+        tr_call(t, &h_pause, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
     return true;
 }
 
