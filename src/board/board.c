@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-extern const struct board_type pc_board;
+extern const struct board_type pc_board, q35_board;
 
-const struct board_type *const board_types[] = { &pc_board, NULL };
+const struct board_type *const board_types[] = { &pc_board, &q35_board, NULL };
 
 const char *const board_firmware_dirs[] = {
     RHEA_DATADIR,      "/usr/share/seabios",    "/usr/local/share/seabios",
@@ -20,9 +20,7 @@ const char *const board_firmware_dirs[] = {
 };
 
 /* Machines of QEMU that are known by name and come with later issues. */
-static const char *const later[] = {
-    "q35", "pc-q35", "microvm", "isapc", "virt", "none", "x-remote"
-};
+static const char *const later[] = { "microvm", "isapc", "virt", "none", "x-remote" };
 
 static bool is_later(const char *name)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The i440FX PC. Reads top to bottom: memory, vCPUs, parts of pc_map.c, interrupt lines, firmware.
+ * The PC around a chipset: memory, vCPUs, parts, interrupt lines, firmware.
  *
  * Interrupts: each of the 16 ISA lines is a wired OR of its device, the PCI routes and (0, 8) the
  * HPET's legacy mode; it goes to the 8259 pair and to an I/O APIC pin (IRQ 0 to pin 2). The 8259's
@@ -18,10 +18,7 @@
 #include "dev/intc/ioapic.h"
 #include "dev/intc/lapic.h"
 #include "dev/intc/pic.h"
-#include "dev/pci/i440fx.h"
-#include "dev/pci/piix3.h"
-#include "dev/pci/piix3_ide.h"
-#include "dev/pci/piix4_pm.h"
+#include "dev/pci/pam.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/pit.h"
 #include "guest/x86/x86.h"
@@ -50,7 +47,7 @@ static const struct mem_io_ops post_ops = {
 static bool make_memory(struct pc *pc, struct error *err)
 {
     uint64_t size = pc->b.config->ram_size;
-    pc->ram_low = MIN(size, PC_RAM_LOW_MAX);
+    pc->ram_low = pc->chip->ram_low(size);
     pc->ram_high = size - pc->ram_low;
     if (!(pc->b.mem =
               mem_new(pc->b.loop, "memory", 0, size + PC_FIRMWARE_MAX + PC_DEVICE_RAM, err)) ||
@@ -121,19 +118,14 @@ static bool is_wanted(const struct pc *pc, enum pc_part i)
     return i != PC_HPET || c->hpet;
 }
 
-static void prepare_host(struct pc *pc, struct device *dev)
+void pc_pam_wiring(const struct pc *pc, struct pam_wiring *ret)
 {
-    struct i440fx_wiring w = {
-        .bus = &pc->pci,
-        .pam = { .mem = pc->b.mem, .low_ram = pc->ram, .priority = PC_PRIO_SHADOW },
-        .reset = { piix3_reset_control_read, piix3_reset_control_write, pc->part[PC_ISA] },
-    };
+    *ret = (struct pam_wiring){ pc->b.mem, pc->ram, PC_PRIO_SHADOW, NULL, 0 };
     if (pc->rom_size) {
         uint64_t shown = MIN(pc->rom_size, (uint64_t)PC_LOW_ALIAS);
-        w.pam.rom = mem_ram_base(pc->b.mem) + pc->rom + pc->rom_size - shown;
-        w.pam.rom_base = MIB - shown;
+        ret->rom = mem_ram_base(pc->b.mem) + pc->rom + pc->rom_size - shown;
+        ret->rom_base = MIB - shown;
     }
-    i440fx_wire(dev, &w);
 }
 
 /* What a part needs before device_init(). */
@@ -146,6 +138,10 @@ static bool prepare(struct pc *pc, enum pc_part i, struct device *dev, struct er
         return (!c->rtc_base || device_set(dev, "base", c->rtc_base, err)) &&
                (!c->rtc_clock || device_set(dev, "clock", c->rtc_clock, err));
     case PC_COM1 ... PC_COM4: uart_set_chardev(dev, c->serial[i - PC_COM1]); return true;
+    case PC_DISKS:
+        if (pc->chip->prepare_disks)
+            pc->chip->prepare_disks(dev);
+        return true;
     case PC_DEBUGCON: debugcon_set_chardev(dev, c->debugcon); return true;
     default: return true;
     }
@@ -153,7 +149,7 @@ static bool prepare(struct pc *pc, enum pc_part i, struct device *dev, struct er
 
 static void map_windows(struct pc *pc, enum pc_part i)
 {
-    const struct pc_part_info *p = &pc_parts[i];
+    const struct pc_part_info *p = pc_info(pc, i);
     struct device *dev = pc->part[i];
     for (unsigned w = 0; w < PC_WINDOWS_MAX && p->win[w].name; w++) {
         gpa_t base = p->win[w].base;
@@ -167,9 +163,9 @@ static void map_windows(struct pc *pc, enum pc_part i)
 
 static bool make_part(struct pc *pc, enum pc_part i, struct error *err)
 {
-    const struct pc_part_info *p = &pc_parts[i];
+    const struct pc_part_info *p = pc_info(pc, i);
     const struct device_ctx ctx = { pc->b.loop, pc->b.mem, pc->b.config->links };
-    if (!is_wanted(pc, i))
+    if (!p->type || !is_wanted(pc, i))
         return true;
     struct device *dev = pc->part[i] = device_new(p->type, p->id, &ctx);
     if (p->devfn != PC_NO_DEVFN)
@@ -182,12 +178,6 @@ static bool make_part(struct pc *pc, enum pc_part i, struct error *err)
     if (p->irq != PC_NO_IRQ)
         irq_connect(&dev->irqs[0], irq_or_input, &pc->isa[p->irq], PC_ISA_DEVICE);
     return true;
-}
-
-/* Slot s, pin p reaches route (s - 1 + p) mod 4; pc_acpi.c's _PRT says the same. */
-static unsigned route(const struct pci_bus *bus, unsigned slot, unsigned pin)
-{
-    return (slot + 3 + pin) & 3;
 }
 
 struct late_msi {
@@ -226,12 +216,13 @@ static char *find_rom(const char *name)
 
 static void make_pci(struct pc *pc)
 {
-    pci_bus_init(&pc->pci, NULL, "pci.0", false);
+    pci_bus_init(&pc->pci, NULL, pc->chip->bus, pc->chip->express);
     board_add_bus(&pc->b, &pc->pci.bus);
     pc->msi = (struct msi_sink){ .send = msi_send, .opaque = pc };
     pc->pci.mem = pc->b.mem;
     pc->pci.io = pc->b.ports;
-    pc->pci.route = route;
+    pc->pci.route = pc->chip->route;
+    pc->pci.route_opaque = pc;
     pc->pci.bar_priority = PC_PRIO_BAR;
     pc->pci.msi = &pc->msi;
     pc->pci.find_rom = find_rom;
@@ -243,7 +234,7 @@ static bool make_parts(struct pc *pc, struct error *err)
     for (unsigned i = 0; i < PC_PARTS; i++)
         if (!make_part(pc, i, err))
             return false;
-    prepare_host(pc, pc->part[PC_HOST]);
+    pc->chip->wire_host(pc, pc->part[PC_HOST]);
     if (!device_init(pc->part[PC_HOST], err))
         return false;
     map_windows(pc, PC_HOST);
@@ -259,14 +250,14 @@ static void set_a20(void *opaque, unsigned n, bool level)
         x86_set_a20(pc->b.cpus[i], level);
 }
 
-static void reset_line(void *opaque, unsigned n, bool level)
+void pc_reset_line(void *opaque, unsigned n, bool level)
 {
     struct pc *pc = opaque;
     if (level)
         pc->b.events.reset(pc->b.events.opaque, "guest");
 }
 
-static void power_off_line(void *opaque, unsigned n, bool level)
+void pc_power_off_line(void *opaque, unsigned n, bool level)
 {
     struct pc *pc = opaque;
     if (level)
@@ -285,7 +276,7 @@ static void connect_isa(struct pc *pc)
     }
     for (unsigned i = 0; i < IOAPIC_PINS; i++)
         irq_connect(&pc->pin[i].out, device_input, pc->part[PC_IOAPIC], i);
-    for (unsigned i = 0; i < PCI_ROUTES; i++)
+    for (unsigned i = 0; i < pc->chip->pirqs; i++)
         irq_connect(&pc->pci.out[i], device_input, pc->part[PC_ISA], i);
 }
 
@@ -311,13 +302,9 @@ static void connect_hpet(struct pc *pc)
 static void connect_rest(struct pc *pc)
 {
     struct device *kbd = pc->part[PC_KBD];
-    for (unsigned i = 0; i < PIIX3_IDE_OUTS; i++)
-        irq_connect(&pc->part[PC_IDE]->irqs[i], irq_or_input, &pc->isa[14 + i], PC_ISA_DEVICE);
     irq_connect(&kbd->irqs[I8042_OUT_MOUSE], irq_or_input, &pc->isa[12], PC_ISA_DEVICE);
     irq_connect(&kbd->irqs[I8042_OUT_A20], set_a20, pc, 0);
-    irq_connect(&kbd->irqs[I8042_OUT_RESET], reset_line, pc, 0);
-    irq_connect(&pc->part[PC_ISA]->irqs[PIIX3_OUT_RESET], reset_line, pc, 0);
-    irq_connect(&pc->part[PC_PM]->irqs[PIIX4_PM_OUT_OFF], power_off_line, pc, 0);
+    irq_connect(&kbd->irqs[I8042_OUT_RESET], pc_reset_line, pc, 0);
     device_connect(pc->part[PC_PIC], 0, x86_cpus_lapic(&pc->cpus, 0), LAPIC_IN_LINT0);
     connect_ferr(pc);
 }
@@ -334,9 +321,10 @@ static bool check_config(const struct board_config *c, struct error *err)
     return true;
 }
 
-static bool pc_init(struct board *b, struct error *err)
+bool pc_init(struct board *b, const struct pc_chipset *chip, struct error *err)
 {
     struct pc *pc = pc_of(b);
+    pc->chip = chip;
     if (!check_config(b->config, err) || !x86_cpus_check(b, err) || !make_memory(pc, err) ||
         !pc_firmware_load(pc, err) || !x86_cpus_make(b, err) || !make_parts(pc, err) ||
         !x86_cpus_make_lapics(&pc->cpus, b, &pc->apic_bus, PC_PRIO_LAPIC, pic_acknowledge,
@@ -350,10 +338,16 @@ static bool pc_init(struct board *b, struct error *err)
     connect_isa(pc);
     connect_hpet(pc);
     connect_rest(pc);
-    return pc_firmware_config(pc, err);
+    chip->connect(pc);
+    return true;
 }
 
-static bool pc_reset(struct board *b, struct error *err)
+bool pc_complete(struct board *b, struct error *err)
+{
+    return pc_firmware_config(pc_of(b), err);
+}
+
+bool pc_reset(struct board *b, struct error *err)
 {
     struct pc *pc = pc_of(b);
     for (unsigned i = 0; i < PC_PARTS; i++)
@@ -363,7 +357,7 @@ static bool pc_reset(struct board *b, struct error *err)
     return !b->config->kernel || pc_boot_kernel(pc, err);
 }
 
-static void pc_finish(struct board *b)
+void pc_finish(struct board *b)
 {
     struct pc *pc = pc_of(b);
     x86_cpus_free(&pc->cpus, b);
@@ -376,27 +370,7 @@ static void pc_finish(struct board *b)
     mem_free(b->mem);
 }
 
-static void pc_power_button(struct board *b)
+void pc_power_button(struct board *b)
 {
-    piix4_pm_power_button(pc_of(b)->part[PC_PM]);
+    pc_of(b)->chip->power_button(pc_of(b));
 }
-
-static const char *const names[] = {
-    "pc-i440fx-10.0", "pc-i440fx-9.2", "pc-i440fx-9.1", "pc-i440fx-9.0",
-    "pc-i440fx-8.2",  "pc-i440fx-8.1", "pc-i440fx-8.0", "pc-i440fx-7.2",
-    "pc-i440fx-7.1",  "pc-i440fx-7.0", "pc-i440fx-6.2", NULL,
-};
-
-const struct board_type pc_board = {
-    .name = "pc",
-    .doc = "Standard PC (i440FX + PIIX, 1996)",
-    .names = names,
-    .guest = &x86_guest,
-    .ram_default = 128 * MIB,
-    .cpus_max = BOARD_CPUS_MAX,
-    .size = sizeof(struct pc),
-    .init = pc_init,
-    .finish = pc_finish,
-    .reset = pc_reset,
-    .power_button = pc_power_button,
-};

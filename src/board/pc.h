@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The i440FX PC: what its files share. pc.c wires it, pc_map.c is the one table of addresses and
- * interrupts, pc_acpi.c describes it to the guest, pc_boot.c starts a kernel without firmware.
+ * The PC: what its files share. A board is a struct pc_chipset (i440fx.c, q35.c) around the common
+ * machine: pc.c wires it, pc_map.c is the table of its addresses and interrupts, pc_acpi.c and
+ * pc_dsdt.c describe it to the guest, pc_fw.c is its firmware, pc_boot.c starts a kernel without.
  */
 #ifndef BOARD_PC_H
 #define BOARD_PC_H
@@ -21,8 +22,9 @@
 enum pc_part {
     PC_HOST,
     PC_ISA,
-    PC_IDE,
-    PC_PM,
+    PC_PM, /* i440FX: power management; ICH9 has it in PC_ISA */
+    PC_SMBUS,
+    PC_DISKS, /* PIIX3 IDE or ICH9 AHCI */
     PC_PIC,
     PC_IOAPIC,
     PC_PIT,
@@ -52,7 +54,7 @@ struct pc_part_info {
     int devfn;
     const char *hid, *aml; /* ACPI id and name of a device under \_SB.PCI0.ISA; NULL: none */
 };
-extern const struct pc_part_info pc_parts[PC_PARTS];
+extern const struct pc_part_info pc_common_parts[PC_PARTS];
 
 /* Fixed numbers of the machine. */
 enum {
@@ -67,7 +69,6 @@ enum {
     PC_FIRMWARE_MAX = 8 << 20,
     PC_LOW_ALIAS = 0x20000, /* the firmware's end shows below 1 MiB, too */
 };
-#define PC_RAM_LOW_MAX        (3 * GIB)
 #define PC_DEVICE_RAM         GIB /* reserved for video memory, option ROMs, flash */
 #define PC_BASE_RAM           UINT64_C(0xa0000)
 #define PC_PCI_HOLE_END       UINT64_C(0xfebfffff)
@@ -83,8 +84,38 @@ enum {
     PC_PRIO_LAPIC = 3
 };
 
+struct aml;
+struct pc;
+
+/* What differs between the chipsets. */
+struct pc_chipset {
+    const char *bus; /* name of the root bus */
+    bool express;
+    unsigned pirqs;
+    struct pc_part_info parts[PC_PARTS];    /* rows with a type; the others are pc_common_parts' */
+    uint64_t (*ram_low)(uint64_t ram_size); /* how much RAM is below 4 GiB */
+    unsigned (*route)(const struct pci_bus *bus, unsigned slot, unsigned pin);
+    void (*prepare_disks)(struct device *disks);           /* before its init; NULL: nothing */
+    void (*wire_host)(struct pc *pc, struct device *host); /* before its init, others are made */
+    void (*connect)(struct pc *pc);                        /* interrupts, reset, power */
+    void (*power_button)(struct pc *pc);
+    uint16_t (*pm_base)(const struct pc *pc); /* 0: not decoded now */
+    uint8_t pm_ports, gpe_off, gpe_len;       /* of the PM block; gpe_len: status and enable */
+    void (*program)(struct pc *pc);           /* registers as firmware would leave them */
+    uint8_t irq_line[PCI_ROUTES_MAX];         /* ISA interrupts that program() routes PIRQs to */
+    /* PCI Express configuration space; 0: none */
+    gpa_t mcfg;
+    uint64_t mcfg_size;
+    /* AML in \_SB.PCI0: names, _OSC, _PRT; then in the ISA bridge; then in \_SB */
+    void (*put_host)(struct aml *a, const struct pc *pc, uint16_t pm_base);
+    void (*put_isa)(struct aml *a);
+    void (*put_links)(struct aml *a);
+};
+extern const struct pc_chipset i440fx_chipset, q35_chipset;
+
 struct pc {
     struct board b;
+    const struct pc_chipset *chip;
     struct device *part[PC_PARTS];
     struct pci_bus pci;
     struct isa_bus isa_bus;
@@ -116,6 +147,41 @@ static inline struct pc *pc_of(struct board *b)
 {
     return (struct pc *)b;
 }
+
+/* Where a part is. */
+static inline const struct pc_part_info *pc_info(const struct pc *pc, enum pc_part i)
+{
+    return pc->chip->parts[i].type ? &pc->chip->parts[i] : &pc_common_parts[i];
+}
+
+/* pc.c: for the boards' records */
+bool pc_init(struct board *b, const struct pc_chipset *chip, struct error *err) MUST_CHECK;
+bool pc_complete(struct board *b, struct error *err) MUST_CHECK;
+bool pc_reset(struct board *b, struct error *err) MUST_CHECK;
+void pc_finish(struct board *b);
+void pc_power_button(struct board *b);
+/* Line functions for connect(). */
+void pc_reset_line(void *opaque, unsigned n, bool level);
+void pc_power_off_line(void *opaque, unsigned n, bool level);
+/* What the host bridge shows of shadow RAM's other side. */
+struct pam_wiring;
+void pc_pam_wiring(const struct pc *pc, struct pam_wiring *ret);
+
+/* pc_dsdt.c */
+void pc_put_dsdt(struct aml *a, const struct pc *pc, uint16_t pm_base);
+uint16_t pc_apm_port(const struct pc *pc);
+void pc_named_int(struct aml *a, const char *name, uint64_t v);
+void pc_named_eisaid(struct aml *a, const char *name, const char *id);
+/* A link device whose route register is the field \_SB.PCI0.ISA.<reg>. */
+void pc_put_link(struct aml *a, const char *name, unsigned uid, const char *reg);
+/* One row of a _PRT: link NULL: the global system interrupt gsi. */
+void pc_put_route(struct aml *a, unsigned slot, unsigned pin, const char *link, unsigned gsi);
+extern const uint32_t pc_link_irqs[];
+enum { PC_LINK_IRQS = 3 };
+
+/* pc_boot.c: writes as firmware does */
+void pc_config_write(struct pc *pc, uint8_t devfn, unsigned off, uint32_t v, unsigned size);
+void pc_port_write(struct pc *pc, uint16_t port, uint8_t v);
 
 /* pc_acpi.c: fills an initialised set from the map; pm_base is where the PM block is. */
 void pc_acpi_build(const struct pc *pc, uint16_t pm_base, struct acpi_set *set);

@@ -12,10 +12,6 @@
 #include "dev/firmware/elf.h"
 #include "dev/firmware/smbios.h"
 #include "dev/intc/lapic.h"
-#include "dev/pci/i440fx.h"
-#include "dev/pci/piix3.h"
-#include "dev/pci/piix3_ide.h"
-#include "dev/pci/piix4_pm.h"
 #include "guest/x86/x86.h"
 
 #include <errno.h>
@@ -116,45 +112,34 @@ static void make_e820(struct boot *b)
     add_range(b, AT_RSDP, MIB, E820_RESERVED);
     add_range(b, MIB, b->top, E820_RAM);
     add_range(b, b->top, pc->ram_low, E820_ACPI);
+    add_range(b, pc->chip->mcfg, pc->chip->mcfg + pc->chip->mcfg_size, E820_RESERVED);
     add_range(b, 4 * GIB, 4 * GIB + pc->ram_high, E820_RAM);
 }
 
 /* --- what firmware would have done --- */
 
-static void config_byte(struct pc *pc, uint8_t devfn, uint8_t off, uint8_t v)
+void pc_config_write(struct pc *pc, uint8_t devfn, unsigned off, uint32_t v, unsigned size)
 {
-    pci_config_write(&pc->pci, 0, devfn, off, v, 1);
+    pci_config_write(&pc->pci, 0, devfn, off, v, size);
 }
 
-static void port_byte(struct pc *pc, uint16_t port, uint8_t v)
+void pc_port_write(struct pc *pc, uint16_t port, uint8_t v)
 {
     mem_io_write(pc->b.ports, mem_find(pc->b.ports, port), port, v, 1);
 }
 
-/* Interrupt line registers, routes and trigger modes agree, the PM block is where the FADT says. */
+/* Interrupt line registers, routes and trigger modes agree. */
 static void program_chipset(struct pc *pc)
 {
-    static const uint8_t line[PCI_ROUTES] = { 10, 10, 11, 11 };
-    for (unsigned i = 0; i < I440FX_PAMS; i++)
-        config_byte(pc, pc_parts[PC_HOST].devfn, I440FX_PAM0 + i, i ? 0x33 : 0x30);
-    for (unsigned i = 0; i < PCI_ROUTES; i++)
-        config_byte(pc, pc_parts[PC_ISA].devfn, PIIX3_PIRQ_ROUTE + i, line[i]);
-    port_byte(pc, pc_parts[PC_PIC].win[2].base + 1, 0x0c); /* 10 and 11 are level */
+    pc->chip->program(pc);
+    pc_port_write(pc, pc_info(pc, PC_PIC)->win[2].base + 1, 0x0c); /* 10 and 11 are level */
     for (unsigned i = 0; i < PCI_FUNCTIONS; i++) {
         const struct pci_dev *p = pc->pci.fn[i];
         uint8_t pin = p ? p->config[PCI_INTERRUPT_PIN] : 0;
-        if (pin)
-            config_byte(pc, i, PCI_INTERRUPT_LINE,
-                        line[pc->pci.route(&pc->pci, i >> 3, (pin - 1) & 3)]);
+        if (pin && !p->config[PCI_INTERRUPT_LINE])
+            pc_config_write(pc, i, PCI_INTERRUPT_LINE,
+                            pc->chip->irq_line[pc->pci.route(&pc->pci, i >> 3, (pin - 1) & 3)], 1);
     }
-    config_byte(pc, pc_parts[PC_IDE].devfn, PIIX3_IDE_TIMING0 + 1, 0x80);
-    config_byte(pc, pc_parts[PC_IDE].devfn, PIIX3_IDE_TIMING1 + 1, 0x80);
-    uint8_t pm = pc_parts[PC_PM].devfn;
-    config_byte(pc, pm, PCI_INTERRUPT_LINE, PC_IRQ_SCI);
-    pci_config_write(&pc->pci, 0, pm, PIIX4_PM_BASE, PC_PM_BASE | 1, 4);
-    config_byte(pc, pm, PIIX4_PM_REGMISC, 1);
-    pci_config_write(&pc->pci, 0, pm, PIIX4_SMB_BASE, PC_SMB_BASE | 1, 4);
-    config_byte(pc, pm, PIIX4_SMB_CONFIG, 9);
 }
 
 /* Virtual wire mode: the 8259's interrupts pass through LINT0, NMIs through LINT1. */

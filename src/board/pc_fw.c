@@ -10,7 +10,6 @@
 #include "base/scope.h"
 #include "dev/firmware/fwcfg.h"
 #include "dev/firmware/smbios.h"
-#include "dev/pci/piix4_pm.h"
 #include "dev/timer/rtc.h"
 
 #include <errno.h>
@@ -102,7 +101,7 @@ static bool add_e820(struct pc *pc, struct error *err)
 static void refresh_tables(void *opaque, uint8_t *data, size_t len)
 {
     struct pc *pc = opaque;
-    uint16_t pm = piix4_pm_base(pc->part[PC_PM]);
+    uint16_t pm = pc->chip->pm_base(pc);
     struct acpi_set set;
     acpi_set_init(&set);
     pc_acpi_build(pc, pm ? pm : PC_PM_BASE, &set);
@@ -233,5 +232,5 @@ bool pc_firmware_config(struct pc *pc, struct error *err)
            add_boot_options(pc, err) &&
            add_file(pc, "etc/system-states", states, sizeof states, err) &&
            (!c->serial_console ||
-            add_number(pc, "etc/sercon-port", pc_parts[PC_COM1].win[0].base, 2, err));
+            add_number(pc, "etc/sercon-port", pc_info(pc, PC_COM1)->win[0].base, 2, err));
 }

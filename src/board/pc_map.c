@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Addresses and interrupts of the i440FX PC: the only place where they stand. The wiring, ACPI and
- * `info mtree` come from this table.
+ * Addresses and interrupts that all PCs have in common: with the chipsets' tables the only place
+ * where they stand. The wiring, ACPI and `info mtree` come from these tables.
  */
 #include "board/pc.h"
 
@@ -12,31 +12,12 @@
 #include "dev/intc/ioapic.h"
 #include "dev/intc/lapic.h"
 #include "dev/intc/pic.h"
-#include "dev/pci/i440fx.h"
-#include "dev/pci/piix3.h"
-#include "dev/pci/piix3_ide.h"
-#include "dev/pci/piix4_pm.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/pit.h"
 #include "dev/timer/rtc.h"
 
 /* Parts are created in this order and reset in it. */
-const struct pc_part_info pc_parts[PC_PARTS] = {
-    [PC_HOST] = { &i440fx_type,
-                  "pci-host",
-                  { { "address", 0xcf8, 4 }, { "data", 0xcfc, 4 } },
-                  PC_NO_IRQ,
-                  PCI_DEVFN(0, 0) },
-    [PC_ISA] = { &piix3_type, "isa-bridge", { { NULL } }, PC_NO_IRQ, PCI_DEVFN(1, 0) },
-    [PC_IDE] = { &piix3_ide_type,
-                 "piix3-ide",
-                 { { "cmd0", 0x1f0, 8 },
-                   { "ctl0", 0x3f6, 1 },
-                   { "cmd1", 0x170, 8 },
-                   { "ctl1", 0x376, 1 } },
-                 PC_NO_IRQ,
-                 PCI_DEVFN(1, 1) },
-    [PC_PM] = { &piix4_pm_type, "pm", { { "apm", 0xb2, 2 } }, PC_IRQ_SCI, PCI_DEVFN(1, 3) },
+const struct pc_part_info pc_common_parts[PC_PARTS] = {
     [PC_PIC] = { &i8259_type,
                  "pic",
                  { { "master", 0x20, 2 }, { "slave", 0xa0, 2 }, { "elcr", 0x4d0, 2 } },

@@ -112,7 +112,6 @@ TEST(refused_with_words)
         { "-machin pc", "-machin", "-machine" },
         { "-xyzzy", "-xyzzy", "-help" },
         { "-M pcc", "pcc", "'pc'" },
-        { "-M q35", "later", "pc" },
         { "-M pc,accle=tcg", "accle", "accel" },
         { "-M pc,usb=on", "usb", "" },
         { "-accel tgc", "tgc", "tcg" },

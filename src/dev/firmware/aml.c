@@ -36,6 +36,8 @@ enum {
     OP_CREATE_DWORD_FIELD = 0x8a,
     OP_LNOT = 0x92,
     OP_IF = 0xa0,
+    OP_ELSE = 0xa1,
+    OP_LEQUAL = 0x93,
     OP_RETURN = 0xa4,
     EXT_REGION = 0x80,
     EXT_FIELD = 0x81,
@@ -195,6 +197,21 @@ void aml_if(struct aml *a)
     open_body(a, BODY_PLAIN);
 }
 
+void aml_else(struct aml *a)
+{
+    put(a, OP_ELSE, 1);
+    open_body(a, BODY_PLAIN);
+}
+
+void aml_buffer(struct aml *a, const void *bytes, uint8_t len)
+{
+    put(a, OP_BUFFER, 1);
+    open_body(a, BODY_PLAIN);
+    aml_int(a, len);
+    g_byte_array_append(a->code, bytes, len);
+    aml_end(a);
+}
+
 void aml_field(struct aml *a, const char *region)
 {
     put_ext(a, EXT_FIELD);
@@ -297,6 +314,11 @@ void aml_or(struct aml *a)
 void aml_lnot(struct aml *a)
 {
     put(a, OP_LNOT, 1);
+}
+
+void aml_equal(struct aml *a)
+{
+    put(a, OP_LEQUAL, 1);
 }
 
 void aml_store(struct aml *a)

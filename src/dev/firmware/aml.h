@@ -38,6 +38,8 @@ void aml_method(struct aml *a, const char *name, unsigned args, bool serialized)
 void aml_package(struct aml *a, unsigned elements);
 void aml_resources(struct aml *a);
 void aml_if(struct aml *a);
+void aml_else(struct aml *a);                                   /* right after the end of the if */
+void aml_buffer(struct aml *a, const void *bytes, uint8_t len); /* has no body */
 /* Field with AnyAcc/ByteAcc units: byte access, no lock, preserve. */
 void aml_field(struct aml *a, const char *region);
 void aml_field_unit(struct aml *a, const char *name, unsigned bits);
@@ -59,6 +61,7 @@ void aml_none(struct aml *a); /* no result operand */
 void aml_and(struct aml *a);
 void aml_or(struct aml *a);
 void aml_lnot(struct aml *a);
+void aml_equal(struct aml *a);
 void aml_store(struct aml *a);
 void aml_return(struct aml *a);
 void aml_create_dword_field(struct aml *a);

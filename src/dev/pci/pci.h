@@ -21,8 +21,8 @@ enum {
     PCI_BARS = 6,
     PCI_OVERLAYS = 6, /* of one BAR */
     PCI_PINS = 4,
-    PCI_ROUTES = 4, /* PIRQ A to D */
-    PCI_ROUTES_MAX = 8,
+    PCI_ROUTES = 4,     /* PIRQ A to D */
+    PCI_ROUTES_MAX = 8, /* PIRQ A to H */
     PCI_MSIX_VECTORS = 2048,
 };
 #define PCI_DEVFN(slot, fn) ((slot) << 3 | (fn))
@@ -60,18 +60,17 @@ enum {
     PCI_STATUS_CAPS = BIT(4),
     PCI_STATUS_W1C = 0xf900,
     PCI_HEADER_MULTI = 0x80,
-    PCI_ROM_ENABLE = BIT(0),
+    PCI_ROM_ENABLE = 1,
 };
 
-/* Capabilities */
-enum {
-    PCI_CAP_PM = 0x01,
-    PCI_CAP_MSI = 0x05,
-    PCI_CAP_VENDOR = 0x09,
-    PCI_CAP_SUBSYSTEM = 0x0d, /* of a bridge */
-    PCI_CAP_EXPRESS = 0x10,
-    PCI_CAP_MSIX = 0x11,
-    PCI_CAP_SATA = 0x12,
+enum { /* capabilities */
+       PCI_CAP_PM = 0x01,
+       PCI_CAP_MSI = 0x05,
+       PCI_CAP_VENDOR = 0x09,
+       PCI_CAP_SUBSYSTEM = 0x0d, /* of a bridge */
+       PCI_CAP_EXPRESS = 0x10,
+       PCI_CAP_MSIX = 0x11,
+       PCI_CAP_SATA = 0x12,
 };
 
 enum pci_bar_kind {
@@ -100,7 +99,6 @@ struct pci_id {
 };
 
 struct pci_bus;
-struct pci_dev;
 struct msi_sink;
 struct msi_message;
 
@@ -136,7 +134,7 @@ struct pci_dev {
     uint8_t clears[PCIE_CONFIG_SIZE];   /* bits that writing 1 clears */
     uint8_t changes[PCIE_CONFIG_SIZE];  /* bits that the device itself changes */
     uint8_t initial[PCIE_CONFIG_SIZE];  /* after reset */
-    /* after each write that reached bytes off..off+size-1; may be NULL */
+    /* after each write to bytes off..off+size-1; may be NULL */
     void (*config_written)(struct pci_dev *p, unsigned off, unsigned size);
     /* before each read of bytes off..off+size-1: brings them up to date; may be NULL */
     void (*config_read)(struct pci_dev *p, unsigned off, unsigned size);
@@ -225,8 +223,8 @@ void pci_set_byte(struct pci_dev *p, unsigned off, uint8_t value); /* initial an
 void pci_set_word(struct pci_dev *p, unsigned off, uint16_t value);
 void pci_set_dword(struct pci_dev *p, unsigned off, uint32_t value);
 
-/* A capability of size bytes, first in the list, zero but for its header; returns its offset. From
- * init; there is always room for what devices have. _at: at this offset, where nothing else is. */
+/* From init: a capability of size bytes, first in the list, zero but for its header; returns its
+ * offset. _at: at this offset, where nothing else is. */
 unsigned pci_cap_add(struct pci_dev *p, uint8_t id, unsigned size);
 unsigned pci_cap_add_at(struct pci_dev *p, uint8_t id, unsigned off, unsigned size);
 /* Registers of the device itself in 0x40..0xff: no capability is put there. */
