@@ -134,9 +134,8 @@ struct pci_dev {
     uint8_t clears[PCIE_CONFIG_SIZE];   /* bits that writing 1 clears */
     uint8_t changes[PCIE_CONFIG_SIZE];  /* bits that the device itself changes */
     uint8_t initial[PCIE_CONFIG_SIZE];  /* after reset */
-    /* after each write to bytes off..off+size-1; may be NULL */
+    /* after each write to, before each read of bytes off..off+size-1; may be NULL */
     void (*config_written)(struct pci_dev *p, unsigned off, unsigned size);
-    /* before each read of bytes off..off+size-1: brings them up to date; may be NULL */
     void (*config_read)(struct pci_dev *p, unsigned off, unsigned size);
     struct pci_bus *secondary; /* of a bridge */
     struct pci_msi_state msi;
