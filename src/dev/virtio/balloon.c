@@ -14,6 +14,7 @@
 #include "base/endian.h"
 #include "base/trace.h"
 #include "dev/virtio/virtio.h"
+#include "dev/virtio/virtio_pci.h"
 
 enum { /* §5.5.3 */
        F_STATS = 1,
@@ -405,3 +406,6 @@ const struct device_type virtio_balloon_type = {
     .finish = balloon_finish,
     .reset = balloon_reset,
 };
+
+VIRTIO_PCI_TYPE(virtio_balloon_pci, virtio_balloon_type, "virtio-balloon-pci", DEVICE_MISC,
+                "virtio memory balloon");

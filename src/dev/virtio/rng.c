@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/rng.h"
 #include "dev/virtio/virtio.h"
+#include "dev/virtio/virtio_pci.h"
 
 enum { QUEUE_SIZE = 8, CHUNK = 4096, BURST = 65536 }; /* bytes filled without a pause */
 #define MS INT64_C(1000000)
@@ -203,3 +204,6 @@ const struct device_type virtio_rng_type = {
     .finish = vrng_finish,
     .reset = vrng_reset,
 };
+
+VIRTIO_PCI_TYPE(virtio_rng_pci, virtio_rng_type, "virtio-rng-pci", DEVICE_MISC,
+                "virtio random number generator");

@@ -13,6 +13,7 @@
 #include "base/trace.h"
 #include "dev/storage/scsi.h"
 #include "dev/virtio/virtio.h"
+#include "dev/virtio/virtio_pci.h"
 #include "loop/iothread.h"
 
 enum { F_HOTPLUG = 1, F_CHANGE = 2 }; /* §5.6.3 */
@@ -576,3 +577,6 @@ const struct device_type virtio_scsi_type = {
     .finish = vscsi_finish,
     .reset = vscsi_reset,
 };
+
+VIRTIO_PCI_TYPE(virtio_scsi_pci, virtio_scsi_type, "virtio-scsi-pci", DEVICE_STORAGE,
+                "virtio SCSI adapter");

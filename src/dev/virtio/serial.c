@@ -4,6 +4,7 @@
  * control queues that tell of them. The ports themselves are in serial_port.c.
  */
 #include "dev/virtio/serial.h"
+#include "dev/virtio/virtio_pci.h"
 
 #include <errno.h>
 #include <string.h>
@@ -410,3 +411,6 @@ const struct device_type virtio_serial_type = {
     .finish = serial_finish,
     .reset = serial_reset,
 };
+
+VIRTIO_PCI_TYPE(virtio_serial_pci, virtio_serial_type, "virtio-serial-pci", DEVICE_INPUT,
+                "virtio serial adapter for consoles and ports");
