@@ -213,6 +213,7 @@ bool device_settle(struct options *o, struct error *err)
     o->vm.devices = as_list(o->devices);
     o->vm.globals = as_list(o->globals);
     o->vm.no_default_cdrom = o->nodefaults;
+    o->vm.vga = o->vga ? o->vga : o->nodefaults ? "none" : NULL;
     return true;
 }
 

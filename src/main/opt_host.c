@@ -84,10 +84,23 @@ bool opt_display(struct options *o, const char *arg, struct error *err)
 
 bool opt_vga(struct options *o, const char *arg, struct error *err)
 {
-    if (!strcmp(arg, "none"))
+    static const char *const later[] = {
+        "cirrus", "vmware", "qxl", "xenfb", "tcx", "cg3", "virtio"
+    };
+    static const char *const names[] = { "std", "none", "virtio", "cirrus", "vmware", "qxl", NULL };
+    if (!strcmp(arg, "std") || !strcmp(arg, "none")) {
+        o->vga = arg;
         return true;
-    (void)fail(err, ENOTSUP, "-vga %s: graphics adapters come with a later release", arg);
-    return fail_hint(err, "use -nographic for the serial port on the terminal");
+    }
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        if (!strcmp(arg, later[i])) {
+            (void)fail(err, ENOTSUP, "-vga %s comes with a later release", arg);
+            return fail_hint(err, "use -vga std, or none");
+        }
+    }
+    const char *near = nearest_name(arg, names);
+    (void)fail(err, EINVAL, "unknown vga type: %s", arg);
+    return near ? fail_hint(err, "did you mean '%s'?", near) : fail_hint(err, "std or none");
 }
 
 bool opt_nographic(struct options *o, const char *arg, struct error *err)

@@ -31,6 +31,7 @@ struct options {
     const char *accel_list; /* "kvm:tcg", from -machine or the -accel options */
     const char *process_name;
     const char *log_file;
+    const char *vga;     /* NULL: not given */
     const char *display; /* NULL: not given */
     bool nographic, nodefaults, graphics_off;
     /* An option asked for a list or a text instead of a machine: print it and leave. */

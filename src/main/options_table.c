@@ -76,7 +76,7 @@ static const struct option display[] = {
       opt_display },
     { "nographic", NULL, "no display; first serial port on the terminal (Ctrl-A h helps)",
       opt_nographic },
-    { "vga", "none", "no graphics adapter (the only choice in this release)", opt_vga },
+    { "vga", "std|none", "graphics adapter of the machine [std]", opt_vga },
     { "usb", NULL, NULL, .later = "USB comes" },
     { "usbdevice", "name", NULL, .later = "USB comes" },
     { "spice", "[port=port][,...]", NULL, .later = "displays come" },

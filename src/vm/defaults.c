@@ -110,7 +110,26 @@ static bool add_cdrom(struct vm *vm, struct error *err)
     return vm_add_device(vm, text, err);
 }
 
+/* The standard VGA in the first free slot, as in QEMU's machines. */
+static bool add_vga(struct vm *vm, struct error *err)
+{
+    static const char *const others[] = { "VGA",           "secondary-vga",
+                                          "virtio-vga",    "cirrus-vga",
+                                          "bochs-display", "ramfb",
+                                          "qxl-vga",       NULL };
+    const char *vga = vm->config.vga;
+    bool has_pci = bus_find_kind(vm->board->buses, "PCI", false) != NULL;
+    if (vga && !strcmp(vga, "std") && !has_pci) {
+        (void)fail(err, ENODEV, "-vga std: this machine has no PCI bus");
+        return fail_hint(err, "leave it out");
+    }
+    if (!has_pci || (vga && !strcmp(vga, "none")) || (!vga && vm_asks_for(vm, others)) ||
+        !device_type_find("VGA"))
+        return true;
+    return vm_add_device(vm, "VGA", err);
+}
+
 bool vm_add_defaults(struct vm *vm, struct error *err)
 {
-    return vm_add_drive_devices(vm, err) && add_cdrom(vm, err);
+    return add_vga(vm, err) && vm_add_drive_devices(vm, err) && add_cdrom(vm, err);
 }

@@ -38,7 +38,8 @@ struct vm_config {
     const char *memory_backend; /* id of an object that holds the RAM; NULL: ordinary memory */
     const char *mem_path;       /* -mem-path; NULL */
     bool mem_prealloc;
-    bool snapshot; /* writes to drives go to temporary files */
+    bool snapshot;   /* writes to drives go to temporary files */
+    const char *vga; /* "std", "none"; NULL: std, unless a -device is a graphics adapter */
     bool no_default_cdrom;
 };
 
