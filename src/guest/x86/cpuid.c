@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "cpu/accel.h"
 #include "guest/x86/models.h"
 #include "guest/x86/sys.h"
 
@@ -26,7 +27,9 @@ enum {
     WORD_DA,
     WORD_88B,
     WORD_6A,
-    WORD_87D
+    WORD_87D,
+    WORD_KVM, /* 40000001.EAX */
+    WORD_COUNT
 };
 enum { HAVE = 1 };
 enum { HT_BIT = 28 }; /* of WORD_1D: a package has several logical processors */
@@ -149,6 +152,29 @@ static const struct feature {
     { "ibpb", WORD_88B, 12 },
     { "arat", WORD_6A, 2, HAVE },
     { "invtsc", WORD_87D, 8, HAVE },
+    { "kvmclock", WORD_KVM, 3 }, /* and bit 0, its older registers */
+    { "kvm-nopiodelay", WORD_KVM, 1 },
+    { "kvm-asyncpf", WORD_KVM, 4 },
+    { "kvm-steal-time", WORD_KVM, 5 },
+    { "kvm-pv-eoi", WORD_KVM, 6 },
+    { "kvm-pv-unhalt", WORD_KVM, 7 },
+    { "kvm-pv-tlb-flush", WORD_KVM, 9 },
+    { "kvm-pv-ipi", WORD_KVM, 11 },
+    { "kvm-poll-control", WORD_KVM, 12 },
+    { "kvm-pv-sched-yield", WORD_KVM, 13 },
+    { "kvm-asyncpf-int", WORD_KVM, 14 },
+    { "kvm-msi-ext-dest-id", WORD_KVM, 15 },
+    { "kvmclock-stable-bit", WORD_KVM, 24 },
+};
+
+/* Where a word is, for messages as QEMU's users know them. */
+static const char *const word_names[WORD_COUNT] = {
+    [WORD_1D] = "CPUID.01H:EDX",       [WORD_1C] = "CPUID.01H:ECX",
+    [WORD_81D] = "CPUID.80000001H:EDX", [WORD_81C] = "CPUID.80000001H:ECX",
+    [WORD_7B] = "CPUID.07H:EBX",       [WORD_7C] = "CPUID.07H:ECX",
+    [WORD_7D] = "CPUID.07H:EDX",       [WORD_DA] = "CPUID.0DH:EAX",
+    [WORD_88B] = "CPUID.80000008H:EBX", [WORD_6A] = "CPUID.06H:EAX",
+    [WORD_87D] = "CPUID.80000007H:EDX", [WORD_KVM] = "CPUID.40000001H:EAX",
 };
 
 /* Other spellings. */
@@ -185,10 +211,24 @@ static const struct feature *find_feature(const char *name, size_t len)
 
 /* ---- from a specification to a CPU ---- */
 
+/* Under an accelerator instructions behave as on the host's make of processor: it shows as such. */
+static const char *vendor_of(const struct x86_cpu *x)
+{
+    return x->host ? x->host->vendor : x->model->vendor;
+}
+
 struct wish {
+    const struct x86_host *host; /* NULL: the translator */
     uint32_t on[16];
-    char missing[256];
+    uint32_t lacking[16]; /* asked for, and the host has not */
+    bool enforce, no_check, hide_kvm;
+    char missing[256]; /* the same of the translator */
 };
+
+static bool is_offered(const struct wish *w, const struct feature *f)
+{
+    return w->host ? w->host->features[f->word] >> f->bit & 1 : f->have;
+}
 
 static void wish_for(struct wish *w, const struct feature *f, bool on)
 {
@@ -196,8 +236,10 @@ static void wish_for(struct wish *w, const struct feature *f, bool on)
 
     if (!on)
         w->on[f->word] &= ~(UINT32_C(1) << f->bit);
-    else if (f->have)
+    else if (is_offered(w, f))
         w->on[f->word] |= UINT32_C(1) << f->bit;
+    else if (w->host)
+        w->lacking[f->word] |= UINT32_C(1) << f->bit;
     else
         snprintf(w->missing + used, sizeof(w->missing) - used, "%s%s", used ? ", " : "", f->name);
 }
@@ -241,8 +283,14 @@ static bool apply_item(struct wish *w, const char *item, struct error *err)
             return fail(err, EINVAL, "CPU option '%s': +name and -name take no value", item);
     }
     if (!strcmp(key, "check") || !strcmp(key, "enforce") || !strcmp(key, "migratable") ||
-        !strcmp(key, "kvm"))
+        !strcmp(key, "kvm")) {
+        if (value && !parse_bool(value + 1, &on, err))
+            return false;
+        w->enforce |= on && !strcmp(key, "enforce");
+        w->no_check |= !on && !strcmp(key, "check");
+        w->hide_kvm |= !on && !strcmp(key, "kvm");
         return true;
+    }
     const struct feature *f = find_feature(key, strlen(key));
 
     if (!f)
@@ -253,11 +301,20 @@ static bool apply_item(struct wish *w, const char *item, struct error *err)
     return true;
 }
 
-static const struct x86_model *find_model(const char *name, struct error *err)
+static const struct x86_model *find_model(const char *name, const struct x86_host *host,
+                                          struct error *err)
 {
     const char *names[64] = { 0 };
     const char *near;
     unsigned n = 0;
+
+    if (!strcasecmp(name, "host") && !host) {
+        (void)fail(err, ENOTSUP, "CPU model 'host' is the host's processor: it needs KVM");
+        (void)fail_hint(err, "use -accel kvm, or -cpu max");
+        return NULL;
+    }
+    if (host && (!strcasecmp(name, "host") || !strcasecmp(name, "max")))
+        return &host->model;
 
     for (const struct x86_model *m = x86_models; m->name; m++) {
         if (!strcasecmp(m->name, name))
@@ -294,23 +351,74 @@ static void drop_dependent(struct wish *w)
             w->on[rules[i].feature >> 5] &= ~(UINT32_C(1) << (rules[i].feature & 31));
 }
 
+/* What QEMU's models have under KVM beyond their names' features, and what they have not. */
+static void add_for_kvm(struct wish *w)
+{
+    static const char with[] = "kvmclock kvm-nopiodelay kvm-asyncpf kvm-asyncpf-int "
+                               "kvm-steal-time kvm-pv-eoi kvmclock-stable-bit x2apic";
+    uint32_t lacking[16];
+
+    memcpy(lacking, w->lacking, sizeof(lacking));
+    wish_list(w, with);
+    memcpy(w->lacking, lacking, sizeof(lacking)); /* nobody asked for these */
+}
+
+/* false: enforce, and something is missing. */
+static bool tell_lacking(const struct wish *w, unsigned index, struct error *err)
+{
+    const char *first = NULL;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+        const struct feature *f = &features[i];
+
+        if (!(w->lacking[f->word] >> f->bit & 1) || !strcmp(f->name, "pni"))
+            continue;
+        if (!first)
+            first = f->name;
+        if (!index && !w->no_check)
+            log_text("warning: host doesn't support requested feature: %s.%s [bit %u]\n",
+                     word_names[f->word], f->name, f->bit);
+    }
+    if (!w->enforce || !first)
+        return true;
+    (void)fail(err, ENOTSUP, "-cpu enforce: the host doesn't support feature '%s'", first);
+    return fail_hint(err, "take it out (-%s), or leave enforce out", first);
+}
+
+static uint8_t choose_phys_bits(const struct x86_cpu *x)
+{
+    uint8_t bits = x86_has(x, X86_FEATURE(WORD_81D, 29))  ? 40
+                   : x86_has(x, X86_FEATURE(WORD_1D, 17)) ? 36
+                                                          : 32;
+
+    if (!x->host)
+        return bits;
+    return x->model == &x->host->model ? x->host->phys_bits : MIN(bits, x->host->phys_bits);
+}
+
 bool x86_model_init(struct x86_cpu *x, const char *spec, struct error *err)
 {
     AUTO_FREE char *copy = xstrdup(spec);
-    struct wish w = { { 0 }, "" };
+    struct wish w = { .host = x->c.accel ? x->c.accel->host_cpu : NULL };
     char *save = NULL, *item = strtok_r(copy, ",", &save);
 
     if (!item)
         return fail(err, EINVAL, "-cpu needs a model's name");
-    x->model = find_model(item, err);
+    x->host = w.host;
+    x->model = find_model(item, w.host, err);
     if (!x->model)
         return false;
-    x->vendor = !strcmp(x->model->vendor, "AuthenticAMD");
-    if (x->model->features)
+    x->vendor = !strcmp(vendor_of(x), "AuthenticAMD");
+    if (w.host && x->model == &w.host->model)
+        memcpy(w.on, w.host->features, sizeof(w.on));
+    else if (x->model->features)
         wish_list(&w, x->model->features);
     for (unsigned i = 0; !x->model->features && i < ARRAY_SIZE(features); i++)
-        wish_for(&w, &features[i],
-                 features[i].have && !(features[i].word == WORD_1D && features[i].bit == HT_BIT));
+        if (is_offered(&w, &features[i]) &&
+            !(features[i].word == WORD_1D && features[i].bit == HT_BIT))
+            wish_for(&w, &features[i], true);
+    if (w.host && x->model->features)
+        add_for_kvm(&w);
     if (strcmp(x->model->name, "base"))
         w.on[WORD_1C] |= UINT32_C(1) << 31; /* hypervisor */
     while ((item = strtok_r(NULL, ",", &save)))
@@ -319,11 +427,15 @@ bool x86_model_init(struct x86_cpu *x, const char *spec, struct error *err)
     if (w.missing[0])
         log_text("warning: -cpu %s: this translator doesn't support requested feature%s: %s\n",
                  x->model->name, strchr(w.missing, ',') ? "s" : "", w.missing);
+    if (!tell_lacking(&w, x->c.index, err))
+        return false;
     drop_dependent(&w);
+    if (w.hide_kvm)
+        w.on[WORD_KVM] = 0;
+    else if (w.on[WORD_KVM] & BIT(3))
+        w.on[WORD_KVM] |= 1;
     memcpy(x->features, w.on, sizeof(w.on));
-    x->phys_bits = x86_has(x, X86_FEATURE(WORD_81D, 29))  ? 40
-                   : x86_has(x, X86_FEATURE(WORD_1D, 17)) ? 36
-                                                          : 32;
+    x->phys_bits = choose_phys_bits(x);
     x->tsc_hz = UINT64_C(2500000000);
     return true;
 }
@@ -335,6 +447,7 @@ void x86_models_help(FILE *f)
     fprintf(f, "Available CPUs:\n");
     for (const struct x86_model *m = x86_models; m->name; m++)
         fprintf(f, "  %-20s %s\n", m->name, m->doc);
+    fprintf(f, "  %-20s %s\n", "host", "the host's processor (only with -accel kvm)");
     fprintf(f, "\nRecognized CPU features (+name, -name, name=on|off):\n");
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
         if (!features[i].have)
@@ -555,7 +668,7 @@ static uint32_t extended_level(const struct x86_cpu *x)
 
 static struct x86_cpuid basic_leaf(struct x86_cpu *x, uint32_t leaf, uint32_t sub)
 {
-    const char *v = x->model->vendor;
+    const char *v = vendor_of(x);
 
     switch (leaf) {
     case 0: return (struct x86_cpuid){ basic_level(x), text4(v, 0), text4(v, 8), text4(v, 4) };
@@ -592,7 +705,7 @@ static uint32_t extended_edx(const struct x86_cpu *x)
 static struct x86_cpuid extended_leaf(struct x86_cpu *x, uint32_t leaf, uint32_t sub)
 {
     enum { CMP_LEGACY = 2 };
-    const char *v = x->model->vendor, *id = x->model->model_id;
+    const char *v = vendor_of(x), *id = x->model->model_id;
     unsigned at = (leaf - 0x80000002u) * 16;
 
     switch (leaf) {

@@ -147,6 +147,9 @@ static void reset_msrs(struct x86_cpu *x)
     x->mcg_status = x->debugctl = x->xss = x->spec_ctrl = 0;
     x->tsc_adjust = 0;
     x->tsc_offset = 0;
+    x->kvm_clock = x->kvm_wall_clock = x->kvm_async_pf = x->kvm_async_pf_int = 0;
+    x->kvm_steal_time = x->kvm_pv_eoi = 0;
+    x->kvm_poll_control = 1;
 }
 
 void x86_reset_state(struct x86_cpu *x, bool init)

@@ -17,4 +17,12 @@ struct x86_model {
     const char *features; /* names, separated by blanks; NULL: all that are implemented */
 };
 
+/* What the host offers to a vCPU that an accelerator runs: struct cpu_accel.host_cpu. */
+struct x86_host {
+    uint32_t features[16];  /* words as in struct x86_cpu */
+    struct x86_model model; /* of -cpu host; its texts are those below */
+    char vendor[13], model_id[49];
+    uint8_t phys_bits;
+};
+
 extern const struct x86_model x86_models[]; /* ends with a NULL name */

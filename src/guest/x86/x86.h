@@ -264,8 +264,12 @@ struct x86_cpu {
     uint64_t tsc_hz;
     uint64_t mcg_status, mce_banks[40];
     uint64_t smbase, debugctl, xss, spec_ctrl;
+    /* of KVM's guests: addresses of kvm-clock and the like */
+    uint64_t kvm_clock, kvm_wall_clock, kvm_async_pf, kvm_async_pf_int, kvm_steal_time, kvm_pv_eoi,
+        kvm_poll_control;
     /* model: constant after init (cpuid.c) */
     const struct x86_model *model;
+    const struct x86_host *host; /* an accelerator runs it; NULL: translation */
     uint32_t features[16]; /* words, enum x86_feature >> 5 */
     uint32_t vendor;       /* 0 Intel, 1 AMD: for the few behaviours that differ */
     uint8_t phys_bits;
