@@ -172,8 +172,15 @@ void kvm_exit(struct kvm_vcpu *v)
     struct kvm_run *r = v->run;
 
     switch (r->exit_reason) {
-    case KVM_EXIT_IO: port_io(v); break;
-    case KVM_EXIT_MMIO: memory_io(v); break;
+    case KVM_EXIT_IO:
+    case KVM_EXIT_MMIO:
+        cpu_accel_lookup_begin(v->cpu);
+        if (r->exit_reason == KVM_EXIT_IO)
+            port_io(v);
+        else
+            memory_io(v);
+        cpu_accel_lookup_end(v->cpu);
+        break;
     case KVM_EXIT_HLT: v->cpu->halted = 1; break;
     case KVM_EXIT_IRQ_WINDOW_OPEN:
     case KVM_EXIT_INTR:

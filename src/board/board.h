@@ -17,6 +17,7 @@ struct chardev;
 struct cpu;
 struct device_bus;
 struct device_links;
+struct cpu_accel;
 struct guest;
 struct loop;
 struct mem;
@@ -35,6 +36,7 @@ struct board_smp {
 struct board_config {
     const char *board_name; /* as typed: chooses the version shown to the guest */
     const char *cpu_model, *accel;
+    struct cpu_accel *cpu_accel; /* runs the vCPUs (cpu/accel.h); NULL: translation */
     uint64_t tb_size;
     uint64_t ram_size;
     unsigned cpus; /* that are there at the start */
@@ -59,6 +61,7 @@ struct board_config {
 struct board_events {
     void (*reset)(void *opaque, const char *why);
     void (*power_off)(void *opaque);
+    void (*error)(void *opaque, const char *why); /* the machine cannot go on; may be NULL */
     void *opaque;
 };
 

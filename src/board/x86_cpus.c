@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "cpu/accel.h"
 #include "cpu/cpu.h"
 #include "cpu/guest.h"
 #include "dev/device.h"
@@ -76,6 +77,16 @@ static void cpu_wants_reset(void *opaque, const char *why)
     loop_unlock(b->loop);
 }
 
+static void cpu_failed(void *opaque, const char *why)
+{
+    struct board *b = opaque;
+
+    loop_lock(b->loop);
+    if (b->events.error)
+        b->events.error(b->events.opaque, why);
+    loop_unlock(b->loop);
+}
+
 bool x86_cpus_make(struct board *b, struct error *err)
 {
     const struct board_config *c = b->config;
@@ -85,6 +96,7 @@ bool x86_cpus_make(struct board *b, struct error *err)
         struct cpu_config config = {
             .model = c->cpu_model,
             .accel = c->accel,
+            .cpu_accel = c->cpu_accel,
             .mem = b->mem,
             .ports = b->ports,
             .loop = b->loop,
@@ -92,6 +104,7 @@ bool x86_cpus_make(struct board *b, struct error *err)
             .share = i ? b->cpus[0] : NULL,
             .tb_size = c->tb_size,
             .on_reset = cpu_wants_reset,
+            .on_error = cpu_failed,
             .opaque = b,
         };
         struct cpu *cpu = cpu_new(b->type->guest, &config, err);
@@ -100,8 +113,10 @@ bool x86_cpus_make(struct board *b, struct error *err)
             return false;
         b->cpus[b->cpu_count++] = cpu;
         x86_set_topology(cpu, &t);
+        if (!cpu_accel_init(cpu, err))
+            return false;
     }
-    if (c->cpus > 1)
+    if (c->cpus > 1 && !c->cpu_accel)
         cpu_set_parallel(b->cpus[0]);
     return true;
 }

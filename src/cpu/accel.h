@@ -79,5 +79,13 @@ struct cpu_accel_ops {
     void (*lapic_set)(struct cpu *cpu, unsigned reg, uint32_t value);
 };
 
+/* The board has given the vCPU its place in the topology: the accelerator makes it. No-op without
+ * one. Main thread, before cpu_start(). */
+bool cpu_accel_init(struct cpu *cpu, struct error *err) MUST_CHECK;
+
+/* For run(): between these entries of the vCPU's memory maps stay valid. */
+void cpu_accel_lookup_begin(struct cpu *cpu);
+void cpu_accel_lookup_end(struct cpu *cpu);
+
 /* For run(): wait until exit_request is set or the vCPU is to end. The vCPU's thread. */
 void cpu_accel_wait(struct cpu *cpu);

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "cpu/accel.h"
 #include "cpu/engine.h"
 #include "loop/clock.h"
 #include "loop/loop.h"
@@ -88,6 +89,8 @@ static bool get_cache(struct engine *e, struct error *err)
     const struct host *host;
     struct cache *c;
 
+    if (e->cpu->accel)
+        return true;
     if (e->config.share) {
         engine_cache_attach(e->config.share->engine->cache, e);
         return true;
@@ -146,7 +149,8 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
                          .mem = config->mem,
                          .ports = config->ports,
                          .loop = config->loop,
-                         .index = config->index };
+                         .index = config->index,
+                         .accel = config->cpu_accel };
     e->cpu = cpu;
     e->config = *config;
     pthread_mutex_init(&e->lock, NULL);
@@ -156,8 +160,10 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
         goto fail;
     if (!cpu->mem)
         return cpu;
-    e->listener = listener;
-    mem_listener_add(cpu->mem, &e->listener);
+    if (!cpu->accel) {
+        e->listener = listener;
+        mem_listener_add(cpu->mem, &e->listener);
+    }
     mem_reader_add(cpu->mem, &e->reader);
     if (cpu->ports)
         mem_reader_add(cpu->ports, &e->port_reader);
@@ -183,12 +189,15 @@ void cpu_free(struct cpu *cpu)
         cpu_event_raise(cpu, CPU_EVENT_STOP);
         pthread_join(e->thread, NULL);
     }
-    if (e->listener.opaque) {
+    if (e->listener.opaque)
         mem_listener_remove(cpu->mem, &e->listener);
+    if (cpu->mem) {
         mem_reader_remove(cpu->mem, &e->reader);
         if (cpu->ports)
             mem_reader_remove(cpu->ports, &e->port_reader);
     }
+    if (cpu->accel)
+        cpu->accel->ops->cpu_finish(cpu);
     if (cpu->guest->finish)
         cpu->guest->finish(cpu);
     if (e->cache)
@@ -226,6 +235,8 @@ void cpu_event_raise(struct cpu *cpu, uint32_t events)
 
     atomic_fetch_or(&cpu->events, events);
     atomic_store(&cpu->exit_request, 1);
+    if (cpu->accel)
+        cpu->accel->ops->kick(cpu);
     pthread_mutex_lock(&e->lock);
     pthread_cond_broadcast(&e->cond);
     pthread_mutex_unlock(&e->lock);
@@ -274,7 +285,7 @@ bool cpu_start(struct cpu *cpu, struct error *err)
     sigfillset(&all); /* signals are the main thread's */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     e->started = true;
-    r = pthread_create(&e->thread, NULL, engine_thread, cpu);
+    r = pthread_create(&e->thread, NULL, cpu->accel ? engine_accel_thread : engine_thread, cpu);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (r) {
         e->started = false;
@@ -344,6 +355,8 @@ void cpu_request_reset(struct cpu *cpu)
 
 void cpu_flush_all(struct cpu *cpu)
 {
+    if (cpu->accel)
+        return;
     engine_flush_blocks(cpu->engine);
     engine_tlb_drop_all(cpu->engine);
 }
@@ -355,6 +368,8 @@ void cpu_reset(struct cpu *cpu)
     cpu->engine->restart_slow = false;
     cpu_event_clear(cpu, CPU_EVENT_NMI | CPU_EVENT_SMI | CPU_EVENT_INIT | CPU_EVENT_SIPI);
     cpu->guest->reset(cpu);
+    if (cpu->accel && cpu->accel_data)
+        cpu->accel->ops->cpu_reset(cpu);
     engine_tlb_drop_all(cpu->engine);
     cpu_mode_changed(cpu);
     log_write(LOG_CPU_RESET, "CPU %u reset\n", cpu->index);
@@ -385,6 +400,12 @@ void cpu_machine_reset(struct cpu *cpu, const char *why)
 {
     if (cpu->engine->config.on_reset)
         cpu->engine->config.on_reset(cpu->engine->config.opaque, why);
+}
+
+void cpu_machine_fail(struct cpu *cpu, const char *why)
+{
+    if (cpu->engine->config.on_error)
+        cpu->engine->config.on_error(cpu->engine->config.opaque, why);
 }
 
 int64_t cpu_now_ns(const struct cpu *cpu)

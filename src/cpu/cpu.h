@@ -20,6 +20,7 @@
 #include "cpu/intc.h"
 #include "ir/ir.h"
 
+struct cpu_accel; /* cpu/accel.h */
 struct engine; /* cpu/engine.h */
 struct guest;  /* cpu/guest.h */
 struct host_tlb_entry;
@@ -67,6 +68,8 @@ struct cpu {
     const struct cpu_intc_ops *intc; /* may be NULL */
     void *intc_ctrl;
     unsigned index; /* number of this vCPU */
+    struct cpu_accel *accel; /* what runs it; NULL: the engine of this folder */
+    void *accel_data;        /* the accelerator's */
 };
 _Static_assert(offsetof(struct cpu, mode) <= 48, "hot fields first");
 
@@ -94,6 +97,7 @@ enum cpu_left {                     /* why cpu_run() came back; pc and all slots
 struct cpu_config {
     const char *model; /* "qemu64,+ssse3,-sse3" as in -cpu; NULL: the guest's default */
     const char *accel; /* "tcg" or "interp" */
+    struct cpu_accel *cpu_accel; /* runs the vCPU; NULL: the engine */
     struct mem *mem, *ports;
     struct loop *loop;
     unsigned index;
@@ -103,6 +107,7 @@ struct cpu_config {
     uint64_t tb_size;            /* bytes of translated code to keep; 0: default */
     /* asked for by the guest; called on the vCPU thread, machine lock not held */
     void (*on_reset)(void *opaque, const char *why); /* triple fault and the like */
+    void (*on_error)(void *opaque, const char *why); /* the vCPU cannot go on: the accelerator's */
     void *opaque;
 };
 
@@ -201,6 +206,8 @@ void cpu_machine_unlock(struct cpu *cpu);
 /* Triple fault and the like: tells the board (config.on_reset), which resets or stops the machine a
  * little later. */
 void cpu_machine_reset(struct cpu *cpu, const char *why);
+/* The vCPU cannot go on, and it is not the guest's doing: tells the board (config.on_error). */
+void cpu_machine_fail(struct cpu *cpu, const char *why);
 /* Nanoseconds of virtual time: what the guest's TSC and timers derive from. */
 int64_t cpu_now_ns(const struct cpu *cpu);
 

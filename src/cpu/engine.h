@@ -181,8 +181,12 @@ void engine_reader_idle(
 void engine_reader_busy(struct engine *e);
 void engine_set_current(struct cpu *cpu); /* what cpu_current() says on this thread */
 
+/* accel.c */
+void *engine_accel_thread(void *cpu);
+
 /* run.c */
 void *engine_thread(void *cpu);
+void engine_stand_still(struct engine *e); /* CPU_EVENT_STOP */
 void engine_fp_enter(struct engine *e);
 void engine_fp_leave(struct engine *e);
 struct block *engine_current_block(struct engine *e);

@@ -129,9 +129,8 @@ static void wait_end(struct engine *e)
     engine_reader_busy(e);
 }
 
-static void stand_still(struct engine *e)
+void engine_stand_still(struct engine *e)
 {
-    wait_begin(e);
     pthread_mutex_lock(&e->lock);
     e->stopped = true;
     pthread_cond_broadcast(&e->cond);
@@ -140,6 +139,12 @@ static void stand_still(struct engine *e)
     e->stopped = false;
     cpu_event_clear(e->cpu, CPU_EVENT_STOP); /* under the lock: the next stop's event stays */
     pthread_mutex_unlock(&e->lock);
+}
+
+static void stand_still(struct engine *e)
+{
+    wait_begin(e);
+    engine_stand_still(e);
     wait_end(e);
 }
 

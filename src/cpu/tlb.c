@@ -125,8 +125,11 @@ static bool shares_gen(const struct engine *e)
 void engine_tag_update(struct engine *e)
 {
     struct cpu *cpu = e->cpu;
-    uint32_t gen = shares_gen(e) ? e->kernel_gen : e->cur->gen;
+    uint32_t gen;
 
+    if (!e->cache) /* an accelerator runs it */
+        return;
+    gen = shares_gen(e) ? e->kernel_gen : e->cur->gen;
     cpu->jump_tag = gen << 8 | mode_number(e);
     if (!e->cache->user)
         cpu->tlb = table_of(e, cpu->mmu_index)->entry;
