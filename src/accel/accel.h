@@ -13,8 +13,8 @@
 #include "cpu/accel.h"
 
 struct accel_config {
-    const char *names;       /* "kvm:tcg": the first one that works; NULL: "tcg" */
-    const char *kvm_device;  /* NULL: /dev/kvm */
+    const char *names;         /* "kvm:tcg": the first one that works; NULL: "tcg" */
+    const char *kvm_device;    /* NULL: /dev/kvm */
     enum irqchip_mode irqchip; /* of kvm */
     uint64_t kvm_shadow_pages; /* of the kernel's shadow page tables; 0: its default */
 };

@@ -82,12 +82,14 @@ static bool no_device(const char *path, int code, struct error *err)
         return fail_hint(err, "this is a container: give it the device (--device /dev/kvm), "
                               "or use -accel tcg");
     if (module)
-        return fail_hint(err, "load its module: modprobe %s; if that fails, switch virtualisation "
-                              "on in the BIOS setup; or use -accel tcg",
+        return fail_hint(err,
+                         "load its module: modprobe %s; if that fails, switch virtualisation "
+                         "on in the BIOS setup; or use -accel tcg",
                          module);
-    return fail_hint(err, "this processor shows neither vmx nor svm: switch VT-x or AMD-V on in the "
-                          "BIOS setup or, in a virtual machine, nested virtualisation on its host; "
-                          "or use -accel tcg");
+    return fail_hint(err,
+                     "this processor shows neither vmx nor svm: switch VT-x or AMD-V on in the "
+                     "BIOS setup or, in a virtual machine, nested virtualisation on its host; "
+                     "or use -accel tcg");
 }
 
 static bool no_permission(const char *path, int code, struct error *err)
@@ -121,8 +123,9 @@ static bool create_vm(struct kvm *k, const char *path, struct error *err)
         return fail_hint(err, "device= names the KVM device, normally /dev/kvm");
     }
     if (version != KVM_API_VERSION) {
-        (void)fail(err, ENOTSUP, "KVM: the kernel's interface has version %d, this program needs %d",
-                   version, KVM_API_VERSION);
+        (void)fail(err, ENOTSUP,
+                   "KVM: the kernel's interface has version %d, this program needs %d", version,
+                   KVM_API_VERSION);
         return fail_hint(err, "use another kernel, or -accel tcg");
     }
     do {

@@ -180,8 +180,8 @@ static bool enter(struct kvm_vcpu *v)
 
 /* ---- state ---- */
 
-/* The instruction of the last exit is finished by the kernel at the next KVM_RUN: let it do that and
- * no more. (KVM_RUN, "pending operations") */
+/* The instruction of the last exit is finished by the kernel at the next KVM_RUN: let it do that
+ * and no more. (KVM_RUN, "pending operations") */
 static void complete(struct kvm_vcpu *v)
 {
     for (unsigned n = 0; v->pending && n < 64; n++) {

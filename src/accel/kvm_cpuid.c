@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * CPUID under KVM: what the kernel supports becomes struct x86_host, which limits the models
- * (guest/x86/cpuid.c); the table of a vCPU is made from the guest's own leaves, but for XSAVE's sizes
- * and the hypervisor's. (4.46 KVM_GET_SUPPORTED_CPUID, 4.20 KVM_SET_CPUID2)
+ * (guest/x86/cpuid.c); the table of a vCPU is made from the guest's own leaves, but for XSAVE's
+ * sizes and the hypervisor's. (4.46 KVM_GET_SUPPORTED_CPUID, 4.20 KVM_SET_CPUID2)
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,18 +15,33 @@
 #include "base/scope.h"
 #include "guest/x86/sys.h"
 
-enum { KVM_LEAF = 0x40000000, XSTATE_AVX = 4, XSTATE_MPX = 0x18, XSTATE_AVX512 = 0xe0,
-       XSTATE_PKU = 0x200 };
-enum { F_XSAVE = X86_FEATURE(1, 26), F_AVX = X86_FEATURE(1, 28), F_MPX = X86_FEATURE(4, 14),
-       F_AVX512 = X86_FEATURE(4, 16), F_PKU = X86_FEATURE(5, 3), F_HYPERVISOR = X86_FEATURE(1, 31),
-       F_TSC_DEADLINE = X86_FEATURE(1, 24), F_X2APIC = X86_FEATURE(1, 21),
-       F_ARAT = X86_FEATURE(9, 2), F_MONITOR = X86_FEATURE(1, 3), WORD_KVM = 11 };
+enum {
+    KVM_LEAF = 0x40000000,
+    XSTATE_AVX = 4,
+    XSTATE_MPX = 0x18,
+    XSTATE_AVX512 = 0xe0,
+    XSTATE_PKU = 0x200
+};
+enum {
+    F_XSAVE = X86_FEATURE(1, 26),
+    F_AVX = X86_FEATURE(1, 28),
+    F_MPX = X86_FEATURE(4, 14),
+    F_AVX512 = X86_FEATURE(4, 16),
+    F_PKU = X86_FEATURE(5, 3),
+    F_HYPERVISOR = X86_FEATURE(1, 31),
+    F_TSC_DEADLINE = X86_FEATURE(1, 24),
+    F_X2APIC = X86_FEATURE(1, 21),
+    F_ARAT = X86_FEATURE(9, 2),
+    F_MONITOR = X86_FEATURE(1, 3),
+    WORD_KVM = 11
+};
 
 static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *c, uint32_t leaf, uint32_t sub)
 {
     for (uint32_t i = 0; i < c->nent; i++)
-        if (c->entries[i].function == leaf && (c->entries[i].index == sub ||
-            !(c->entries[i].flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
+        if (c->entries[i].function == leaf &&
+            (c->entries[i].index == sub ||
+             !(c->entries[i].flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
             return &c->entries[i];
     return NULL;
 }
@@ -51,8 +66,8 @@ static void set_bit(struct x86_host *h, unsigned feature, bool on)
 {
     uint32_t bit = UINT32_C(1) << (feature & 31);
 
-    h->features[feature >> 5] = on ? h->features[feature >> 5] | bit
-                                   : h->features[feature >> 5] & ~bit;
+    h->features[feature >> 5] =
+        on ? h->features[feature >> 5] | bit : h->features[feature >> 5] & ~bit;
 }
 
 static void get_features(struct kvm *k)
@@ -61,9 +76,9 @@ static void get_features(struct kvm *k)
         uint32_t leaf, sub;
         uint8_t reg; /* 0 EAX .. 3 EDX */
     } words[] = {
-        { 1, 0, 3 },          { 1, 0, 2 },          { 0x80000001, 0, 3 }, { 0x80000001, 0, 2 },
-        { 7, 0, 1 },          { 7, 0, 2 },          { 7, 0, 3 },          { 13, 1, 0 },
-        { 0x80000008, 0, 1 }, { 6, 0, 0 },          { 0x80000007, 0, 3 }, { KVM_LEAF + 1, 0, 0 },
+        { 1, 0, 3 },          { 1, 0, 2 }, { 0x80000001, 0, 3 }, { 0x80000001, 0, 2 },
+        { 7, 0, 1 },          { 7, 0, 2 }, { 7, 0, 3 },          { 13, 1, 0 },
+        { 0x80000008, 0, 1 }, { 6, 0, 0 }, { 0x80000007, 0, 3 }, { KVM_LEAF + 1, 0, 0 },
     };
     struct x86_host *h = &k->host;
     bool user = k->accel.irqchip == IRQCHIP_USER;

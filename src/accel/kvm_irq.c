@@ -69,8 +69,8 @@ void kvm_route(struct cpu_accel *a, unsigned pin, bool masked, uint64_t addr, ui
 {
     struct kvm *k = kvm_of(a);
 
-    if (pin >= KVM_PINS || (k->pin[pin].masked == masked && k->pin[pin].addr == addr &&
-                            k->pin[pin].data == data))
+    if (pin >= KVM_PINS ||
+        (k->pin[pin].masked == masked && k->pin[pin].addr == addr && k->pin[pin].data == data))
         return;
     pthread_mutex_lock(&k->route_lock);
     k->pin[pin].masked = masked;
@@ -121,7 +121,7 @@ static int new_irqfd(struct kvm *k)
         return -ENOSPC;
     k->irqfds = xrealloc_array(k->irqfds, room, sizeof *k->irqfds);
     for (uint32_t n = k->irqfd_count; n < room; n++)
-        k->irqfds[n] = (struct kvm_irqfd){ .fd = -1 };
+        k->irqfds[n] = (struct irqfd_route){ .fd = -1 };
     k->irqfd_count = room;
     return (int)i;
 }
@@ -136,7 +136,7 @@ int kvm_irqfd_add(struct cpu_accel *a, int fd, uint64_t addr, uint32_t data)
     pthread_mutex_lock(&k->route_lock);
     r = i = new_irqfd(k);
     if (i >= 0) {
-        k->irqfds[i] = (struct kvm_irqfd){ .fd = fd, .addr = addr, .data = data };
+        k->irqfds[i] = (struct irqfd_route){ .fd = fd, .addr = addr, .data = data };
         r = set_routes(k);
         if (r >= 0)
             r = set_irqfd(k, fd, KVM_PINS + (uint32_t)i, true);
@@ -264,8 +264,15 @@ void kvm_irq_reset(struct cpu_accel *a)
 
 /* ---- local APICs ---- */
 
-enum { REG_ID = 2, REG_VERSION = 3, REG_DFR = 0xe, REG_SVR = 0xf, REG_LVT = 0x32, REG_LVT_LAST = 0x37,
-       REG_LVT_LINT0 = 0x35 };
+enum {
+    REG_ID = 2,
+    REG_VERSION = 3,
+    REG_DFR = 0xe,
+    REG_SVR = 0xf,
+    REG_LVT = 0x32,
+    REG_LVT_LAST = 0x37,
+    REG_LVT_LINT0 = 0x35
+};
 
 void kvm_lapic_set(struct cpu *cpu, unsigned reg, uint32_t value)
 {

@@ -30,8 +30,7 @@ static int set_slot(struct kvm *k, uint32_t n, const struct kvm_slot *s)
 }
 
 /* The whole pages of a map entry; false when there are none or it is no memory. */
-static bool slot_of_entry(const struct kvm *k, const struct mem_view_entry *e,
-                          struct kvm_slot *ret)
+static bool slot_of_entry(const struct kvm *k, const struct mem_view_entry *e, struct kvm_slot *ret)
 {
     gpa_t first = ALIGN_UP(e->base, MEM_PAGE_SIZE);
     gpa_t end = ALIGN_DOWN(e->base + e->size, MEM_PAGE_SIZE);
@@ -189,8 +188,7 @@ static void update_bells(struct kvm_space *s)
         while (i < s->bell_count && !same_bell(&at[j], &s->bells[i].at))
             i++;
         bells[j].at = at[j];
-        bells[j].refused =
-            i < s->bell_count ? s->bells[i].refused : set_bell(s, &at[j], true) < 0;
+        bells[j].refused = i < s->bell_count ? s->bells[i].refused : set_bell(s, &at[j], true) < 0;
     }
     free(s->bells);
     s->bells = bells;

@@ -52,7 +52,7 @@ struct kvm_space { /* follows one struct mem */
     uint32_t bell_count;
 };
 
-struct kvm_irqfd {
+struct irqfd_route {
     int fd; /* -1: free */
     uint64_t addr;
     uint32_t data;
@@ -83,7 +83,7 @@ struct kvm {
 
     /* guarded by route_lock */
     pthread_mutex_t route_lock;
-    struct kvm_irqfd *irqfds; /* GSI KVM_PINS + n */
+    struct irqfd_route *irqfds; /* GSI KVM_PINS + n */
     uint32_t irqfd_count;
     struct {
         bool masked;
@@ -106,7 +106,7 @@ struct kvm_vcpu {
     _Atomic(pid_t) tid; /* 0: no thread yet */
     atomic_bool in_guest;
     /* vCPU thread, or while it stands still */
-    bool out;      /* the state is in the guest's structure */
+    bool out;       /* the state is in the guest's structure */
     bool was_reset; /* the clocks and the local APIC, too */
     bool pending;   /* the kernel waits to complete an instruction: run it before looking */
     bool dead;      /* the kernel cannot go on */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The state of a vCPU, both ways between the kernel and struct x86_cpu: registers, segments and
- * control registers, FPU, debug registers, MSRs, pending events, local APIC. What struct x86_cpu has
- * no member for (upper halves of vectors, queued events) stays in struct kvm_vcpu. The order of
+ * control registers, FPU, debug registers, MSRs, pending events, local APIC. What struct x86_cpu
+ * has no member for (upper halves of vectors, queued events) stays in struct kvm_vcpu. The order of
  * setting: control registers before MSRs and local APIC (APIC mode), events last.
  */
 #include <errno.h>
@@ -99,8 +99,9 @@ union sregs {
 
 static void segments_out(struct x86_cpu *x, const struct kvm_sregs *r)
 {
-    const struct kvm_segment *from[X86_SEG_COUNT] = { &r->es, &r->cs, &r->ss,
-                                                      &r->ds, &r->fs, &r->gs };
+    const struct kvm_segment *from[X86_SEG_COUNT] = {
+        &r->es, &r->cs, &r->ss, &r->ds, &r->fs, &r->gs
+    };
 
     for (unsigned i = 0; i < X86_SEG_COUNT; i++) {
         struct x86_seg s = seg_out(from[i]);
@@ -159,8 +160,8 @@ static bool sregs_in(struct kvm_vcpu *v)
     s->cr3 = x->cr3;
     s->cr4 = x->cr4;
     s->efer = x->efer;
-    s->cr8 = v->kvm->accel.irqchip == IRQCHIP_USER ? v->tpr
-                                                   : bits((uint8_t)v->lapic.regs[0x80], 4, 4);
+    s->cr8 =
+        v->kvm->accel.irqchip == IRQCHIP_USER ? v->tpr : bits((uint8_t)v->lapic.regs[0x80], 4, 4);
     s->apic_base = x->apic_base;
     if (!v->kvm->has_sregs2) {
         if (v->events.interrupt.injected)
@@ -286,39 +287,67 @@ static bool debug_in(struct kvm_vcpu *v)
 
 /* ---- MSRs ---- */
 
-/* Registers that are a member. at_reset: they hold time or addresses that the guest gives once; they
- * are set after a reset only, lest a pause changes them. */
+/* Registers that are a member. at_reset: they hold time or addresses that the guest gives once;
+ * they are set after a reset only, lest a pause changes them. */
 static const struct msr {
     uint32_t index;
     uint16_t offset;
     bool at_reset;
 } msr_table[] = {
-#define MSR(index, member) { index, offsetof(struct x86_cpu, member), false }
-    MSR(0x174, sysenter_cs),         MSR(0x175, sysenter_esp),
-    MSR(0x176, sysenter_eip),        MSR(0xc0000081, star),
-    MSR(0xc0000082, lstar),          MSR(0xc0000083, cstar),
-    MSR(0xc0000084, sfmask),         MSR(0xc0000102, kernel_gs_base),
-    MSR(0xc0000103, tsc_aux),        MSR(0x277, pat),
-    MSR(0x1a0, misc_enable),         MSR(0x1d9, debugctl),
-    MSR(0x17a, mcg_status),          MSR(0xda0, xss),
-    MSR(0x48, spec_ctrl),            MSR(0x2ff, mtrr_def_type),
-    MSR(0x250, mtrr_fixed[0]),       MSR(0x258, mtrr_fixed[1]),
-    MSR(0x259, mtrr_fixed[2]),       MSR(0x268, mtrr_fixed[3]),
-    MSR(0x269, mtrr_fixed[4]),       MSR(0x26a, mtrr_fixed[5]),
-    MSR(0x26b, mtrr_fixed[6]),       MSR(0x26c, mtrr_fixed[7]),
-    MSR(0x26d, mtrr_fixed[8]),       MSR(0x26e, mtrr_fixed[9]),
-    MSR(0x26f, mtrr_fixed[10]),      MSR(0x200, mtrr_var[0]),
-    MSR(0x201, mtrr_var[1]),         MSR(0x202, mtrr_var[2]),
-    MSR(0x203, mtrr_var[3]),         MSR(0x204, mtrr_var[4]),
-    MSR(0x205, mtrr_var[5]),         MSR(0x206, mtrr_var[6]),
-    MSR(0x207, mtrr_var[7]),         MSR(0x208, mtrr_var[8]),
-    MSR(0x209, mtrr_var[9]),         MSR(0x20a, mtrr_var[10]),
-    MSR(0x20b, mtrr_var[11]),        MSR(0x20c, mtrr_var[12]),
-    MSR(0x20d, mtrr_var[13]),        MSR(0x20e, mtrr_var[14]),
-    MSR(0x20f, mtrr_var[15]),        MSR(0x4b564d01, kvm_clock),
-    MSR(0x4b564d00, kvm_wall_clock), MSR(0x4b564d06, kvm_async_pf_int),
-    MSR(0x4b564d02, kvm_async_pf),   MSR(0x4b564d03, kvm_steal_time),
-    MSR(0x4b564d04, kvm_pv_eoi),     MSR(0x4b564d05, kvm_poll_control),
+#define MSR(index, member)                                                                         \
+    {                                                                                              \
+        index, offsetof(struct x86_cpu, member), false                                             \
+    }
+    MSR(0x174, sysenter_cs),
+    MSR(0x175, sysenter_esp),
+    MSR(0x176, sysenter_eip),
+    MSR(0xc0000081, star),
+    MSR(0xc0000082, lstar),
+    MSR(0xc0000083, cstar),
+    MSR(0xc0000084, sfmask),
+    MSR(0xc0000102, kernel_gs_base),
+    MSR(0xc0000103, tsc_aux),
+    MSR(0x277, pat),
+    MSR(0x1a0, misc_enable),
+    MSR(0x1d9, debugctl),
+    MSR(0x17a, mcg_status),
+    MSR(0xda0, xss),
+    MSR(0x48, spec_ctrl),
+    MSR(0x2ff, mtrr_def_type),
+    MSR(0x250, mtrr_fixed[0]),
+    MSR(0x258, mtrr_fixed[1]),
+    MSR(0x259, mtrr_fixed[2]),
+    MSR(0x268, mtrr_fixed[3]),
+    MSR(0x269, mtrr_fixed[4]),
+    MSR(0x26a, mtrr_fixed[5]),
+    MSR(0x26b, mtrr_fixed[6]),
+    MSR(0x26c, mtrr_fixed[7]),
+    MSR(0x26d, mtrr_fixed[8]),
+    MSR(0x26e, mtrr_fixed[9]),
+    MSR(0x26f, mtrr_fixed[10]),
+    MSR(0x200, mtrr_var[0]),
+    MSR(0x201, mtrr_var[1]),
+    MSR(0x202, mtrr_var[2]),
+    MSR(0x203, mtrr_var[3]),
+    MSR(0x204, mtrr_var[4]),
+    MSR(0x205, mtrr_var[5]),
+    MSR(0x206, mtrr_var[6]),
+    MSR(0x207, mtrr_var[7]),
+    MSR(0x208, mtrr_var[8]),
+    MSR(0x209, mtrr_var[9]),
+    MSR(0x20a, mtrr_var[10]),
+    MSR(0x20b, mtrr_var[11]),
+    MSR(0x20c, mtrr_var[12]),
+    MSR(0x20d, mtrr_var[13]),
+    MSR(0x20e, mtrr_var[14]),
+    MSR(0x20f, mtrr_var[15]),
+    MSR(0x4b564d01, kvm_clock),
+    MSR(0x4b564d00, kvm_wall_clock),
+    MSR(0x4b564d06, kvm_async_pf_int),
+    MSR(0x4b564d02, kvm_async_pf),
+    MSR(0x4b564d03, kvm_steal_time),
+    MSR(0x4b564d04, kvm_pv_eoi),
+    MSR(0x4b564d05, kvm_poll_control),
     { 0x3b, offsetof(struct x86_cpu, tsc_adjust), true },
 #undef MSR
 };
@@ -453,8 +482,8 @@ static bool events_in(struct kvm_vcpu *v)
 
     if (!v->kvm->has_vcpu_events)
         return true;
-    e->flags &= KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_PAYLOAD |
-                KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+    e->flags &=
+        KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_PAYLOAD | KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
     e->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
                 KVM_VCPUEVENT_VALID_SIPI_VECTOR;
     e->nmi.masked = x->nmi_blocked;

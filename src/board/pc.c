@@ -64,7 +64,7 @@ static bool make_memory(struct pc *pc, struct error *err)
     }
     mem_region_init_io(&pc->post_region, "post", &post_ops, pc, 1);
     mem_map(pc->b.ports, PC_PORT_POST, &pc->post_region, PC_PRIO_CHIP);
-    return true;
+    return x86_irqchip_attach(&pc->b, err);
 }
 
 /* --- coprocessor errors --- */
@@ -115,6 +115,8 @@ static bool is_wanted(const struct pc *pc, enum pc_part i)
         return c->serial[i - PC_COM1] != NULL;
     if (i == PC_DEBUGCON)
         return c->debugcon != NULL;
+    if (i == PC_PIC || i == PC_IOAPIC || i == PC_PIT)
+        return x86_irqchip(&pc->b) != IRQCHIP_KERNEL;
     return i != PC_HPET || c->hpet;
 }
 
@@ -264,8 +266,25 @@ void pc_power_off_line(void *opaque, unsigned n, bool level)
         pc->b.events.power_off(pc->b.events.opaque);
 }
 
+/* ISA lines and the HPET's pins are GSIs of the accelerator, which has the controllers. */
+static void connect_gsis(struct pc *pc)
+{
+    for (unsigned i = 0; i < PC_IRQS; i++) {
+        irq_connect(&pc->isa[i].out, irq_or_input, &pc->pin[i], PC_PIN_ISA);
+        irq_connect(&pc->part[PC_ISA]->irqs[i], irq_or_input, &pc->isa[i], PC_ISA_PCI);
+    }
+    for (unsigned i = 0; i < IOAPIC_PINS; i++)
+        irq_connect(&pc->pin[i].out, x86_irqchip_gsi, &pc->b, i);
+    for (unsigned i = 0; i < PCI_ROUTES; i++)
+        irq_connect(&pc->pci.out[i], device_input, pc->part[PC_ISA], i);
+}
+
 static void connect_isa(struct pc *pc)
 {
+    if (x86_irqchip(&pc->b) == IRQCHIP_KERNEL) {
+        connect_gsis(pc);
+        return;
+    }
     for (unsigned i = 0; i < PC_IRQS; i++) {
         unsigned pin = i == 0 ? PC_GSI_TIMER : i;
         irq_connect(&pc->isa[i].out, irq_split_input, &pc->isa_split[i], 0);
@@ -284,14 +303,18 @@ static void connect_isa(struct pc *pc)
 static void connect_hpet(struct pc *pc)
 {
     struct device *hpet = pc->part[PC_HPET];
-    irq_connect(&pc->part[PC_PIT]->irqs[0], irq_gate_input, &pc->gate0, IRQ_GATE_SIGNAL);
+    if (pc->part[PC_PIT])
+        irq_connect(&pc->part[PC_PIT]->irqs[0], irq_gate_input, &pc->gate0, IRQ_GATE_SIGNAL);
     irq_connect(&pc->part[PC_RTC]->irqs[0], irq_gate_input, &pc->gate8, IRQ_GATE_SIGNAL);
     irq_connect(&pc->gate0.out, irq_or_input, &pc->isa[0], PC_ISA_DEVICE);
     irq_connect(&pc->gate8.out, irq_or_input, &pc->isa[8], PC_ISA_DEVICE);
     if (!hpet)
         return;
     irq_connect(&hpet->irqs[HPET_OUT_LEGACY], irq_split_input, &pc->hpet_legacy, 0);
-    irq_connect(&pc->hpet_legacy.out[0], irq_gate_input, &pc->gate0, IRQ_GATE_BLOCK);
+    if (pc->part[PC_PIT])
+        irq_connect(&pc->hpet_legacy.out[0], irq_gate_input, &pc->gate0, IRQ_GATE_BLOCK);
+    else
+        irq_connect(&pc->hpet_legacy.out[0], x86_irqchip_hpet_legacy, &pc->b, 0);
     irq_connect(&pc->hpet_legacy.out[1], irq_gate_input, &pc->gate8, IRQ_GATE_BLOCK);
     irq_connect(&hpet->irqs[HPET_OUT_IRQ0], irq_or_input, &pc->isa[0], PC_ISA_HPET);
     irq_connect(&hpet->irqs[HPET_OUT_IRQ8], irq_or_input, &pc->isa[8], PC_ISA_HPET);
@@ -305,7 +328,10 @@ static void connect_rest(struct pc *pc)
     irq_connect(&kbd->irqs[I8042_OUT_MOUSE], irq_or_input, &pc->isa[12], PC_ISA_DEVICE);
     irq_connect(&kbd->irqs[I8042_OUT_A20], set_a20, pc, 0);
     irq_connect(&kbd->irqs[I8042_OUT_RESET], pc_reset_line, pc, 0);
-    device_connect(pc->part[PC_PIC], 0, x86_cpus_lapic(&pc->cpus, 0), LAPIC_IN_LINT0);
+    if (x86_irqchip(&pc->b) == IRQCHIP_USER)
+        device_connect(pc->part[PC_PIC], 0, x86_cpus_lapic(&pc->cpus, 0), LAPIC_IN_LINT0);
+    else if (x86_irqchip(&pc->b) == IRQCHIP_SPLIT)
+        x86_irqchip_split(&pc->b, &pc->apic_bus, pc->part[PC_PIC], &pc->intr);
     connect_ferr(pc);
 }
 
@@ -326,7 +352,9 @@ bool pc_init(struct board *b, const struct pc_chipset *chip, struct error *err)
     struct pc *pc = pc_of(b);
     pc->chip = chip;
     if (!check_config(b->config, err) || !x86_cpus_check(b, err) || !make_memory(pc, err) ||
-        !pc_firmware_load(pc, err) || !x86_cpus_make(b, err) || !make_parts(pc, err) ||
+        !pc_firmware_load(pc, err) || !x86_cpus_make(b, err) || !make_parts(pc, err))
+        return false;
+    if (x86_irqchip(b) == IRQCHIP_USER &&
         !x86_cpus_make_lapics(&pc->cpus, b, &pc->apic_bus, PC_PRIO_LAPIC, pic_acknowledge,
                               pc->part[PC_PIC], err))
         return false;
@@ -353,6 +381,7 @@ bool pc_reset(struct board *b, struct error *err)
     for (unsigned i = 0; i < PC_PARTS; i++)
         if (pc->part[i])
             device_reset(pc->part[i]);
+    x86_irqchip_reset(b);
     x86_cpus_reset(&pc->cpus, b);
     return !b->config->kernel || pc_boot_kernel(pc, err);
 }
@@ -366,6 +395,7 @@ void pc_finish(struct board *b)
     bus_finish(&pc->isa_bus.bus);
     pci_bus_finish(&pc->pci);
     acpi_set_finish(&pc->acpi);
+    x86_irqchip_detach(b);
     mem_free(b->ports);
     mem_free(b->mem);
 }

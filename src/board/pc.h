@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "board/board.h"
+#include "board/x86_irqchip.h"
 #include "board/x86_cpus.h"
 #include "cpu/intc.h"
 #include "dev/device.h"
@@ -121,6 +122,7 @@ struct pc {
     struct isa_bus isa_bus;
     struct msi_sink msi;
     struct apic_bus apic_bus;
+    struct cpu_port intr; /* IRQCHIP_SPLIT: the 8259's way to the boot processor */
     struct x86_cpus cpus;
     /* memory */
     gra_t ram, rom;

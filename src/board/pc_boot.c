@@ -154,6 +154,10 @@ static void program_lapic(struct pc *pc)
         { LVT_LINT1, 0x400 },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
+        if (x86_irqchip(&pc->b) != IRQCHIP_USER) {
+            x86_irqchip_lapic_set(&pc->b, regs[i].reg >> 4, regs[i].value);
+            continue;
+        }
         gpa_t a = LAPIC_DEFAULT_BASE + regs[i].reg;
         mem_io_write(pc->b.mem, mem_find(pc->b.mem, a), a, regs[i].value, 4);
     }

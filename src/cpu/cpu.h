@@ -21,8 +21,8 @@
 #include "ir/ir.h"
 
 struct cpu_accel; /* cpu/accel.h */
-struct engine; /* cpu/engine.h */
-struct guest;  /* cpu/guest.h */
+struct engine;    /* cpu/engine.h */
+struct guest;     /* cpu/guest.h */
 struct host_tlb_entry;
 struct host_jump_entry;
 struct loop;
@@ -67,7 +67,7 @@ struct cpu {
     struct loop *loop;
     const struct cpu_intc_ops *intc; /* may be NULL */
     void *intc_ctrl;
-    unsigned index; /* number of this vCPU */
+    unsigned index;          /* number of this vCPU */
     struct cpu_accel *accel; /* what runs it; NULL: the engine of this folder */
     void *accel_data;        /* the accelerator's */
 };
@@ -95,8 +95,8 @@ enum cpu_left {                     /* why cpu_run() came back; pc and all slots
 };
 
 struct cpu_config {
-    const char *model; /* "qemu64,+ssse3,-sse3" as in -cpu; NULL: the guest's default */
-    const char *accel; /* "tcg" or "interp" */
+    const char *model;           /* "qemu64,+ssse3,-sse3" as in -cpu; NULL: the guest's default */
+    const char *accel;           /* "tcg" or "interp" */
     struct cpu_accel *cpu_accel; /* runs the vCPU; NULL: the engine */
     struct mem *mem, *ports;
     struct loop *loop;

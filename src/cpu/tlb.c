@@ -341,6 +341,8 @@ void cpu_tlb_set_space(struct cpu *cpu, uint64_t id, bool keep)
     struct engine *e = cpu->engine;
     struct tlb_space *s = NULL, *oldest = &e->space[0];
 
+    if (cpu->accel) /* an accelerator runs it */
+        return;
     for (unsigned i = 0; i < CPU_SPACE_COUNT; i++) {
         if (e->space[i].used && e->space[i].id == id)
             s = &e->space[i];
@@ -374,6 +376,8 @@ void cpu_tlb_flush(struct cpu *cpu, bool global_too)
 {
     struct engine *e = cpu->engine;
 
+    if (cpu->accel) /* an accelerator runs it */
+        return;
     if (global_too) {
         cpu_tlb_flush_all_spaces(cpu);
         return;
@@ -386,6 +390,8 @@ void cpu_tlb_flush_space(struct cpu *cpu, uint64_t id)
 {
     struct engine *e = cpu->engine;
 
+    if (cpu->accel) /* an accelerator runs it */
+        return;
     for (unsigned i = 0; i < CPU_SPACE_COUNT; i++)
         if (e->space[i].used && e->space[i].id == id) {
             flush_space(e, &e->space[i], false);
@@ -396,6 +402,8 @@ void cpu_tlb_flush_space(struct cpu *cpu, uint64_t id)
 
 void engine_tlb_drop_all(struct engine *e)
 {
+    if (e->cpu->accel) /* an accelerator runs it */
+        return;
     TRACE(tlb, "all spaces emptied");
     for (unsigned i = 0; i < CPU_SPACE_COUNT; i++) {
         flush_space(e, &e->space[i], true);
@@ -407,6 +415,8 @@ void engine_tlb_drop_all(struct engine *e)
 
 void cpu_tlb_flush_all_spaces(struct cpu *cpu)
 {
+    if (cpu->accel) /* an accelerator runs it */
+        return;
     engine_tlb_drop_all(cpu->engine);
 }
 
@@ -435,6 +445,8 @@ void cpu_tlb_flush_page(struct cpu *cpu, gva_t va)
 {
     struct engine *e = cpu->engine;
     gva_t page = va & ~UINT64_C(0xfff);
+    if (cpu->accel) /* an accelerator runs it */
+        return;
     uint64_t mask, *word = exec_bit(e, page, &mask);
     bool large = false;
 

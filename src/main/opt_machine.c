@@ -55,7 +55,7 @@ static bool machine_props(struct options *o, struct optlist *l, struct error *er
     struct board_config *b = &o->vm.board;
     o->accel_list = take_text(o, l, "accel", o->accel_list);
     o->vm.memory_backend = take_text(o, l, "memory-backend", o->vm.memory_backend);
-    bool ok = optlist_take_bool(l, "graphics", &graphics, err) &&
+    bool ok = opt_accel_kvm(o, l, err) && optlist_take_bool(l, "graphics", &graphics, err) &&
               optlist_take_bool(l, "hpet", &b->hpet, err) &&
               optlist_take_bool(l, "acpi", &b->acpi, err) &&
               optlist_take_bool(l, "dump-guest-core", &o->vm.dump_guest_core, err) &&
@@ -155,95 +155,6 @@ bool opt_memory(struct options *o, const char *arg, struct error *err)
     }
     o->vm.board.ram_size = size;
     return check_memory(size, arg, err);
-}
-
-/* --- -accel --- */
-
-static void print_accels(const struct options *o, FILE *f)
-{
-    fprintf(f, "Accelerators supported in this binary:\ntcg\ninterp\n");
-}
-
-/* "kvm:tcg": the first there is. jit is our own name for tcg. */
-static bool choose_accel(struct options *o, struct error *err)
-{
-    static const char *const names[] = { "tcg", "interp", "jit", "kvm", NULL };
-    char **list = g_strsplit(o->accel_list, ":", -1);
-    bool found = false, bad = false;
-    for (char **a = list; *a && !found && !bad; a++) {
-        if (!strcmp(*a, "tcg") || !strcmp(*a, "interp") || !strcmp(*a, "jit")) {
-            o->vm.board.accel = strcmp(*a, "interp") ? "tcg" : "interp";
-            found = true;
-        } else if (strcmp(*a, "kvm")) {
-            const char *near = nearest_name(*a, names);
-            (void)fail(err, EINVAL, "no accelerator is called '%s'", *a);
-            bad = true;
-            if (near)
-                (void)fail_hint(err, "did you mean '%s'? -accel help lists them", near);
-            else
-                (void)fail_hint(err, "-accel help lists them");
-        }
-    }
-    g_strfreev(list);
-    if (found || bad)
-        return found;
-    (void)fail(err, ENOTSUP, "accelerator kvm comes with a later release");
-    return fail_hint(err, "use -accel tcg, or -accel kvm -accel tcg");
-}
-
-static void add_accel(struct options *o, const char *name)
-{
-    o->accel_list = o->accel_list ? options_keep(o, xasprintf("%s:%s", o->accel_list, name))
-                                  : options_keep(o, xstrdup(name));
-}
-
-static bool accel_props(struct options *o, struct optlist *l, struct error *err)
-{
-    uint64_t tb_mib = 0;
-    bool split = false, one = false;
-    const char *thread = optlist_take(l, "thread");
-    if (thread && strcmp(thread, "single") && strcmp(thread, "multi")) {
-        (void)fail(err, EINVAL, "-accel thread=%s", thread);
-        return fail_hint(err, "thread is single or multi");
-    }
-    if (!optlist_take_u64(l, "tb-size", &tb_mib, err) ||
-        !optlist_take_bool(l, "split-wx", &split, err) ||
-        !optlist_take_bool(l, "one-insn-per-tb", &one, err) || !optlist_done(l, "-accel", err))
-        return false;
-    if (one)
-        return fail(err, ENOTSUP, "-accel one-insn-per-tb=on comes with a later release");
-    if (tb_mib > 2048) {
-        (void)fail(err, EINVAL, "-accel tb-size=%" PRIu64 ": too much", tb_mib);
-        return fail_hint(err, "it counts MiB, 2048 at most");
-    }
-    o->vm.board.tb_size = tb_mib * MIB; /* 0: the default */
-    return true;
-}
-
-bool opt_accel(struct options *o, const char *arg, struct error *err)
-{
-    struct optlist l = { 0 };
-    if (wants_help(arg)) {
-        o->print = print_accels;
-        return true;
-    }
-    bool ok = optlist_parse(&l, arg, "accel", err);
-    const char *name = ok ? optlist_take(&l, "accel") : NULL;
-    if (ok && !name)
-        ok = fail(err, EINVAL, "-accel %s: which accelerator?", arg);
-    if (ok)
-        add_accel(o, name);
-    /* kvm's properties belong to an accelerator that is not here: choose_accel() says so */
-    if (ok && strcmp(name, "kvm"))
-        ok = accel_props(o, &l, err);
-    optlist_finish(&l);
-    return ok;
-}
-
-bool opt_enable_kvm(struct options *o, const char *arg, struct error *err)
-{
-    add_accel(o, "kvm");
-    return true;
 }
 
 /* --- kernel, firmware --- */
@@ -418,7 +329,7 @@ static bool find_bios(struct options *o, struct error *err)
 bool machine_settle(struct options *o, struct error *err)
 {
     struct board_config *b = &o->vm.board;
-    if (o->accel_list && !choose_accel(o, err))
+    if (!accel_settle(o, err))
         return false;
     if (!b->kernel && (b->initrd || b->append)) {
         (void)fail(err, EINVAL, "%s without a kernel", b->initrd ? "-initrd" : "-append");

@@ -155,6 +155,7 @@ static void set_defaults(struct options *o)
     b->ram_size = board_types[0]->ram_default;
     b->cpus = 1;
     b->accel = "tcg";
+    o->vm.accel.irqchip = IRQCHIP_KERNEL;
     b->boot_fail_wait_ms = -1;
     b->hpet = b->acpi = true;
 }

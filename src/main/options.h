@@ -68,11 +68,15 @@ void options_print_help(const struct options *o, FILE *f);
 /* A copy that lives as long as the options. */
 const char *options_keep(struct options *o, char *own_text);
 
-/* Handlers: opt_machine.c */
+/* Handlers: opt_accel.c */
+struct optlist;
+bool opt_accel(struct options *o, const char *arg, struct error *err);
+bool opt_accel_kvm(struct options *o, struct optlist *l, struct error *err); /* -machine has, too */
+bool accel_settle(struct options *o, struct error *err);
+/* opt_machine.c */
 bool opt_machine(struct options *o, const char *arg, struct error *err);
 bool opt_cpu(struct options *o, const char *arg, struct error *err);
 bool opt_memory(struct options *o, const char *arg, struct error *err);
-bool opt_accel(struct options *o, const char *arg, struct error *err);
 bool opt_enable_kvm(struct options *o, const char *arg, struct error *err);
 bool opt_kernel(struct options *o, const char *arg, struct error *err);
 bool opt_initrd(struct options *o, const char *arg, struct error *err);

@@ -12,6 +12,7 @@ static const struct option standard[] = {
     { "machine", "[type=]name[,prop=value...]",
       "choose the machine (-machine help lists them)\n"
       "accel=A1[:A2...] accelerator, as -accel\n"
+      "kernel-irqchip=on|split|off interrupt controllers with kvm\n"
       "graphics=on|off firmware's screen: off is the serial port\n"
       "acpi=on|off, hpet=on|off leave a part out\n"
       "dump-guest-core=on|off guest memory in core dumps\n"
@@ -20,7 +21,8 @@ static const struct option standard[] = {
     { "M", "[type=]name[,prop=value...]", "as -machine", opt_machine },
     { "cpu", "model[,+feature][,-feature]", "choose the CPU (-cpu help lists models)", opt_cpu },
     { "accel", "name[,prop=value...]",
-      "choose the accelerator (tcg, interp; -accel help)\n"
+      "choose the accelerator (kvm, tcg, interp; -accel help); the first that works of several\n"
+      "kvm: kernel-irqchip=on|split|off, device=PATH, kvm-shadow-mem=SIZE\n"
       "tb-size=N MiB of translated code to keep\n"
       "thread=single|multi, split-wx=on|off as in QEMU",
       opt_accel },
@@ -151,7 +153,7 @@ static const struct option debug[] = {
     { "nodefaults", NULL, "no default devices", opt_nodefaults },
     { "no-user-config", NULL, "no configuration files (there are none to read)", opt_nothing },
     { "nouserconfig", NULL, NULL, opt_nothing },
-    { "enable-kvm", NULL, NULL, opt_enable_kvm },
+    { "enable-kvm", NULL, "as -accel kvm", opt_enable_kvm },
     { "s", NULL, NULL, .later = "the gdb server comes" },
     { "gdb", "dev", NULL, .later = "the gdb server comes" },
     { "singlestep", NULL, NULL, .later = "one instruction per block comes" },

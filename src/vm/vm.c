@@ -114,6 +114,14 @@ static void board_power_off(void *opaque)
     vm_request_shutdown(opaque, VM_GUEST_POWER_OFF);
 }
 
+static void board_error(void *opaque, const char *why)
+{
+    struct vm *vm = opaque;
+    if (vm->want_shutdown != VM_ERROR)
+        (void)fail(&vm->error, EIO, "the guest cannot go on: %s", why);
+    vm_request_shutdown(vm, VM_ERROR);
+}
+
 static void escape_quit(void *opaque)
 {
     vm_request_shutdown(opaque, VM_HOST_QUIT);
@@ -203,7 +211,9 @@ static const struct bus_type system_bus_type = { .name = "System" };
 
 static bool make_board(struct vm *vm, struct error *err)
 {
-    const struct board_events events = { board_reset, board_power_off, vm };
+    const struct board_events events = {
+        .reset = board_reset, .power_off = board_power_off, .error = board_error, .opaque = vm
+    };
     vm->config.board.links = &vm->links;
     vm->board = board_new(vm->config.board_type, &vm->config.board, vm->loop, &events, err);
     if (!vm->board)
@@ -235,10 +245,19 @@ static bool reset_all(struct vm *vm, struct error *err)
     return true;
 }
 
+static bool make_accel(struct vm *vm, struct error *err)
+{
+    struct accel_config c = vm->config.accel;
+    if (!c.names)
+        c.names = vm->config.board.accel;
+    return accel_new(&c, &vm->config.board.cpu_accel, &vm->config.board.accel, err);
+}
+
 static bool make_all(struct vm *vm, struct error *err)
 {
-    return make_objects(vm, err) && make_chardevs(vm, err) && vm_make_globals(vm, err) &&
-           vm_make_drives(vm, err) && make_board(vm, err) && back_ram(vm, err) &&
+    return make_accel(vm, err) && make_objects(vm, err) && make_chardevs(vm, err) &&
+           vm_make_globals(vm, err) && vm_make_drives(vm, err) && make_board(vm, err) &&
+           back_ram(vm, err) &&
            vm_add_defaults(vm, err) && vm_add_devices(vm, err) && vm_check_drives(vm, err) &&
            advise_ram(vm, err) && board_complete(vm->board, err) && reset_all(vm, err);
 }
@@ -274,6 +293,8 @@ static void set_clock(struct vm *vm, bool on)
     else
         clock_stop(loop_clock(vm->loop, CLOCK_VIRTUAL));
     loop_clock_changed(vm->loop);
+    if (vm->config.board.cpu_accel)
+        vm->config.board.cpu_accel->ops->set_running(vm->config.board.cpu_accel, on);
     loop_unlock(vm->loop);
 }
 
@@ -332,6 +353,8 @@ static bool act(struct vm *vm, enum vm_reason *ret_reason, struct error *err)
         stop(vm);
         return false;
     }
+    if (reason == VM_ERROR)
+        *err = vm->error;
     if (reason == VM_RUNNING && want_reset && !reset(vm, err))
         reason = VM_ERROR;
     *ret_reason = reason;
@@ -359,6 +382,7 @@ void vm_free(struct vm *vm)
         vm_free_devices(vm);
         board_free(vm->board);
         bus_finish(&vm->system_bus);
+        accel_free(vm->config.board.cpu_accel);
         vm_free_drives(vm);
         vm_free_globals(vm);
         object_set_free(vm->objects);

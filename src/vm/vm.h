@@ -6,6 +6,7 @@
 #ifndef VM_VM_H
 #define VM_VM_H
 
+#include "accel/accel.h"
 #include "base/error.h"
 #include "board/board.h"
 
@@ -27,6 +28,7 @@ struct vm_config {
     const char *name;          /* NULL: none given */
     struct board_config board; /* chardevs in it are made by vm_new() from the specs here */
     const struct board_type *board_type;
+    struct accel_config accel;         /* names NULL: board.accel */
     const char *serial[BOARD_SERIALS]; /* chardev specs; NULL or "none": no such port */
     const char *debugcon;
     bool no_reboot;   /* a reset ends the VM */

@@ -45,6 +45,7 @@ struct vm {
     bool want_reset, want_pause;
     enum vm_reason want_shutdown;
     int exit_status;
+    struct error error; /* for VM_ERROR: what came from a vCPU */
     /* main thread */
     bool started; /* vCPU threads exist */
     bool running;

@@ -3,6 +3,7 @@
 #include "tests/unit/test.h"
 
 /* main/ is not in the library: its files are part of this program. */
+#include "src/main/opt_accel.c"
 #include "src/main/opt_device.c"
 #include "src/main/opt_host.c"
 #include "src/main/options_table.c"
@@ -92,7 +93,8 @@ TEST(spellings)
                 "-name guest=a,debug-threads=on -boot order=dc,menu=on,strict=on " KERNEL));
     CHECK_STR(err.msg, "");
     CHECK_EQ(o.vm.board.ram_size, GIB);
-    CHECK_STR(o.vm.board.accel, "interp");
+    CHECK_STR(o.vm.accel.names, "kvm:interp");
+    CHECK_EQ(o.vm.accel.irqchip, IRQCHIP_KERNEL);
     CHECK_STR(o.vm.board.board_name, "pc-i440fx-7.2");
     CHECK(!o.vm.board.hpet);
     CHECK_STR(o.vm.board.cpu_model, "Nehalem,+aes");
@@ -115,8 +117,10 @@ TEST(refused_with_words)
         { "-M pc,accle=tcg", "accle", "accel" },
         { "-M pc,usb=on", "usb", "" },
         { "-accel tgc", "tgc", "tcg" },
-        { "-accel kvm", "later", "tcg" },
-        { "-enable-kvm", "later", "tcg" },
+        { "-accel kvm,kernel-irqchip=split:x", "split:x", "split" },
+        { "-accel kvm,kernel-irqch=off", "kernel-irqch", "kernel-irqchip" },
+        { "-accel kvm,dirty-ring-size=4096", "4096", "bitmaps" },
+        { "-M pc,kernel-irqchip=maybe", "maybe", "off" },
         { "-m 12Q", "12Q", "512M" },
         { "-m 0", "-m 0", "2G" },
         { "-m 64T", "64T", "less" },

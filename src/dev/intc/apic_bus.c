@@ -27,8 +27,23 @@ static struct device *lowest(struct apic_bus *bus, const struct apic_msg *msg)
     return best;
 }
 
+uint64_t apic_msg_address(const struct apic_msg *msg)
+{
+    return 0xfee00000 | (msg->dest & 0xff) << 12 | (msg->mode == APIC_LOWEST) << 3 |
+           msg->logical << 2;
+}
+
+uint32_t apic_msg_data(const struct apic_msg *msg)
+{
+    return msg->vector | msg->mode << 8 | msg->assert_ << 14 | msg->level << 15;
+}
+
 void apic_bus_deliver(struct apic_bus *bus, const struct apic_msg *msg)
 {
+    if (bus->send) {
+        bus->send(bus->opaque, apic_msg_address(msg), apic_msg_data(msg));
+        return;
+    }
     if (msg->mode == APIC_LOWEST) {
         struct device *apic = lowest(bus, msg);
 
@@ -59,5 +74,8 @@ void apic_bus_msi(struct apic_bus *bus, uint64_t addr, uint32_t data)
         .assert_ = true,
     };
 
-    apic_bus_deliver(bus, &msg);
+    if (bus->send)
+        bus->send(bus->opaque, addr, data);
+    else
+        apic_bus_deliver(bus, &msg);
 }

@@ -42,7 +42,16 @@ struct apic_bus {
     struct device *io[APIC_BUS_MAX_IO];
     unsigned io_count;
     unsigned lowest_next; /* round robin of lowest-priority delivery */
+    /* Local APICs that are not ours (an accelerator's): messages go to send; routed hears what a
+     * pin of an I/O APIC sends from now on (masked: nothing). Both NULL: those in local[]. */
+    void (*send)(void *opaque, uint64_t addr, uint32_t data);
+    void (*routed)(void *opaque, unsigned pin, bool masked, uint64_t addr, uint32_t data);
+    void *opaque;
 };
+
+/* The message as the write that a PCI device would do (SDM 3A 11.11). */
+uint64_t apic_msg_address(const struct apic_msg *msg);
+uint32_t apic_msg_data(const struct apic_msg *msg);
 
 void apic_bus_deliver(struct apic_bus *bus, const struct apic_msg *msg);
 

@@ -39,9 +39,9 @@ void ioapic_attach(struct device *dev, struct apic_bus *bus)
     bus->io[bus->io_count++] = dev;
 }
 
-static void send(struct ioapic *io, uint64_t rte)
+static struct apic_msg message(uint64_t rte)
 {
-    struct apic_msg msg = {
+    return (struct apic_msg){
         .dest = (uint32_t)bits(rte, 56, 8),
         .logical = bits(rte, 11, 1),
         .mode = bits(rte, 8, 3),
@@ -49,8 +49,22 @@ static void send(struct ioapic *io, uint64_t rte)
         .level = rte & RTE_LEVEL,
         .assert_ = true,
     };
+}
+
+static void send(struct ioapic *io, uint64_t rte)
+{
+    struct apic_msg msg = message(rte);
 
     apic_bus_deliver(io->bus, &msg);
+}
+
+static void tell_route(struct ioapic *io, unsigned pin)
+{
+    struct apic_msg msg = message(io->rte[pin]);
+
+    if (io->bus->routed)
+        io->bus->routed(io->bus->opaque, pin, io->rte[pin] & RTE_MASKED, apic_msg_address(&msg),
+                        apic_msg_data(&msg));
 }
 
 /* Send what a level-triggered pin asks for, once until its EOI. */
@@ -120,6 +134,7 @@ static void write_register(struct ioapic *io, uint32_t val)
         io->rte[pin] = (io->rte[pin] & RTE_REMOTE_IRR) | (rte & RTE_WRITABLE);
         if (!(io->rte[pin] & RTE_LEVEL))
             io->rte[pin] &= ~RTE_REMOTE_IRR; /* how software without the EOI register drops it */
+        tell_route(io, pin);
         service_level(io, pin);
         return;
     }
@@ -165,8 +180,10 @@ static void ioapic_reset(struct device *dev)
 
     io->id = 0;
     io->select = 0;
-    for (unsigned i = 0; i < IOAPIC_PINS; i++)
+    for (unsigned i = 0; i < IOAPIC_PINS; i++) {
         io->rte[i] = RTE_MASKED;
+        tell_route(io, i);
+    }
 }
 
 static const struct device_window windows[] = {

@@ -169,10 +169,10 @@ static const struct feature {
 
 /* Where a word is, for messages as QEMU's users know them. */
 static const char *const word_names[WORD_COUNT] = {
-    [WORD_1D] = "CPUID.01H:EDX",       [WORD_1C] = "CPUID.01H:ECX",
+    [WORD_1D] = "CPUID.01H:EDX",        [WORD_1C] = "CPUID.01H:ECX",
     [WORD_81D] = "CPUID.80000001H:EDX", [WORD_81C] = "CPUID.80000001H:ECX",
-    [WORD_7B] = "CPUID.07H:EBX",       [WORD_7C] = "CPUID.07H:ECX",
-    [WORD_7D] = "CPUID.07H:EDX",       [WORD_DA] = "CPUID.0DH:EAX",
+    [WORD_7B] = "CPUID.07H:EBX",        [WORD_7C] = "CPUID.07H:ECX",
+    [WORD_7D] = "CPUID.07H:EDX",        [WORD_DA] = "CPUID.0DH:EAX",
     [WORD_88B] = "CPUID.80000008H:EBX", [WORD_6A] = "CPUID.06H:EAX",
     [WORD_87D] = "CPUID.80000007H:EDX", [WORD_KVM] = "CPUID.40000001H:EAX",
 };

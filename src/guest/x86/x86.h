@@ -270,8 +270,8 @@ struct x86_cpu {
     /* model: constant after init (cpuid.c) */
     const struct x86_model *model;
     const struct x86_host *host; /* an accelerator runs it; NULL: translation */
-    uint32_t features[16]; /* words, enum x86_feature >> 5 */
-    uint32_t vendor;       /* 0 Intel, 1 AMD: for the few behaviours that differ */
+    uint32_t features[16];       /* words, enum x86_feature >> 5 */
+    uint32_t vendor;             /* 0 Intel, 1 AMD: for the few behaviours that differ */
     uint8_t phys_bits;
     bool mwait_is_nop;
     struct x86_topology topology; /* x86_set_topology() */
