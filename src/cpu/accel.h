@@ -83,6 +83,9 @@ struct cpu_accel_ops {
  * one. Main thread, before cpu_start(). */
 bool cpu_accel_init(struct cpu *cpu, struct error *err) MUST_CHECK;
 
+/* For run(): the vCPU cannot go on, and it is not the guest's doing: ends the machine. */
+void cpu_machine_fail(struct cpu *cpu, const char *why);
+
 /* For run(): between these entries of the vCPU's memory maps stay valid. */
 void cpu_accel_lookup_begin(struct cpu *cpu);
 void cpu_accel_lookup_end(struct cpu *cpu);

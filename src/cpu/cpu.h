@@ -20,9 +20,8 @@
 #include "cpu/intc.h"
 #include "ir/ir.h"
 
-struct cpu_accel; /* cpu/accel.h */
-struct engine;    /* cpu/engine.h */
-struct guest;     /* cpu/guest.h */
+struct engine; /* cpu/engine.h */
+struct guest;  /* cpu/guest.h */
 struct host_tlb_entry;
 struct host_jump_entry;
 struct loop;
@@ -68,8 +67,8 @@ struct cpu {
     const struct cpu_intc_ops *intc; /* may be NULL */
     void *intc_ctrl;
     unsigned index;          /* number of this vCPU */
-    struct cpu_accel *accel; /* what runs it; NULL: the engine of this folder */
-    void *accel_data;        /* the accelerator's */
+    struct cpu_accel *accel; /* what runs it, with accel_data; NULL: the engine of this folder */
+    void *accel_data;
 };
 _Static_assert(offsetof(struct cpu, mode) <= 48, "hot fields first");
 
@@ -206,8 +205,6 @@ void cpu_machine_unlock(struct cpu *cpu);
 /* Triple fault and the like: tells the board (config.on_reset), which resets or stops the machine a
  * little later. */
 void cpu_machine_reset(struct cpu *cpu, const char *why);
-/* The vCPU cannot go on, and it is not the guest's doing: tells the board (config.on_error). */
-void cpu_machine_fail(struct cpu *cpu, const char *why);
 /* Nanoseconds of virtual time: what the guest's TSC and timers derive from. */
 int64_t cpu_now_ns(const struct cpu *cpu);
 
