@@ -221,6 +221,7 @@ static void make_pci(struct pc *pc)
     pci_bus_init(&pc->pci, NULL, pc->chip->bus, pc->chip->express);
     board_add_bus(&pc->b, &pc->pci.bus);
     pc->msi = (struct msi_sink){ .send = msi_send, .opaque = pc };
+    x86_irqchip_msi(&pc->b, &pc->msi);
     pc->pci.mem = pc->b.mem;
     pc->pci.io = pc->b.ports;
     pc->pci.route = pc->chip->route;
@@ -275,7 +276,7 @@ static void connect_gsis(struct pc *pc)
     }
     for (unsigned i = 0; i < IOAPIC_PINS; i++)
         irq_connect(&pc->pin[i].out, x86_irqchip_gsi, &pc->b, i);
-    for (unsigned i = 0; i < PCI_ROUTES; i++)
+    for (unsigned i = 0; i < pc->chip->pirqs; i++)
         irq_connect(&pc->pci.out[i], device_input, pc->part[PC_ISA], i);
 }
 

@@ -5,6 +5,7 @@
 #include "dev/device.h"
 #include "dev/intc/apic_bus.h"
 #include "dev/intc/pic.h"
+#include "dev/pci/msi.h"
 
 bool x86_irqchip_attach(struct board *b, struct error *err)
 {
@@ -48,7 +49,7 @@ void x86_irqchip_lapic_set(struct board *b, unsigned reg, uint32_t value)
     b->config->cpu_accel->ops->lapic_set(b->cpus[0], reg, value);
 }
 
-/* --- split --- */
+/* --- messages --- */
 
 static void send(void *opaque, uint64_t addr, uint32_t data)
 {
@@ -56,6 +57,28 @@ static void send(void *opaque, uint64_t addr, uint32_t data)
 
     a->ops->msi(a, addr, data);
 }
+
+static int irqfd_add(void *opaque, int fd, uint64_t addr, uint32_t data)
+{
+    struct cpu_accel *a = opaque;
+
+    return a->ops->irqfd_add(a, fd, addr, data);
+}
+
+static void irqfd_remove(void *opaque, int fd)
+{
+    struct cpu_accel *a = opaque;
+
+    a->ops->irqfd_remove(a, fd);
+}
+
+void x86_irqchip_msi(const struct board *b, struct msi_sink *sink)
+{
+    if (x86_irqchip(b) != IRQCHIP_USER)
+        *sink = (struct msi_sink){ send, irqfd_add, irqfd_remove, b->config->cpu_accel };
+}
+
+/* --- split --- */
 
 static void routed(void *opaque, unsigned pin, bool masked, uint64_t addr, uint32_t data)
 {

@@ -33,6 +33,8 @@ void x86_irqchip_hpet_legacy(void *board, unsigned n, bool level);
  * processor. */
 void x86_irqchip_split(struct board *b, struct apic_bus *bus, struct device *pic,
                        struct cpu_port *port);
+/* Not IRQCHIP_USER: messages of PCI devices go to the accelerator, which has irqfds; else no-op. */
+void x86_irqchip_msi(const struct board *b, struct msi_sink *sink);
 /* Not IRQCHIP_USER: writes what firmware would have to the boot processor's local APIC (registers
  * as in x2APIC: MSR - 0x800). After reset. */
 void x86_irqchip_lapic_set(struct board *b, unsigned reg, uint32_t value);

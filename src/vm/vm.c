@@ -257,9 +257,9 @@ static bool make_all(struct vm *vm, struct error *err)
 {
     return make_accel(vm, err) && make_objects(vm, err) && make_chardevs(vm, err) &&
            vm_make_globals(vm, err) && vm_make_drives(vm, err) && make_board(vm, err) &&
-           back_ram(vm, err) &&
-           vm_add_defaults(vm, err) && vm_add_devices(vm, err) && vm_check_drives(vm, err) &&
-           advise_ram(vm, err) && board_complete(vm->board, err) && reset_all(vm, err);
+           back_ram(vm, err) && vm_add_defaults(vm, err) && vm_add_devices(vm, err) &&
+           vm_check_drives(vm, err) && advise_ram(vm, err) && board_complete(vm->board, err) &&
+           reset_all(vm, err);
 }
 
 struct vm *vm_new(const struct vm_config *config, struct error *err)
