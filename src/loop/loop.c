@@ -198,7 +198,8 @@ static void rebuild_polls(struct loop *l)
             l->fds[n++] = l->fds[i];
     }
     l->fd_count = n;
-    l->polls = xrealloc_array(l->polls, n + POLL_FIXED, sizeof *l->polls);
+    l->poll_room = MAX(l->poll_room, n + POLL_FIXED);
+    l->polls = xrealloc_array(l->polls, l->poll_room, sizeof *l->polls);
     l->polled = xrealloc_array(l->polled, MAX(n, 1), sizeof(struct loop_fd *));
     l->polls[POLL_WAKE] = (struct pollfd){ .fd = l->wake_fd, .events = POLLIN };
     l->polls[POLL_TIMER] = (struct pollfd){ .fd = l->timer_fd, .events = POLLIN };
@@ -212,6 +213,72 @@ static void rebuild_polls(struct loop *l)
     }
     l->poll_count = n;
     l->fds_changed = false;
+}
+
+/* --- pollers --- */
+
+void loop_poller_add(struct loop *l, struct loop_poller *p)
+{
+    p->loop = l;
+    p->next = l->pollers;
+    l->pollers = p;
+    loop_poller_changed(p);
+}
+
+void loop_poller_remove(struct loop_poller *p)
+{
+    if (!p->loop)
+        return;
+    for (struct loop_poller **at = &p->loop->pollers; *at; at = &(*at)->next)
+        if (*at == p) {
+            *at = p->next;
+            break;
+        }
+    p->loop = NULL;
+}
+
+void loop_poller_changed(struct loop_poller *p)
+{
+    if (p->loop && !p->loop->in_round)
+        wake(p->loop);
+}
+
+unsigned loop_poller_watch(struct loop_poller *p, int fd, unsigned events)
+{
+    struct loop *l = p->loop;
+    uint32_t at = POLL_FIXED + l->poll_count + l->extra_count;
+
+    if (at == l->poll_room) {
+        l->poll_room = at * 2;
+        l->polls = xrealloc_array(l->polls, l->poll_room, sizeof *l->polls);
+    }
+    l->polls[at] = (struct pollfd){ .fd = fd, .events = (short)events };
+    l->extra_count++;
+    return at;
+}
+
+unsigned loop_poller_got(const struct loop_poller *p, unsigned index)
+{
+    return (unsigned short)p->loop->polls[index].revents;
+}
+
+static int fill_pollers(struct loop *l, int timeout_ms)
+{
+    l->extra_count = 0;
+    for (struct loop_poller *p = l->pollers; p; p = p->next) {
+        int ms = p->fill(p);
+        if (ms >= 0 && (timeout_ms < 0 || ms < timeout_ms))
+            timeout_ms = ms;
+    }
+    return timeout_ms;
+}
+
+static void tell_pollers(struct loop *l)
+{
+    for (struct loop_poller *p = l->pollers, *next; p; p = next) {
+        next = p->next;
+        p->polled(p);
+    }
 }
 
 static void handle_fds(struct loop *l)
@@ -242,14 +309,16 @@ void loop_poll_once(struct loop *l, int timeout_ms)
     loop_lock(l);
     if (l->fds_changed)
         rebuild_polls(l);
+    timeout_ms = fill_pollers(l, timeout_ms);
     loop_unlock(l);
 
-    n = poll(l->polls, l->poll_count + POLL_FIXED, timeout_ms);
+    n = poll(l->polls, POLL_FIXED + l->poll_count + l->extra_count, timeout_ms);
 
     loop_lock(l);
     l->in_round = true;
     if (n > 0)
         handle_fds(l);
+    tell_pollers(l);
     run_deferred(l);
     loop_run_timers(l);
     l->in_round = false;

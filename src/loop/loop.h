@@ -42,6 +42,23 @@ struct loop_fd *loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn 
 void loop_fd_set_events(struct loop_fd *w, unsigned events);
 void loop_fd_remove(struct loop_fd *w); /* NULL is fine; also from inside its own callback */
 
+/* Someone whose descriptors change from round to round (a TCP/IP stack in this process): asked
+ * before each wait, told after it. Main thread, machine lock held; add and remove under the lock.
+ */
+struct loop_poller {
+    /* calls loop_poller_watch() for each descriptor; how long to wait at most, ms, -1: no limit */
+    int (*fill)(struct loop_poller *p);
+    void (*polled)(struct loop_poller *p); /* asks loop_poller_got() */
+    struct loop *loop;                     /* loop/'s, as are the rest */
+    struct loop_poller *next;
+};
+void loop_poller_add(struct loop *l, struct loop_poller *p);
+void loop_poller_remove(struct loop_poller *p); /* no-op when it was not added */
+unsigned loop_poller_watch(struct loop_poller *p, int fd, unsigned events); /* an index */
+unsigned loop_poller_got(const struct loop_poller *p, unsigned index);      /* poll(2)'s revents */
+/* What pollers would fill in changed: begin a new round. Any thread, lock held. */
+void loop_poller_changed(struct loop_poller *p);
+
 /* Run fn(opaque) in the main thread under the machine lock, in order of the calls. Any thread,
  * lock held or not. */
 typedef void loop_call_fn(void *opaque);

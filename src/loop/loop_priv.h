@@ -38,11 +38,13 @@ struct loop {
     struct loop_fd **fds;
     uint32_t fd_count, fd_room;
     bool fds_changed;
+    struct loop_poller *pollers;
 
     /* main thread only */
     struct pollfd *polls; /* [0] wake, [1] timer, then one per fds[] as of polled[] */
     struct loop_fd **polled;
     uint32_t poll_count;
+    uint32_t extra_count, poll_room; /* pollers' entries behind the fixed ones; room of polls */
 
     /* guarded by defer_lock, a leaf */
     pthread_mutex_t defer_lock;

@@ -21,9 +21,9 @@ enum { TX_BYTES = 256 << 10, TX_FRAMES = 2 * DGRAM_BATCH };
 
 static void update_events(struct net_dgram *d)
 {
-    loop_fd_set_events(d->watch, (d->rx_blocked ? 0 : POLLIN) |
-                                     (d->tx_done < d->tx_count && d->send_fd == d->fd ? POLLOUT
-                                                                                       : 0));
+    loop_fd_set_events(d->watch,
+                       (d->rx_blocked ? 0 : POLLIN) |
+                           (d->tx_done < d->tx_count && d->send_fd == d->fd ? POLLOUT : 0));
 }
 
 static void connect_peer(struct net_dgram *d)

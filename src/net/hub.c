@@ -13,7 +13,6 @@
 
 enum { QUEUE_BYTES = 512 << 10 };
 
-
 struct hubport {
     struct netdev nd;
     unsigned hub;
@@ -56,7 +55,7 @@ static void hub_resume(struct net_port *port)
 {
     struct hubport *h = port->opaque;
 
-    (void)net_queue_send(h->queue, port);
+    (void)net_queue_send(h->queue, port, NULL);
     net_flush(port);
 }
 
@@ -126,8 +125,7 @@ const struct netdev_type netdev_hubport_type = {
     .close = hubport_close,
 };
 
-struct netdev *net_set_hub_port(struct net_set *s, unsigned hub, const char *id,
-                                struct error *err)
+struct netdev *net_set_hub_port(struct net_set *s, unsigned hub, const char *id, struct error *err)
 {
     AUTO_FREE char *made = NULL;
     unsigned n = 0;

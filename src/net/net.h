@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "net/packet.h"
 
-struct chardev;
 struct loop;
 struct net_port;
 struct net_set;
@@ -43,9 +42,9 @@ struct net_port {
     struct netdev *netdev; /* of a backend's port; else NULL */
     /* state */
     struct net_port *peer;
-    unsigned offloads; /* that receive() takes, enum net_offload */
-    bool down;         /* this end's link */
-    bool waiting;      /* the peer refused, or gathers, a packet of ours: resume is due */
+    unsigned offloads;      /* that receive() takes, enum net_offload */
+    bool down;              /* this end's link */
+    bool waiting;           /* the peer refused, or gathers, a packet of ours: resume is due */
     struct net_queue *rest; /* pieces of a cut packet that receive() refused half-way; or NULL */
     uint64_t dropped;       /* packets sent to nowhere */
 };
@@ -84,12 +83,11 @@ struct netdev {
 
 /* --- what a VM has --- */
 
-/* Things the backends need from elsewhere. */
+/* Things the backends need from elsewhere; they outlive the set. */
+struct chardevs;
 struct net_env {
     struct loop *loop;
-    /* An existing -chardev for guestfwd, NULL with err when there is none of that id. May be NULL. */
-    struct chardev *(*chardev)(void *opaque, const char *id, struct error *err);
-    void *opaque;
+    struct chardevs *chardevs; /* for guestfwd; NULL: there are none */
 };
 
 struct net_set *net_set_new(const struct net_env *env);
@@ -104,8 +102,7 @@ struct netdev *net_set_open(struct net_set *s, struct optlist *o, const char *id
 /* Once all are there: those that name others find them. */
 bool net_set_settle(struct net_set *s, struct error *err) MUST_CHECK;
 /* A fresh port of the hub, for a NIC or net_hub_attach(). id NULL: "hub0port0" and so on. */
-struct netdev *net_set_hub_port(struct net_set *s, unsigned hub, const char *id,
-                                struct error *err);
+struct netdev *net_set_hub_port(struct net_set *s, unsigned hub, const char *id, struct error *err);
 bool net_hub_attach(struct netdev *hub_port, struct netdev *other, struct error *err) MUST_CHECK;
 bool net_set_remove(struct net_set *s, const char *id, struct error *err) MUST_CHECK;
 struct netdev *net_set_find(struct net_set *s, const char *id, struct error *err);

@@ -45,8 +45,9 @@ void net_queue_free(struct net_queue *q); /* NULL is fine */
 /* Copies it; false when full: dropped. */
 bool net_queue_put(struct net_queue *q, const struct net_packet *p);
 bool net_queue_empty(const struct net_queue *q);
-/* Sends packets from port, oldest first, until one is refused (false) or none is left. */
-bool net_queue_send(struct net_queue *q, struct net_port *from);
+/* Sends packets from port, oldest first, until one is refused (false) or none is left; through g
+ * unless that is NULL. */
+bool net_queue_send(struct net_queue *q, struct net_port *from, struct net_gro *g);
 /* The same, straight into a port's receive. */
 bool net_queue_deliver(struct net_queue *q, struct net_port *to);
 void net_queue_clear(struct net_queue *q);
@@ -66,9 +67,9 @@ void net_addr_text(const void *addr, char *buf, size_t size);
 /* bridge.c: runs the helper; the descriptor it sends, or -1 with err. */
 int net_bridge_helper(const char *helper, const char *bridge, bool vnet_hdr,
                       struct error *err) MUST_CHECK;
-/* tap.c: nd, of a type whose size is net_tap_size, works on this descriptor. */
+/* tap.c: nd, of a type whose size is NET_TAP_SIZE, works on this descriptor. */
+enum { NET_TAP_SIZE = sizeof(struct netdev) + 128 };
 bool net_tap_start(struct netdev *nd, int own_fd, struct error *err) MUST_CHECK;
 void net_tap_close(struct netdev *nd);
-extern const size_t net_tap_size;
 
 #endif

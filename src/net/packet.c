@@ -28,8 +28,8 @@ bool net_hdr_fits(const struct net_hdr *h, unsigned offloads)
     case NET_GSO_NONE: return true;
     case NET_GSO_TCP4: return offloads & NET_CAN_TSO4;
     case NET_GSO_TCP6: return offloads & NET_CAN_TSO6;
-    case NET_GSO_UDP:  return offloads & NET_CAN_UFO;
-    default:           return false;
+    case NET_GSO_UDP: return offloads & NET_CAN_UFO;
+    default: return false;
     }
 }
 
@@ -181,10 +181,9 @@ bool net_layout(struct net_layout *l, const uint8_t *head, size_t head_len, size
     l->l3 = (uint16_t)(at + 2);
     l->l4 = l->l3;
     l->end = (uint32_t)frame_size;
-    if (type == ETHERTYPE_IP4 ? !layout_ip4(l, head, head_len, frame_size, trust_size)
-        : type == ETHERTYPE_IP6
-            ? !layout_ip6(l, head, head_len, frame_size, trust_size)
-            : true)
+    if (type == ETHERTYPE_IP4   ? !layout_ip4(l, head, head_len, frame_size, trust_size)
+        : type == ETHERTYPE_IP6 ? !layout_ip6(l, head, head_len, frame_size, trust_size)
+                                : true)
         return false;
     if (l->protocol == PROTO_TCP) {
         if (l->l4 + 20u > head_len)
@@ -356,6 +355,6 @@ bool net_make_plain(const struct net_packet *p, net_emit_fn *emit, void *opaque)
         return true;
     case NET_GSO_TCP4:
     case NET_GSO_TCP6: return cut_tcp(p, emit, opaque);
-    default:           return false; /* UDP fragmentation is offered only where the peer does it */
+    default: return false; /* UDP fragmentation is offered only where the peer does it */
     }
 }

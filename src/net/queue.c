@@ -63,8 +63,8 @@ bool net_queue_empty(const struct net_queue *q)
     return !q || !q->used;
 }
 
-static bool drain(struct net_queue *q, struct net_port *port,
-                  bool (*fn)(struct net_port *port, const struct net_packet *p))
+static bool drain(struct net_queue *q, struct net_port *port, struct net_gro *g,
+                  bool (*fn)(struct net_port *port, struct net_gro *g, const struct net_packet *p))
 {
     while (q && q->used) {
         struct entry e = { .size = WRAP };
@@ -78,7 +78,7 @@ static bool drain(struct net_queue *q, struct net_port *port,
         }
         struct iovec iov = { q->data + q->head + sizeof e, e.size };
         struct net_packet p = { e.hdr, &iov, 1, e.size };
-        if (!fn(port, &p))
+        if (!fn(port, g, &p))
             return false;
         q->head += entry_size(e.size);
         q->used -= entry_size(e.size);
@@ -88,19 +88,25 @@ static bool drain(struct net_queue *q, struct net_port *port,
     return true;
 }
 
-bool net_queue_send(struct net_queue *q, struct net_port *from)
+static bool send(struct net_port *from, struct net_gro *g, const struct net_packet *p)
 {
-    return drain(q, from, net_send);
+    return g && !p->hdr.flags ? net_gro_send(g, from, p->iov[0].iov_base, p->size)
+                              : net_send(from, p);
 }
 
-static bool give(struct net_port *to, const struct net_packet *p)
+static bool give(struct net_port *to, struct net_gro *g, const struct net_packet *p)
 {
     return to->ops->receive(to, p);
 }
 
+bool net_queue_send(struct net_queue *q, struct net_port *from, struct net_gro *g)
+{
+    return drain(q, from, g, send);
+}
+
 bool net_queue_deliver(struct net_queue *q, struct net_port *to)
 {
-    return drain(q, to, give);
+    return drain(q, to, NULL, give);
 }
 
 void net_queue_clear(struct net_queue *q)

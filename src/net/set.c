@@ -26,9 +26,18 @@ static const struct netdev_type vhost_vdpa = { .name = "vhost-vdpa", .later = "v
 
 /* In the order of -netdev help. */
 static const struct netdev_type *const types[] = {
-    &netdev_socket_type, &netdev_stream_type, &netdev_dgram_type, &netdev_hubport_type,
-    &netdev_tap_type,    &netdev_user_type,   &netdev_bridge_type, &l2tpv3,
-    &vde,                &netmap,             &af_xdp,            &vhost_user,
+    &netdev_socket_type,
+    &netdev_stream_type,
+    &netdev_dgram_type,
+    &netdev_hubport_type,
+    &netdev_tap_type,
+    &netdev_user_type,
+    &netdev_bridge_type,
+    &l2tpv3,
+    &vde,
+    &netmap,
+    &af_xdp,
+    &vhost_user,
     &vhost_vdpa,
 };
 
@@ -245,8 +254,7 @@ static const struct netdev_type *choose_type(const char *name, struct error *err
     return NULL;
 }
 
-struct netdev *net_set_open(struct net_set *s, struct optlist *o, const char *id,
-                            struct error *err)
+struct netdev *net_set_open(struct net_set *s, struct optlist *o, const char *id, struct error *err)
 {
     const struct netdev_type *t = choose_type(optlist_take(o, "type"), err);
 
@@ -269,8 +277,8 @@ struct netdev *net_set_open(struct net_set *s, struct optlist *o, const char *id
 bool net_set_add(struct net_set *s, const char *text, struct error *err)
 {
     struct optlist o = { 0 };
-    bool ok = text[0] == '{' ? optlist_parse_json(&o, text, err)
-                             : optlist_parse(&o, text, "type", err);
+    bool ok =
+        text[0] == '{' ? optlist_parse_json(&o, text, err) : optlist_parse(&o, text, "type", err);
     const char *id = ok ? optlist_take(&o, "id") : NULL;
 
     if (ok && !id) {

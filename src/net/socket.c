@@ -23,8 +23,7 @@ struct socket_netdev {
     bool is_stream, is_dgram;
 };
 
-static bool set_addr(struct socket_addr *a, const char *option, const char *text,
-                     struct error *err)
+static bool set_addr(struct socket_addr *a, const char *option, const char *text, struct error *err)
 {
     const char *colon = strrchr(text, ':');
 

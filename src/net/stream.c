@@ -208,7 +208,7 @@ static void drop_peer(struct net_stream *s, const char *why)
     if (s->link_follows)
         net_set_link(&s->nd.ports[0], false);
     if (s->reconnect_ms)
-        timer_set_ns(&s->retry, clock_now_ns(loop_clock(s->nd.set->env.loop, CLOCK_REALTIME_NS)) +
+        timer_set_ns(&s->retry, clock_now_ns(loop_clock(s->nd.set->env.loop, CLOCK_RT)) +
                                     s->reconnect_ms * INT64_C(1000000));
     net_ready(&s->nd.ports[0]); /* who waited for room need not: it goes nowhere */
 }
@@ -319,7 +319,7 @@ static void try_again(void *opaque)
     if (fd >= 0)
         start_peer(s, fd, pending);
     else
-        timer_set_ns(&s->retry, clock_now_ns(loop_clock(s->nd.set->env.loop, CLOCK_REALTIME_NS)) +
+        timer_set_ns(&s->retry, clock_now_ns(loop_clock(s->nd.set->env.loop, CLOCK_RT)) +
                                     s->reconnect_ms * INT64_C(1000000));
 }
 
@@ -327,7 +327,7 @@ bool net_stream_connect(struct net_stream *s, struct error *err)
 {
     bool pending;
 
-    timer_init(&s->retry, s->nd.set->env.loop, CLOCK_REALTIME_NS, try_again, s);
+    timer_init(&s->retry, s->nd.set->env.loop, CLOCK_RT, try_again, s);
     netdev_info(&s->nd, "connecting");
     int fd = begin_connect(s, !s->reconnect_ms, &pending, err);
     if (fd >= 0)
