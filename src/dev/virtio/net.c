@@ -10,7 +10,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/endian.h"
-#include "base/str.h"
+#include "base/scope.h"
 #include "base/trace.h"
 #include "dev/virtio/net_priv.h"
 
@@ -26,13 +26,14 @@ enum { /* configuration, §5.1.4 */
 
 enum {
     STATUS_LINK_UP = 1,
-    HDR_LEGACY = 10,   /* struct virtio_net_hdr without num_buffers */
+    HDR_LEGACY = 10, /* struct virtio_net_hdr without num_buffers */
     HDR_MODERN = 12,
-    TX_BURST = 256,    /* packets at a time, under the machine lock */
+    TX_BURST = 256,     /* packets at a time, under the machine lock */
     RX_CHAINS_MAX = 64, /* buffers that one packet may take */
     QUEUE_SIZE_MIN = 256,
     CTRL_QUEUE_SIZE = 64,
-    HEAD_SIZE = 18,    /* what the filter looks at */
+    ROUNDS_MAX = 16,
+    HEAD_SIZE = 18, /* what the filter looks at */
 };
 
 static struct vnet *vnet_of(struct virtio_dev *v)
@@ -238,9 +239,9 @@ static void send_all(struct vnet_pair *p)
     virtio_kicks_off(p->tx);
     bool empty = send_burst(p);
     /* more came between the last look and the kicks being on: they were not announced */
-    while (empty && !virtio_kicks_on(p->tx)) {
+    for (unsigned rounds = 0; empty && !virtio_kicks_on(p->tx); rounds++) {
         virtio_kicks_off(p->tx);
-        empty = send_burst(p);
+        empty = send_burst(p) && rounds < ROUNDS_MAX;
     }
     p->sending = false;
     if (!empty && !p->waiting)
@@ -287,10 +288,11 @@ static void handle(struct virtio_dev *v, struct virtqueue *q)
 
     /* without multi-queue the control queue stands behind the first pair */
     if (i == (virtio_has(v, F_MQ) ? 2 * n->pair_count : 2)) {
-        virtio_kicks_off(q);
-        do
+        for (unsigned rounds = 0; rounds < ROUNDS_MAX; rounds++) {
             vnet_ctrl(n, q);
-        while (!virtio_kicks_on(q));
+            if (virtio_kicks_on(q))
+                break;
+        }
     } else if (i < 2 * n->pair_count) {
         (i & 1 ? handle_tx : handle_rx)(&n->pairs[i / 2]);
     }
@@ -415,8 +417,8 @@ static void vnet_status(struct virtio_dev *v, uint8_t old)
 {
     struct vnet *n = vnet_of(v);
 
-    /* what waited for the driver goes on */
-    if ((v->status & ~old) & VIRTIO_STATUS_DRIVER_OK)
+    /* what waited for the driver goes on: to it, or, as nobody is there, to nowhere */
+    if ((v->status ^ old) & VIRTIO_STATUS_DRIVER_OK)
         for (unsigned i = 0; i < n->pair_count; i++)
             net_ready(&n->pairs[i].port);
 }
@@ -427,6 +429,10 @@ static void vnet_stop(struct virtio_dev *v)
 
     for (unsigned i = 0; i < n->pair_count; i++)
         drop_held(&n->pairs[i]);
+    vnet_ctrl_reset(n);
+    n->active = 1;
+    n->guest_offloads = 0;
+    vnet_update_offloads(n);
 }
 
 static void vnet_queue_reset(struct virtio_dev *v, unsigned index)
@@ -559,13 +565,7 @@ static void vnet_finish(struct device *dev)
 
 static void vnet_reset(struct device *dev)
 {
-    struct vnet *n = (struct vnet *)dev;
-
-    virtio_reset(&n->v);
-    vnet_ctrl_reset(n);
-    n->active = 1;
-    n->guest_offloads = 0;
-    vnet_update_offloads(n);
+    virtio_reset(&((struct vnet *)dev)->v);
 }
 
 #define VNET_BOOL(m, text) FIELD(struct vnet, m, .doc = text " [on]")

@@ -29,13 +29,13 @@ static bool set_rx(struct vnet *n, uint8_t cmd, const struct virtio_chain *c)
     if (c->out_size != 3 || virtio_chain_read(c, 2, &on, 1) != 1)
         return false;
     switch (cmd) {
-    case RX_PROMISC:  n->promisc = on; return true;
+    case RX_PROMISC: n->promisc = on; return true;
     case RX_ALLMULTI: n->allmulti = on; return true;
-    case RX_ALLUNI:   n->alluni = on; return true;
-    case RX_NOMULTI:  n->nomulti = on; return true;
-    case RX_NOUNI:    n->nouni = on; return true;
-    case RX_NOBCAST:  n->nobcast = on; return true;
-    default:          return false;
+    case RX_ALLUNI: n->alluni = on; return true;
+    case RX_NOMULTI: n->nomulti = on; return true;
+    case RX_NOUNI: n->nouni = on; return true;
+    case RX_NOBCAST: n->nobcast = on; return true;
+    default: return false;
     }
 }
 
@@ -144,13 +144,13 @@ static bool run(struct vnet *n, const struct virtio_chain *c)
     TRACE(virtio, "%s: control command %u.%u, %zu bytes", n->v.dev.id, head[0], head[1],
           c->out_size);
     switch (head[0]) {
-    case CLASS_RX:       return set_rx(n, head[1], c);
-    case CLASS_MAC:      return set_mac(n, head[1], c);
-    case CLASS_VLAN:     return set_vlan(n, head[1], c);
+    case CLASS_RX: return set_rx(n, head[1], c);
+    case CLASS_MAC: return set_mac(n, head[1], c);
+    case CLASS_VLAN: return set_vlan(n, head[1], c);
     case CLASS_ANNOUNCE: return announce(n, head[1]);
-    case CLASS_MQ:       return set_pairs(n, head[1], c);
+    case CLASS_MQ: return set_pairs(n, head[1], c);
     case CLASS_OFFLOADS: return set_offloads(n, head[1], c);
-    default:             return false;
+    default: return false;
     }
 }
 

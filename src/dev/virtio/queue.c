@@ -514,11 +514,20 @@ bool virtio_kicks_on(struct virtqueue *q)
     return q->ops->kicks_on(q);
 }
 
+void virtio_queue_own_kicks(struct virtqueue *q)
+{
+    q->own_kicks = true;
+}
+
 /* The handler may leave chains where they are (no data for them yet), so what is waiting after it
  * is not new by itself: it is called once more with kicks on, and must then find its way by them.
  */
 static bool handle(struct virtqueue *q)
 {
+    if (q->own_kicks) {
+        q->handler(q->v, q);
+        return true;
+    }
     for (unsigned n = 0; n < HANDLER_ROUNDS; n++) {
         uint16_t before;
 

@@ -153,6 +153,8 @@ void virtio_queue_avail(struct virtqueue *q, size_t *ret_out, size_t *ret_in, si
 /* Ask the guest (not) to kick; enable returns false when something came meanwhile. The core does
  * this around the handler by itself; for those who poll. */
 void virtio_kicks_off(struct virtqueue *q);
+/* From init: the device switches kicks of this queue by itself, the core never does. */
+void virtio_queue_own_kicks(struct virtqueue *q);
 bool virtio_kicks_on(struct virtqueue *q);
 
 /* Copy between a chain and a buffer; offsets count from the start of the out / in bytes. Returns

@@ -32,6 +32,7 @@ struct virtqueue {
     struct virtio_dev *v;
     uint16_t index, size_max;
     virtio_handler *handler;
+    bool own_kicks; /* the device switches them */
 
     /* guarded by the machine lock; constant while started */
     struct ioctx *ctx;
