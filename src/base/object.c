@@ -322,3 +322,13 @@ bool object_help(FILE *f, const char *text)
     }
     return false;
 }
+
+bool object_each(struct object_set *s, const struct object_type *type,
+                 bool (*fn)(void *opaque, const char *id, void *obj, struct error *err),
+                 void *opaque, struct error *err)
+{
+    for (struct object *o = s->first; o; o = o->next)
+        if (o->type == type && !fn(opaque, o->id, o->obj, err))
+            return false;
+    return true;
+}

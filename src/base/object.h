@@ -35,6 +35,11 @@ void *object_find(struct object_set *s, const char *id, const struct object_type
 void *object_find_any(struct object_set *s, const char *id, const struct object_type *const *types,
                       unsigned n, const struct object_type **ret_type, struct error *err);
 
+/* Calls fn for each object of the type, in the order made, until it returns false. */
+bool object_each(struct object_set *s, const struct object_type *type,
+                 bool (*fn)(void *opaque, const char *id, void *obj, struct error *err),
+                 void *opaque, struct error *err) MUST_CHECK;
+
 /* Whether the argument of --object asks for help ("help", "TYPE,help"); prints it then. */
 bool object_help(FILE *f, const char *text);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Options about the host side: help, serial ports, displays, monitor, networks, logs. */
+/* Options about the host side: help, serial ports, displays, monitor, logs. */
 #include "main/options.h"
 
 #include "base/log.h"
@@ -107,14 +107,6 @@ bool opt_nographic(struct options *o, const char *arg, struct error *err)
 {
     o->nographic = true;
     return true;
-}
-
-bool opt_nic(struct options *o, const char *arg, struct error *err)
-{
-    if (!strcmp(arg, "none"))
-        return true;
-    (void)fail(err, ENOTSUP, "network '%s': networks come with a later release", arg);
-    return fail_hint(err, "use -nic none");
 }
 
 bool opt_nodefaults(struct options *o, const char *arg, struct error *err)

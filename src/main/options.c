@@ -175,13 +175,15 @@ bool options_parse(struct options *o, int argc, char **argv, struct error *err)
         if (o->print)
             return true;
     }
-    return machine_settle(o, err) && host_settle(o, err) && device_settle(o, err);
+    return machine_settle(o, err) && host_settle(o, err) && device_settle(o, err) &&
+           net_settle(o, err);
 }
 
 void options_finish(struct options *o)
 {
     free(o->program);
     device_options_finish(o);
+    net_options_finish(o);
     if (o->owned)
         g_ptr_array_unref(o->owned);
     *o = (struct options){ 0 };

@@ -36,8 +36,10 @@ struct options {
     bool nographic, nodefaults, graphics_off;
     /* An option asked for a list or a text instead of a machine: print it and leave. */
     void (*print)(const struct options *o, FILE *f);
-    const char *help_text; /* for print: what help is asked about */
-    GPtrArray *chardevs;   /* arguments, in order; or NULL */
+    const char *help_text;            /* for print: what help is asked about */
+    GPtrArray *netdevs, *nics, *nets; /* likewise */
+    bool net_given;                   /* something was said about networks: no default NIC */
+    GPtrArray *chardevs;              /* arguments, in order; or NULL */
     GPtrArray *objects, *blockdevs, *drives, *devices, *globals; /* arguments, in order; or NULL */
     GPtrArray *owned; /* strings that live as long as this */
 };
@@ -113,6 +115,13 @@ bool opt_sandbox(struct options *o, const char *arg, struct error *err);
 bool opt_set(struct options *o, const char *arg, struct error *err);
 bool opt_readconfig(struct options *o, const char *arg, struct error *err);
 
+/* Handlers: opt_net.c */
+bool opt_netdev(struct options *o, const char *arg, struct error *err);
+bool opt_nic(struct options *o, const char *arg, struct error *err);
+bool opt_net(struct options *o, const char *arg, struct error *err);
+bool net_settle(struct options *o, struct error *err);
+void net_options_finish(struct options *o);
+
 /* Handlers: opt_device.c */
 bool opt_device(struct options *o, const char *arg, struct error *err);
 bool opt_chardev(struct options *o, const char *arg, struct error *err);
@@ -145,7 +154,6 @@ bool opt_parallel(struct options *o, const char *arg, struct error *err);
 bool opt_display(struct options *o, const char *arg, struct error *err);
 bool opt_vga(struct options *o, const char *arg, struct error *err);
 bool opt_nographic(struct options *o, const char *arg, struct error *err);
-bool opt_nic(struct options *o, const char *arg, struct error *err);
 bool opt_nodefaults(struct options *o, const char *arg, struct error *err);
 bool opt_nothing(struct options *o, const char *arg, struct error *err);
 bool opt_log(struct options *o, const char *arg, struct error *err);

@@ -100,9 +100,17 @@ static const struct option i386[] = {
 };
 
 static const struct option network[] = {
-    { "nic", "none", "no network (the only choice in this release)", opt_nic },
-    { "net", "none", "as -nic none", opt_nic },
-    { "netdev", "type,id=id[,...]", NULL, .later = "networks come" },
+    { "netdev", "type,id=id[,...]",
+      "a host network to connect NICs to (-netdev help lists the types)\n"
+      "user[,net=addr/bits][,hostfwd=tcp::port-:port][,restrict=on|off]...\n"
+      "tap[,ifname=name][,script=file][,fd=n][,queues=n]..., bridge[,br=name]\n"
+      "socket[,listen=:port][,connect=host:port][,mcast=addr:port]...\n"
+      "stream, dgram with addr., local., remote. addresses; hubport,hubid=n",
+      opt_netdev },
+    { "nic", "type[,model=nic][,mac=addr][,...]",
+      "a NIC and its netdev in one; none: no network (-nic model=help)", opt_nic },
+    { "net", "nic[,model=nic][,macaddr=addr][,...]", "a NIC on hub 0, or on netdev=id", opt_net },
+    { "net", "type[,...]", "a host network on hub 0; none: no network", opt_net },
     { 0 },
 };
 

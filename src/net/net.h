@@ -110,6 +110,9 @@ struct netdev *net_set_find(struct net_set *s, const char *id, struct error *err
 struct netdev *net_set_take(struct net_set *s, const char *id, struct error *err);
 void net_set_give_back(struct netdev *nd);
 
+/* Calls fn for each netdev that nobody took, hub ports aside. */
+void net_set_each_unused(struct net_set *s, void (*fn)(const char *id));
+
 /* "-object filter-dump,...": the netdev exists. maxlen 0: 65536. */
 bool net_set_dump(struct net_set *s, const char *id, const char *netdev, const char *file,
                   uint32_t maxlen, struct error *err) MUST_CHECK;

@@ -302,6 +302,13 @@ bool net_set_settle(struct net_set *s, struct error *err)
     return true;
 }
 
+void net_set_each_unused(struct net_set *s, void (*fn)(const char *id))
+{
+    for (struct netdev *nd = s->first; nd; nd = nd->next)
+        if (!nd->taken && !nd->is_hub_port)
+            fn(nd->id);
+}
+
 /* --- descriptors and addresses --- */
 
 int net_take_fd(const char *option, const char *text, struct error *err)

@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/str.h"
 #include "chardev/chardevs.h"
+#include "net/net.h"
 #include "vm/vm_priv.h"
 
 /* --- what devices name --- */
@@ -47,6 +48,16 @@ static bool take(void *opaque, struct device *user, const char *kind, const char
             *ret = c;
         return c != NULL;
     }
+    if (!strcmp(kind, "netdev")) {
+        struct netdev *nd = net_set_take(vm->networks, name, err);
+        if (nd)
+            *ret = nd;
+        return nd != NULL;
+    }
+    if (!strcmp(kind, "networks")) {
+        *ret = vm->networks;
+        return true;
+    }
     return take_object(vm, kind, name, ret, err);
 }
 
@@ -57,6 +68,8 @@ static void give_back(void *opaque, struct device *user, const char *kind, void 
         vm_drive_give_back(vm, object);
     else if (!strcmp(kind, "chardev"))
         chardevs_give_back(vm->chardevs, object);
+    else if (!strcmp(kind, "netdev"))
+        net_set_give_back(object);
 }
 
 static unsigned bus_number(void *opaque, const char *kind)

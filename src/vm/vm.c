@@ -15,6 +15,7 @@
 #include "cpu/cpu.h"
 #include "guest/x86/x86.h"
 #include "mem/mem.h"
+#include "net/net.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -256,8 +257,9 @@ static bool make_accel(struct vm *vm, struct error *err)
 static bool make_all(struct vm *vm, struct error *err)
 {
     return make_accel(vm, err) && make_objects(vm, err) && make_chardevs(vm, err) &&
-           vm_make_globals(vm, err) && vm_make_drives(vm, err) && make_board(vm, err) &&
-           back_ram(vm, err) && vm_add_defaults(vm, err) && vm_add_devices(vm, err) &&
+           vm_make_globals(vm, err) && vm_make_drives(vm, err) && vm_make_networks(vm, err) &&
+           make_board(vm, err) && back_ram(vm, err) && vm_add_nics(vm, err) &&
+           vm_add_defaults(vm, err) && vm_add_devices(vm, err) && vm_settle_networks(vm, err) &&
            vm_check_drives(vm, err) && advise_ram(vm, err) && board_complete(vm->board, err) &&
            reset_all(vm, err);
 }
@@ -383,6 +385,7 @@ void vm_free(struct vm *vm)
         board_free(vm->board);
         bus_finish(&vm->system_bus);
         accel_free(vm->config.board.cpu_accel);
+        net_set_free(vm->networks);
         vm_free_drives(vm);
         vm_free_globals(vm);
         object_set_free(vm->objects);

@@ -37,12 +37,13 @@ struct vm_config {
     /* Arguments as written, in order, NULL-terminated; NULL: none. */
     const char *const *chardevs;
     const char *const *objects, *const *blockdevs, *const *drives, *const *devices, *const *globals;
+    const char *const *netdevs, *const *nics, *const *nets;
     const char *memory_backend; /* id of an object that holds the RAM; NULL: ordinary memory */
     const char *mem_path;       /* -mem-path; NULL */
     bool mem_prealloc;
     bool snapshot;   /* writes to drives go to temporary files */
     const char *vga; /* "std", "none"; NULL: std, unless a -device is a graphics adapter */
-    bool no_default_cdrom;
+    bool no_default_cdrom, no_default_net;
 };
 
 /* Builds the machine; nothing runs. NULL with err set. */

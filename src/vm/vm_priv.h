@@ -31,6 +31,7 @@ struct vm {
     struct chardev *serial[BOARD_SERIALS], *debugcon;
     struct chardevs *chardevs;
     struct object_set *objects;
+    struct net_set *networks;
     struct device_links links;
     struct device_bus system_bus;
     struct vm_global *globals;
@@ -75,6 +76,11 @@ void vm_free_devices(struct vm *vm);
 struct device *vm_device_find(struct vm *vm, const char *id); /* of the user's; or NULL */
 /* Whether -device asks for a device of one of these types (NULL-terminated). */
 bool vm_asks_for(const struct vm *vm, const char *const *types);
+
+/* networks.c: -netdev, -nic, -net, filter-dump */
+bool vm_make_networks(struct vm *vm, struct error *err) MUST_CHECK;
+bool vm_add_nics(struct vm *vm, struct error *err) MUST_CHECK;        /* before -device's devices */
+bool vm_settle_networks(struct vm *vm, struct error *err) MUST_CHECK; /* after them */
 
 /* globals.c */
 bool vm_make_globals(struct vm *vm, struct error *err) MUST_CHECK;

@@ -13,6 +13,7 @@
 #include "base/scope.h"
 #include "base/trace.h"
 #include "dev/virtio/net_priv.h"
+#include "dev/virtio/virtio_pci.h"
 
 enum { /* configuration, §5.1.4 */
        CONFIG_MAC = 0,
@@ -615,3 +616,6 @@ const struct device_type virtio_net_type = {
     .finish = vnet_finish,
     .reset = vnet_reset,
 };
+
+VIRTIO_PCI_TYPE(virtio_net_pci, virtio_net_type, "virtio-net-pci", DEVICE_NETWORK,
+                "virtio network card", .alias = "virtio-net");

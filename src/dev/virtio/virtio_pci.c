@@ -249,6 +249,8 @@ void virtio_pci_defaults(struct device *dev)
     p->vectors = (uint32_t)VECTORS_AUTO;
     p->ioeventfd = true;
     p->v = (struct virtio_dev *)device_new(dev->type->inner, dev->id, &dev->ctx);
+    if (dev->type->category == DEVICE_NETWORK)
+        p->pci.default_rom = "efi-virtio.rom"; /* boots from the network */
 }
 
 static bool ends_with(const char *s, const char *end)

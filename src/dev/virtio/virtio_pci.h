@@ -49,16 +49,18 @@ void virtio_pci_reset(struct device *dev);
 struct device *virtio_pci_inner(struct device *dev);
 extern const struct field *const virtio_pci_props;
 
-#define VIRTIO_PCI_RECORD(inner_, name_, category_, doc_)                                          \
+#define VIRTIO_PCI_RECORD(inner_, name_, category_, doc_, ...)                                     \
     {                                                                                              \
         .name = name_, .doc = doc_, .size = sizeof(struct virtio_pci), .bus = "PCI",               \
         .category = category_, .props = VIRTIO_PCI_PROPS, .defaults = virtio_pci_defaults,         \
         .init = virtio_pci_init, .finish = virtio_pci_finish, .reset = virtio_pci_reset,           \
-        .inner = &inner_, .inner_of = virtio_pci_inner,                                            \
+        .inner = &inner_, .inner_of = virtio_pci_inner, ##__VA_ARGS__                              \
     }
-/* sym_type, sym_transitional_type and sym_non_transitional_type. */
-#define VIRTIO_PCI_TYPE(sym, inner_, name_, category_, doc_)                                       \
-    const struct device_type sym##_type = VIRTIO_PCI_RECORD(inner_, name_, category_, doc_);       \
+/* sym_type, sym_transitional_type and sym_non_transitional_type; more members of the first, as
+ * .alias. */
+#define VIRTIO_PCI_TYPE(sym, inner_, name_, category_, doc_, ...)                                  \
+    const struct device_type sym##_type =                                                          \
+        VIRTIO_PCI_RECORD(inner_, name_, category_, doc_, ##__VA_ARGS__);                          \
     const struct device_type sym##_transitional_type = VIRTIO_PCI_RECORD(                          \
         inner_, name_ "-transitional", category_, doc_ ", for drivers old and new");               \
     const struct device_type sym##_non_transitional_type = VIRTIO_PCI_RECORD(                      \
