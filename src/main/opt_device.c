@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-static void keep_arg(GPtrArray **list, const char *arg)
+void options_add(GPtrArray **list, const char *arg)
 {
     if (!*list)
         *list = g_ptr_array_new();
@@ -37,7 +37,7 @@ static bool asks_for_help(const char *arg)
 bool opt_device(struct options *o, const char *arg, struct error *err)
 {
     if (!asks_for_help(arg)) {
-        keep_arg(&o->devices, arg);
+        options_add(&o->devices, arg);
         return true;
     }
     size_t n = strcspn(arg, ",");
@@ -77,7 +77,7 @@ bool opt_object(struct options *o, const char *arg, struct error *err)
         o->print = print_object_help;
         return true;
     }
-    keep_arg(&o->objects, arg);
+    options_add(&o->objects, arg);
     return true;
 }
 
@@ -90,13 +90,13 @@ bool opt_chardev(struct options *o, const char *arg, struct error *err)
 {
     if (asks_for_help(arg))
         o->print = print_chardev_help;
-    keep_arg(&o->chardevs, arg);
+    options_add(&o->chardevs, arg);
     return true;
 }
 
 bool opt_global(struct options *o, const char *arg, struct error *err)
 {
-    keep_arg(&o->globals, arg);
+    options_add(&o->globals, arg);
     return true;
 }
 
@@ -116,13 +116,13 @@ bool opt_mem_prealloc(struct options *o, const char *arg, struct error *err)
 
 bool opt_drive(struct options *o, const char *arg, struct error *err)
 {
-    keep_arg(&o->drives, arg);
+    options_add(&o->drives, arg);
     return true;
 }
 
 bool opt_blockdev(struct options *o, const char *arg, struct error *err)
 {
-    keep_arg(&o->blockdevs, arg);
+    options_add(&o->blockdevs, arg);
     return true;
 }
 
@@ -143,7 +143,7 @@ static char *quoted(const char *path)
 static bool add_file(struct options *o, const char *path, const char *rest)
 {
     char *name = quoted(path);
-    keep_arg(&o->drives, options_keep(o, xasprintf("file=%s,%s", name, rest)));
+    options_add(&o->drives, options_keep(o, xasprintf("file=%s,%s", name, rest)));
     free(name);
     return true;
 }
@@ -196,7 +196,7 @@ bool opt_snapshot(struct options *o, const char *arg, struct error *err)
 
 /* --- all together --- */
 
-static const char *const *as_list(GPtrArray *a)
+const char *const *options_list(GPtrArray *a)
 {
     if (!a)
         return NULL;
@@ -206,12 +206,12 @@ static const char *const *as_list(GPtrArray *a)
 
 bool device_settle(struct options *o, struct error *err)
 {
-    o->vm.chardevs = as_list(o->chardevs);
-    o->vm.objects = as_list(o->objects);
-    o->vm.blockdevs = as_list(o->blockdevs);
-    o->vm.drives = as_list(o->drives);
-    o->vm.devices = as_list(o->devices);
-    o->vm.globals = as_list(o->globals);
+    o->vm.chardevs = options_list(o->chardevs);
+    o->vm.objects = options_list(o->objects);
+    o->vm.blockdevs = options_list(o->blockdevs);
+    o->vm.drives = options_list(o->drives);
+    o->vm.devices = options_list(o->devices);
+    o->vm.globals = options_list(o->globals);
     o->vm.no_default_cdrom = o->nodefaults;
     o->vm.vga = o->vga ? o->vga : o->nodefaults ? "none" : NULL;
     return true;

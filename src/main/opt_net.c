@@ -8,14 +8,7 @@
 
 #include <string.h>
 
-static void keep_arg(GPtrArray **list, const char *arg)
-{
-    if (!*list)
-        *list = g_ptr_array_new();
-    g_ptr_array_add(*list, (void *)arg);
-}
-
-static bool is_help(const char *text)
+static bool asks_for_list(const char *text)
 {
     return !strcmp(text, "help") || !strcmp(text, "?");
 }
@@ -25,7 +18,7 @@ static void print_netdevs(const struct options *o, FILE *f)
     netdev_help(f);
 }
 
-static void print_models(const struct options *o, FILE *f)
+static void print_nic_models(const struct options *o, FILE *f)
 {
     fprintf(f, "Supported NIC models:\n");
     for (const struct device_type *const *p = device_types; *p; p++)
@@ -36,54 +29,46 @@ static void print_models(const struct options *o, FILE *f)
 static bool asks_for_models(const char *arg)
 {
     const char *model = strstr(arg, "model=");
-    return model && is_help(model + 6);
+    return model && asks_for_list(model + 6);
 }
 
 bool opt_netdev(struct options *o, const char *arg, struct error *err)
 {
     o->net_given = true;
-    if (is_help(arg) || (str_after(arg, "type=") && is_help(arg + 5)))
+    if (asks_for_list(arg) || (str_after(arg, "type=") && asks_for_list(arg + 5)))
         o->print = print_netdevs;
     else
-        keep_arg(&o->netdevs, arg);
+        options_add(&o->netdevs, arg);
     return true;
 }
 
-static bool add_nic(struct options *o, GPtrArray **list, const char *arg)
+static bool keep_nic(struct options *o, GPtrArray **list, const char *arg)
 {
     o->net_given = true;
     if (asks_for_models(arg))
-        o->print = print_models;
-    else if (is_help(arg))
+        o->print = print_nic_models;
+    else if (asks_for_list(arg))
         o->print = print_netdevs;
     else if (strcmp(arg, "none"))
-        keep_arg(list, arg);
+        options_add(list, arg);
     return true;
 }
 
 bool opt_nic(struct options *o, const char *arg, struct error *err)
 {
-    return add_nic(o, &o->nics, arg);
+    return keep_nic(o, &o->nics, arg);
 }
 
 bool opt_net(struct options *o, const char *arg, struct error *err)
 {
-    return add_nic(o, &o->nets, arg);
-}
-
-static const char *const *as_list(GPtrArray *a)
-{
-    if (!a)
-        return NULL;
-    g_ptr_array_add(a, NULL);
-    return (const char *const *)a->pdata;
+    return keep_nic(o, &o->nets, arg);
 }
 
 bool net_settle(struct options *o, struct error *err)
 {
-    o->vm.netdevs = as_list(o->netdevs);
-    o->vm.nics = as_list(o->nics);
-    o->vm.nets = as_list(o->nets);
+    o->vm.netdevs = options_list(o->netdevs);
+    o->vm.nics = options_list(o->nics);
+    o->vm.nets = options_list(o->nets);
     o->vm.no_default_net = o->nodefaults || o->net_given;
     return true;
 }

@@ -115,6 +115,10 @@ bool opt_sandbox(struct options *o, const char *arg, struct error *err);
 bool opt_set(struct options *o, const char *arg, struct error *err);
 bool opt_readconfig(struct options *o, const char *arg, struct error *err);
 
+/* Lists of arguments, kept as written: opt_device.c. options_list() ends one; NULL stays NULL. */
+void options_add(GPtrArray **list, const char *arg);
+const char *const *options_list(GPtrArray *list);
+
 /* Handlers: opt_net.c */
 bool opt_netdev(struct options *o, const char *arg, struct error *err);
 bool opt_nic(struct options *o, const char *arg, struct error *err);

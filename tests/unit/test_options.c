@@ -8,6 +8,7 @@
 #include "src/main/opt_host.c"
 #include "src/main/options_table.c"
 #include "src/main/opt_machine.c"
+#include "src/main/opt_net.c"
 #include "src/main/opt_process.c"
 #include "src/main/opt_smp.c"
 #include "src/main/options.c"
@@ -144,7 +145,6 @@ TEST(refused_with_words)
         { "-display gtk", "gtk", "-nographic" },
         { "-vga stdd", "stdd", "std" },
         { "-vga qxl", "later", "std" },
-        { "-nic user", "user", "none" },
         { "-monitor stdio", "monitor", "" },
         { "-rtc bsae=utc", "bsae", "base" },
         { "-boot order=xz", "xz", "" },
