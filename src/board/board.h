@@ -41,8 +41,9 @@ struct board_config {
     uint64_t ram_size;
     unsigned cpus; /* that are there at the start */
     struct board_smp smp;
-    const char *kernel, *initrd, *append;  /* direct kernel boot; NULL: firmware */
-    const char *firmware;                  /* a path */
+    const char *kernel, *initrd, *append; /* direct kernel boot; NULL: firmware */
+    const char *firmware;                 /* a path */
+    const char *pflash[2]; /* drives or nodes of flash memory: firmware, its variables */
     struct chardev *serial[BOARD_SERIALS]; /* NULL: the port is not there */
     struct chardev *debugcon;
     uint16_t debugcon_port;

@@ -379,6 +379,9 @@ bool pc_complete(struct board *b, struct error *err)
 bool pc_reset(struct board *b, struct error *err)
 {
     struct pc *pc = pc_of(b);
+    for (unsigned i = 0; i < PC_FLASHES; i++)
+        if (pc->flash[i])
+            device_reset(pc->flash[i]);
     for (unsigned i = 0; i < PC_PARTS; i++)
         if (pc->part[i])
             device_reset(pc->part[i]);
@@ -393,6 +396,8 @@ void pc_finish(struct board *b)
     x86_cpus_free(&pc->cpus, b);
     for (unsigned i = PC_PARTS; i-- > 0;)
         device_free(pc->part[i]);
+    for (unsigned i = 0; i < PC_FLASHES; i++)
+        device_free(pc->flash[i]);
     bus_finish(&pc->isa_bus.bus);
     pci_bus_finish(&pc->pci);
     acpi_set_finish(&pc->acpi);

@@ -68,6 +68,7 @@ enum {
     PC_PORT_POST = 0x80,
     PC_PORT_FERR_CLEAR = 0xf0,
     PC_FIRMWARE_MAX = 8 << 20,
+    PC_FLASHES = 2,
     PC_LOW_ALIAS = 0x20000, /* the firmware's end shows below 1 MiB, too */
 };
 #define PC_DEVICE_RAM         GIB /* reserved for video memory, option ROMs, flash */
@@ -118,6 +119,7 @@ struct pc {
     struct board b;
     const struct pc_chipset *chip;
     struct device *part[PC_PARTS];
+    struct device *flash[PC_FLASHES]; /* NULL: firmware is a ROM, or there is none */
     struct pci_bus pci;
     struct isa_bus isa_bus;
     struct msi_sink msi;
@@ -187,6 +189,9 @@ void pc_port_write(struct pc *pc, uint16_t port, uint8_t v);
 
 /* pc_acpi.c: fills an initialised set from the map; pm_base is where the PM block is. */
 void pc_acpi_build(const struct pc *pc, uint16_t pm_base, struct acpi_set *set);
+
+/* pc_flash.c: config->pflash as the firmware */
+bool pc_flash_make(struct pc *pc, struct error *err) MUST_CHECK;
 
 /* pc_fw.c */
 bool pc_firmware_load(struct pc *pc, struct error *err) MUST_CHECK;

@@ -56,6 +56,8 @@ static void show_image(struct pc *pc)
 bool pc_firmware_load(struct pc *pc, struct error *err)
 {
     const char *path = pc->b.config->firmware;
+    if (pc->b.config->pflash[0] || pc->b.config->pflash[1])
+        return pc_flash_make(pc, err);
     if (!path)
         return true; /* a kernel is started directly */
     FILE *f = fopen(path, "rbe");

@@ -55,6 +55,8 @@ static bool machine_props(struct options *o, struct optlist *l, struct error *er
     struct board_config *b = &o->vm.board;
     o->accel_list = take_text(o, l, "accel", o->accel_list);
     o->vm.memory_backend = take_text(o, l, "memory-backend", o->vm.memory_backend);
+    b->pflash[0] = take_text(o, l, "pflash0", b->pflash[0]);
+    b->pflash[1] = take_text(o, l, "pflash1", b->pflash[1]);
     bool ok = opt_accel_kvm(o, l, err) && optlist_take_bool(l, "graphics", &graphics, err) &&
               optlist_take_bool(l, "hpet", &b->hpet, err) &&
               optlist_take_bool(l, "acpi", &b->acpi, err) &&
@@ -306,6 +308,14 @@ static bool check_readable(const char *what, const char *path, struct error *err
            fail(err, errno, "%s '%s': %s", what, path, strerror(errno));
 }
 
+static bool has_flash(const struct options *o)
+{
+    bool found = o->vm.board.pflash[0];
+    for (unsigned i = 0; o->drives && i < o->drives->len; i++)
+        found |= strstr(o->drives->pdata[i], "if=pflash") != NULL;
+    return found;
+}
+
 static bool find_bios(struct options *o, struct error *err)
 {
     const char *name = o->bios ? o->bios : "bios-256k.bin";
@@ -321,6 +331,8 @@ static bool find_bios(struct options *o, struct error *err)
         o->vm.board.firmware = options_keep(o, path);
         return true;
     }
+    if (!o->bios && has_flash(o))
+        return true;
     (void)fail(err, ENOENT, "firmware '%s': not found", name);
     return o->bios ? fail_hint(err, "-L help lists the directories")
                    : fail_hint(err, "install SeaBIOS (apt install seabios), or give -bios FILE");

@@ -236,6 +236,15 @@ void mem_io_write(struct mem *m, const struct mem_view_entry *e, gpa_t a, uint64
         if (locked)
             loop_unlock(m->loop);
         break;
+    case MEM_ROM:
+        if (e->region->ops) {
+            locked = lock_for_io(m);
+            io_write(e->region, e->region_off + off, val, size);
+            if (locked)
+                loop_unlock(m->loop);
+            break;
+        }
+        /* fall through */
     default:
         if (log_enabled(LOG_GUEST_ERRORS))
             log_write(LOG_GUEST_ERRORS, "%s: write of %#llx, %u bytes, at %s %#llx\n", m->name,

@@ -328,6 +328,14 @@ void mem_region_init_rom(struct mem_region *r, const char *name, gra_t gra, uint
     *r = (struct mem_region){ .name = name, .size = size, .kind = MEM_ROM, .gra = gra };
 }
 
+void mem_region_init_rom_device(struct mem_region *r, const char *name, gra_t gra, uint64_t size,
+                                const struct mem_io_ops *ops, void *opaque)
+{
+    mem_region_init_rom(r, name, gra, size);
+    r->ops = ops;
+    r->opaque = opaque;
+}
+
 void mem_region_init_io(struct mem_region *r, const char *name, const struct mem_io_ops *ops,
                         void *opaque, uint64_t size)
 {

@@ -94,6 +94,9 @@ bool mem_ram_from_file(struct mem *m, gra_t gra, uint64_t size, int fd, uint64_t
 
 void mem_region_init_ram(struct mem_region *r, const char *name, gra_t gra, uint64_t size);
 void mem_region_init_rom(struct mem_region *r, const char *name, gra_t gra, uint64_t size);
+/* ROM whose writes reach ops->write, under the machine lock: flash memory. */
+void mem_region_init_rom_device(struct mem_region *r, const char *name, gra_t gra, uint64_t size,
+                                const struct mem_io_ops *ops, void *opaque);
 void mem_region_init_io(struct mem_region *r, const char *name, const struct mem_io_ops *ops,
                         void *opaque, uint64_t size);
 void mem_region_init_alias(struct mem_region *r, const char *name, struct mem_region *of,

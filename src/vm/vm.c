@@ -210,8 +210,29 @@ static bool advise_ram(struct vm *vm, struct error *err)
 
 static const struct bus_type system_bus_type = { .name = "System" };
 
+/* -drive if=pflash beside -machine pflash0=, pflash1=. */
+static bool find_flash(struct vm *vm, struct error *err)
+{
+    const char **flash = vm->config.board.pflash;
+    for (struct vm_drive *d = vm->drives; d; d = d->next) {
+        if (!d->iface || strcmp(d->iface, "pflash") != 0)
+            continue;
+        if (d->unit > 1)
+            return fail(err, EINVAL, "-drive if=pflash,unit=%u: there are units 0 and 1", d->unit);
+        if (flash[d->unit]) {
+            (void)fail(err, EEXIST, "-drive if=pflash,unit=%u: -machine pflash%u=%s has that unit",
+                       d->unit, d->unit, flash[d->unit]);
+            return fail_hint(err, "leave one of them out");
+        }
+        flash[d->unit] = d->d.id;
+    }
+    return true;
+}
+
 static bool make_board(struct vm *vm, struct error *err)
 {
+    if (!find_flash(vm, err))
+        return false;
     const struct board_events events = {
         .reset = board_reset, .power_off = board_power_off, .error = board_error, .opaque = vm
     };
