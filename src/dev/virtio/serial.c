@@ -383,7 +383,8 @@ static void serial_finish(struct device *dev)
     struct vserial *s = (struct vserial *)dev;
 
     virtio_stop(&s->v);
-    serial_stop(&s->v);
+    if (s->v.vtype) /* else max_ports was refused */
+        serial_stop(&s->v);
     bus_finish(&s->bus);
     virtio_finish(&s->v);
 }
