@@ -25,6 +25,7 @@ bench: all
 	tests/perf/bench.py $(BENCH_ARGS)
 	tests/perf/bench_user.py $(BENCH_USER_ARGS)
 	tests/perf/bench_disk.py $(BENCH_DISK_ARGS)
+	tests/perf/bench_dev.py $(BENCH_DEV_ARGS)
 
 fuzz: all
 	tests/fuzz/run $(FUZZ_ARGS)
