@@ -222,7 +222,7 @@ static bool add_parsed(struct vm *vm, struct optlist *l, struct error *err)
 {
     const char *name = optlist_take(l, "driver"), *id = optlist_take(l, "id");
     const char *bus_name = optlist_take(l, "bus");
-    const struct device_ctx ctx = { vm->loop, vm->board->mem, &vm->links };
+    const struct device_ctx ctx = { vm->loop, vm->board->mem, &vm->links, &vm->displays };
     if (!name)
         return fail(err, EINVAL, "which device?") ||
                fail_hint(err, "write -device NAME,...; -device help lists them");

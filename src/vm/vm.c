@@ -38,6 +38,11 @@ struct board *vm_board(struct vm *vm)
     return vm->board;
 }
 
+struct display_set *vm_displays(struct vm *vm)
+{
+    return &vm->displays;
+}
+
 /* The guest does not get to run on in a machine that is about to be reset. */
 static void hold_cpus(struct vm *vm)
 {

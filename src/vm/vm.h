@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "board/board.h"
 
+struct display_set;
 struct loop;
 struct vm;
 
@@ -63,5 +64,6 @@ void vm_power_button(struct vm *vm); /* tells the guest */
 
 struct loop *vm_loop(struct vm *vm);
 struct board *vm_board(struct vm *vm);
+struct display_set *vm_displays(struct vm *vm); /* machine lock held while it is used */
 
 #endif

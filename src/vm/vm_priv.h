@@ -6,6 +6,7 @@
 #include "base/object.h"
 #include "dev/bus.h"
 #include "dev/storage/drive.h"
+#include "display/display.h"
 #include "loop/loop.h"
 #include "vm/vm.h"
 
@@ -35,6 +36,7 @@ struct vm {
     struct device_links links;
     struct device_bus system_bus;
     struct vm_global *globals;
+    struct display_set displays; /* guarded by the machine lock */
     /* guarded by the machine lock */
     struct disk_graph *graph;
     GPtrArray *nodes;               /* struct disk *, of -blockdev, in order */

@@ -245,7 +245,7 @@ def installer():
 def from_package(package, pattern):
     def make(folder):
         return first_file(fetch_package(package, folder / 'pkg'), pattern)
-    return cached(pattern.replace('*', '').lstrip('.'), package, make)
+    return cached(f'{package.strip("+")}.{pattern.rpartition(".")[2]}', package, make)
 
 
 def memtest():
@@ -257,16 +257,7 @@ def ipxe():
 
 
 def rescue():
-    """GRUB's rescue CD-ROM image, made by grub-mkrescue with a serial console."""
-    def make(folder):
-        tree = folder / 'tree/boot/grub'
-        tree.mkdir(parents=True)
-        (tree / 'grub.cfg').write_text('serial --unit=0\nterminal_input serial\nterminal_output serial\n'
-                                       'echo GRUB rescue runs on $grub_platform\nls\nset timeout=-1\n')
-        out = folder / 'rescue.iso'
-        run('grub-mkrescue', '-o', out, folder / 'tree')
-        return out
-    return cached('rescue.iso', 'serial 1', make)
+    return from_package('grub-rescue-pc', 'grub-rescue-cdrom.iso')
 
 
 def main():

@@ -192,6 +192,7 @@ static void vram_written(void *opaque, uint32_t off, uint32_t len)
 static void vga_pci_defaults(struct device *dev)
 {
     struct vga_pci *p = of(dev);
+    p->pci.default_rom = "vgabios-stdvga.bin";
     p->vgamem_mb = VRAM_MB_DEFAULT;
     p->edid = true;
     p->xres = 1280;
