@@ -234,14 +234,16 @@ static void wish_for(struct wish *w, const struct feature *f, bool on)
 {
     size_t used = strlen(w->missing);
 
-    if (!on)
+    if (!on) {
         w->on[f->word] &= ~(UINT32_C(1) << f->bit);
-    else if (is_offered(w, f))
+        w->lacking[f->word] &= ~(UINT32_C(1) << f->bit);
+    } else if (is_offered(w, f)) {
         w->on[f->word] |= UINT32_C(1) << f->bit;
-    else if (w->host)
+    } else if (w->host) {
         w->lacking[f->word] |= UINT32_C(1) << f->bit;
-    else
+    } else {
         snprintf(w->missing + used, sizeof(w->missing) - used, "%s%s", used ? ", " : "", f->name);
+    }
 }
 
 static void wish_list(struct wish *w, const char *names)
