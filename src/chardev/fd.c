@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -296,6 +297,8 @@ bool chardev_open_pty(struct chardev *c, struct optlist *opts, struct error *err
     (void)tcsetattr(slave, TCSANOW, &t);
     close(slave);
     c->where = xstrdup(name);
+    printf("char device redirected to %s (label %s)\n", name, c->id); /* as scripts expect it */
+    (void)fflush(stdout);
     timer_init(&c->pty_timer, c->loop, CLOCK_RT, look_at_pty, c);
     look_at_pty(c);
     return true;

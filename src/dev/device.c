@@ -25,10 +25,19 @@ struct window_port {
     struct mem_io_ops ops;
 };
 
+/* QEMU's "virtio-scsi" is virtio-scsi-pci on a machine with PCI. */
+static bool is_without_pci(const struct device_type *t, const char *name)
+{
+    size_t n = strlen(name);
+
+    return t->inner && !strncmp(t->name, name, n) && !strcmp(t->name + n, "-pci");
+}
+
 const struct device_type *device_type_find(const char *name)
 {
     for (const struct device_type *const *t = device_types; *t; t++) {
-        if (!strcmp((*t)->name, name) || ((*t)->alias && !strcmp((*t)->alias, name)))
+        if (!strcmp((*t)->name, name) || ((*t)->alias && !strcmp((*t)->alias, name)) ||
+            is_without_pci(*t, name))
             return *t;
     }
     return NULL;

@@ -172,9 +172,15 @@ static bool no_free_bus(struct vm *vm, const struct device_type *t, struct error
         return fail(err, EBUSY, "no %s bus has room: %s %s full", t->bus, n.text,
                     n.count > 1 ? "are" : "is");
     (void)fail(err, ENODEV, "no '%s' bus found for device '%s'", t->bus, t->name);
-    for (const struct device_type *const *p = device_types; *p; p++)
-        if ((*p)->bus && (*p)->offers && !strcmp((*p)->offers, t->bus))
-            return fail_hint(err, "add one before it: -device %s", (*p)->name);
+    const struct device_type *adapter = NULL;
+    for (const struct device_type *const *p = device_types; *p; p++) {
+        const char *offers = (*p)->inner ? (*p)->inner->offers : (*p)->offers;
+        if ((*p)->bus && offers && !strcmp(offers, t->bus) &&
+            (!adapter || !bus_find_kind(vm->board->buses, adapter->bus, true)))
+            adapter = *p;
+    }
+    if (adapter)
+        return fail_hint(err, "add one before it: -device %s", adapter->name);
     return fail_hint(err, "this machine has none");
 }
 
