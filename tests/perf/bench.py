@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measure Rhea against Debian's QEMU and the bare host: CPU time, interleaved runs, medians.
 
-Two tables. "boot": CPU seconds of the emulator until the guest's kernel starts its first process,
+Three tables. "boot": CPU seconds of the emulator until the guest's kernel starts its first process,
 and its resident memory then. "programs": CPU seconds that the emulator's process uses while a guest
 program works (read at marks that the program writes to the serial line), beside the program run as
-a process of the host. A guest's checksum that differs from the host's is a failure.
+a process of the host. A guest's checksum that differs from the host's is a failure. "scaling": two
+programs at once on two processors against one of them alone, in time on the clock and in CPU time:
+2.00 is twice the work. The clock only counts on a host that is idle.
 """
 import argparse
 import json
@@ -31,6 +33,9 @@ PROGRAMS = [
     ('syscall', 400000, 'system'), ('fork', 800, 'system'), ('exec', 250, 'system'),
     ('pipe', 4000, 'system'),
 ]
+# of the programs above, with two processors: name, rounds
+SCALING = [('integer', 6000), ('fib', 39), ('lz', 32), ('memory', 32), ('syscall', 800000), ('fork', 1200),
+           ('pipe', 8000)]
 INTEGER_KINDS = ('integer', 'calls', 'indirect jumps', 'callbacks', 'compression', 'memory')
 FLOAT_KINDS = ('floating point', 'SSE')
 GROUPS = [('integer programs', INTEGER_KINDS), ('floating point and SSE', FLOAT_KINDS),
@@ -147,6 +152,20 @@ class Emulator:
             raise
 
 
+    def copies(self, name, count, copies, kernel, initrd):
+        """Seconds on the clock and CPU seconds of so many copies of a program at once."""
+        if not self.machine:
+            self.start(kernel, initrd)
+        m = self.machine
+        m.send(f'{name} {count} {copies}\n')
+        m.expect(rf'^@begin {name}$', self.limit)
+        cpu, clock = m.cpu(), time.monotonic()
+        got = m.expect(rf'^@end {name} (\d+)$', self.limit)
+        if got[1] != '1':
+            raise Trouble(f'{copies} copies of {name} made {got[1]} results')
+        return time.monotonic() - clock, m.cpu() - cpu
+
+
 def native(programs, name, count):
     p = subprocess.run([programs / name, str(count)], stdout=subprocess.PIPE, check=False)
     m = MARK.search(p.stdout.decode())
@@ -201,10 +220,31 @@ def measure_program(emulators, programs, row, runs, kernel, initrd):
             troubles)
 
 
+def measure_scaling(emulators, rows, runs, kernel, initrd):
+    print('two at once on -smp 2' + ''.join(f'{e.name + " clock":>14}{"CPU":>7}' for e in emulators))
+    results = []
+    for name, count in rows:
+        line, result = f'  {name:<19}', {'name': name}
+        for e in emulators:
+            try:
+                got = [[e.copies(name, count, n, kernel, initrd) for n in (1, 2)] for _ in range(runs)]
+            except Trouble as t:
+                e.stop()
+                line += f'   {t}'
+                continue
+            clock, cpu = ([median([g[n][k] for g in got]) for n in (0, 1)] for k in (0, 1))
+            result[e.name] = {'clock': 2 * clock[0] / clock[1], 'cpu': 4 * cpu[0] / cpu[1]}
+            line += f'{result[e.name]["clock"]:14.2f}{result[e.name]["cpu"]:7.2f}'
+        print(line, flush=True)
+        results.append(result)
+    print()
+    return results
+
+
 def options():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     ap.add_argument('--runs', type=int, default=3, help='runs of each, interleaved [3]')
-    ap.add_argument('--only', action='append', metavar='NAME', help='this program (repeatable); "boot"')
+    ap.add_argument('--only', action='append', metavar='NAME', help='this program (repeatable); "boot", "scaling"')
     ap.add_argument('--emulator', default=str(ROOT / 'build/rhea-system-x86_64'), metavar='PATH')
     ap.add_argument('--qemu', default='qemu-system-x86_64', metavar='PATH', help='"none" leaves it out')
     ap.add_argument('--options', default='', help='more options for Rhea, separated by blanks')
@@ -213,7 +253,7 @@ def options():
     ap.add_argument('--scale', type=float, default=1, help='multiplies the rounds of the programs')
     ap.add_argument('--json', metavar='FILE', help='also write the figures there')
     a = ap.parse_args()
-    known = [p[0] for p in PROGRAMS] + ['boot']
+    known = [p[0] for p in PROGRAMS] + ['boot', 'scaling']
     for name in a.only or ():
         if name not in known:
             ap.error(f'no program is called {name!r}; there are {", ".join(known)}')
@@ -224,6 +264,8 @@ def main():
     a = options()
     rows = [p for p in PROGRAMS if not a.only or p[0] in a.only]
     names = [p[0] for p in rows]
+    if not a.only or 'scaling' in a.only:
+        names += [n for n, _ in SCALING if n not in names]
     programs = build_programs(names)
     kernel, initrd = tool(ROOT / 'tools/guest', a.flavour), tool(ROOT / 'tools/guest', 'initrd')
     emulators = [Emulator('rhea', [a.emulator, *a.options.split()], a.limit)]
@@ -233,9 +275,15 @@ def main():
     boot = None
     if not a.only or 'boot' in a.only:
         boot = measure_boot(emulators, a.runs, kernel, initrd)
-    results = []
+    results, scaling = [], None
+    bench_initrd = build_initrd(programs, names)
+    if not a.only or 'scaling' in a.only:
+        pairs = [Emulator(e.name, [*e.argv, '-smp', '2'], a.limit) for e in emulators]
+        scaling = measure_scaling(pairs, [(n, max(1, int(c * a.scale)) if n != 'fib' else c) for n, c in SCALING],
+                                  a.runs, kernel, bench_initrd)
+        for e in pairs:
+            e.stop()
     if rows:
-        bench_initrd = build_initrd(programs, names)
         benchlib.print_head([e.name for e in emulators])
         for name, count, kind in rows:
             if name != 'fib':
@@ -250,7 +298,7 @@ def main():
     for e in emulators:
         e.stop()
     if a.json:
-        pathlib.Path(a.json).write_text(json.dumps({'boot': boot, 'programs': results}, indent=1))
+        pathlib.Path(a.json).write_text(json.dumps({'boot': boot, 'programs': results, 'scaling': scaling}, indent=1))
     bad = any(r['troubles'].get('rhea') for r in results) or bool(boot and boot['rhea']['trouble'])
     return bad
 
