@@ -95,6 +95,7 @@ struct board {
     struct board_events events;
     struct loop *loop;
     struct mem *mem, *ports;
+    struct mem *smm_mem; /* overlay of mem, seen in system management mode; NULL: there is none */
     struct cpu *cpus[BOARD_CPUS_MAX];
     unsigned cpu_count;
     struct device_bus *buses; /* its root buses, a list through .next: for -device */

@@ -99,6 +99,7 @@ bool x86_cpus_make(struct board *b, struct error *err)
             .cpu_accel = c->cpu_accel,
             .mem = b->mem,
             .ports = b->ports,
+            .overlay = b->smm_mem,
             .loop = b->loop,
             .index = i,
             .share = i ? b->cpus[0] : NULL,

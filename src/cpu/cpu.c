@@ -55,17 +55,55 @@ static void map_changed(void *opaque)
         cpu_event_raise(e->cpu, CPU_EVENT_FLUSH);
 }
 
+static void each_reader(struct engine *e, void (*fn)(struct mem *m, struct mem_reader *r))
+{
+    fn(e->config.mem, &e->reader);
+    if (e->config.ports)
+        fn(e->config.ports, &e->port_reader);
+    if (e->config.overlay)
+        fn(e->config.overlay, &e->overlay_reader);
+}
+
+static void set_idle(struct mem *m, struct mem_reader *r)
+{
+    atomic_store(&r->seen, UINT64_MAX);
+}
+
+static void set_busy(struct mem *m, struct mem_reader *r)
+{
+    atomic_store(&r->seen, mem_generation(m));
+}
+
 void engine_reader_idle(struct engine *e)
 {
-    atomic_store(&e->reader.seen, UINT64_MAX);
-    atomic_store(&e->port_reader.seen, UINT64_MAX);
+    each_reader(e, set_idle);
 }
 
 void engine_reader_busy(struct engine *e)
 {
-    atomic_store(&e->reader.seen, mem_generation(e->cpu->mem));
-    if (e->cpu->ports)
-        atomic_store(&e->port_reader.seen, mem_generation(e->cpu->ports));
+    each_reader(e, set_busy);
+}
+
+void engine_reader_quiet(struct engine *e)
+{
+    mem_quiet(e->config.mem, &e->reader);
+    if (e->config.ports)
+        mem_quiet(e->config.ports, &e->port_reader);
+    if (e->config.overlay)
+        mem_quiet(e->config.overlay, &e->overlay_reader);
+}
+
+void cpu_use_overlay(struct cpu *cpu, bool on)
+{
+    struct engine *e = cpu->engine;
+
+    cpu->mem = on ? e->config.overlay : e->config.mem;
+    engine_tlb_drop_all(e);
+}
+
+bool cpu_has_overlay(const struct cpu *cpu)
+{
+    return cpu->engine->config.overlay != NULL;
 }
 
 /* NULL in *ret: the interpreter. */
@@ -164,9 +202,7 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
         e->listener = listener;
         mem_listener_add(cpu->mem, &e->listener);
     }
-    mem_reader_add(cpu->mem, &e->reader);
-    if (cpu->ports)
-        mem_reader_add(cpu->ports, &e->port_reader);
+    each_reader(e, mem_reader_add);
     engine_reader_idle(e);
     return cpu;
 fail:
@@ -190,12 +226,9 @@ void cpu_free(struct cpu *cpu)
         pthread_join(e->thread, NULL);
     }
     if (e->listener.opaque)
-        mem_listener_remove(cpu->mem, &e->listener);
-    if (cpu->mem) {
-        mem_reader_remove(cpu->mem, &e->reader);
-        if (cpu->ports)
-            mem_reader_remove(cpu->ports, &e->port_reader);
-    }
+        mem_listener_remove(e->config.mem, &e->listener);
+    if (e->config.mem)
+        each_reader(e, mem_reader_remove);
     if (cpu->accel)
         cpu->accel->ops->cpu_finish(cpu);
     if (cpu->guest->finish)

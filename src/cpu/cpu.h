@@ -51,11 +51,11 @@ struct cpu {
     struct host_jump_entry *jump_cache;
     uint64_t
         host_ra; /* return address of the latest call out of emitted code; 0: not in emitted code */
-    uint32_t fpcsr;    /* guest FP control and sticky flags in the host's form (MXCSR) */
-    uint8_t vec_live;  /* pinned vector slots are in host registers */
-    uint8_t halted;    /* waiting for an interrupt */
-    uint8_t mmu_index; /* which table set translated accesses use (guest's meaning) */
-    uint8_t pad;
+    uint32_t fpcsr;     /* guest FP control and sticky flags in the host's form (MXCSR) */
+    uint8_t vec_live;   /* pinned vector slots are in host registers */
+    uint8_t halted;     /* waiting for an interrupt */
+    uint8_t mmu_index;  /* which table set translated accesses use (guest's meaning) */
+    uint8_t was_halted; /* when its events were taken: for guest->take_events */
     uint32_t mode; /* translation mode word: part of the block key; kept by cpu_mode_changed() */
     _Atomic uint32_t events; /* enum cpu_event */
     uint64_t aux;            /* second part of the block key (x86: CS base) */
@@ -98,6 +98,7 @@ struct cpu_config {
     const char *accel;           /* "tcg" or "interp" */
     struct cpu_accel *cpu_accel; /* runs the vCPU; NULL: the engine */
     struct mem *mem, *ports;
+    struct mem *overlay; /* of mem: what cpu_use_overlay() shows; NULL: there is none */
     struct loop *loop;
     unsigned index;
     const struct cpu_user *user; /* user mode; mem, ports and loop are NULL then */
@@ -202,6 +203,10 @@ void cpu_halt(struct cpu *cpu);
  * recursive. */
 void cpu_machine_lock(struct cpu *cpu);
 void cpu_machine_unlock(struct cpu *cpu);
+/* Physical memory is the overlay (config.overlay) from now on, or the ordinary one. Drops the soft
+ * TLB. */
+void cpu_use_overlay(struct cpu *cpu, bool on);
+bool cpu_has_overlay(const struct cpu *cpu);
 /* Triple fault and the like: tells the board (config.on_reset), which resets or stops the machine a
  * little later. */
 void cpu_machine_reset(struct cpu *cpu, const char *why);

@@ -89,8 +89,8 @@ struct engine {
     bool shadow;         /* the running block is the instruction of an interrupt shadow */
     unsigned lock_depth; /* of the cache's lock */
     struct mem_listener listener;
-    struct mem_reader reader, port_reader;
-    bool alone; /* in an exclusive section of its own */
+    struct mem_reader reader, port_reader, overlay_reader;
+    bool alone;     /* in an exclusive section of its own */
     unsigned spins; /* cpu_spin_hint() calls */
 
     _Atomic bool in_code; /* may run guest code: not waiting for an event or an exclusive section */
@@ -176,6 +176,7 @@ struct block *engine_block_for(struct engine *e, gva_t pc,
 unsigned engine_helper_index(void *opaque, const struct helper *h);
 
 /* cpu.c */
+void engine_reader_quiet(struct engine *e); /* holds none now */
 void engine_reader_idle(
     struct engine *e); /* holds no entry of a memory view until told otherwise */
 void engine_reader_busy(struct engine *e);

@@ -175,6 +175,7 @@ static void take_events(struct engine *e)
         engine_take_writes(e);
     ev = atomic_load(&cpu->events) & CPU_EVENTS_GUEST;
     if (ev && cpu->guest->wakes(cpu, ev)) {
+        cpu->was_halted = cpu->halted;
         cpu->halted = 0;
         loop_lock(cpu->loop);
         cpu->guest->take_events(cpu, ev);
@@ -286,9 +287,7 @@ static void step(struct engine *e)
     bool shadow;
     struct block *b;
 
-    mem_quiet(cpu->mem, &e->reader);
-    if (cpu->ports)
-        mem_quiet(cpu->ports, &e->port_reader);
+    engine_reader_quiet(e);
     if (e->deliver) {
         e->deliver = false;
         cpu->guest->deliver(cpu);

@@ -84,6 +84,7 @@ void mem_written(struct mem *m, gra_t gra, uint64_t len)
 
     if (!len)
         return;
+    m = m->root;
     mem_dirty_mark(m, gra, len);
     /* Pairs with mem_code_set(): the bytes are out before the bit is looked at. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -438,7 +439,7 @@ void dma_unmap(struct mem *m, void *host, uint64_t len, bool write)
 {
     gra_t gra = (gra_t)((uint8_t *)host - m->ram_base);
 
-    assert(gra < m->ram_used && len <= m->ram_used - gra);
+    assert(gra < m->root->ram_used && len <= m->root->ram_used - gra);
     if (write)
         mem_written(m, gra, len);
 }

@@ -26,7 +26,7 @@ static uint64_t word_count(const struct mem *m)
 
 static struct mem_dirty *dirty_of(const struct mem *m)
 {
-    return atomic_load_explicit(&((struct mem *)m)->dirty, memory_order_acquire);
+    return atomic_load_explicit(&((struct mem *)m)->root->dirty, memory_order_acquire);
 }
 
 /* Made when somebody watches first, and kept: readers need no lock. */

@@ -85,13 +85,13 @@ bool mem_ring(struct mem *m, gpa_t a, uint64_t val, unsigned size)
     const uint64_t one = 1;
     ssize_t ignored = 0;
 
-    atomic_fetch_add(&m->ringing, 1);
+    atomic_fetch_add(&m->root->ringing, 1);
     b = find_bell(atomic_load(&m->view), a, val, size);
     /* A full counter is as readable as it can be; other errors are a bug of who gave the fd. */
     if (b)
         ignored = write(b->fd, &one, sizeof one);
     (void)ignored;
-    atomic_fetch_sub(&m->ringing, 1);
+    atomic_fetch_sub(&m->root->ringing, 1);
     return b != NULL;
 }
 

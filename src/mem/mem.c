@@ -101,22 +101,36 @@ static uint32_t append(struct mem *m, struct mem_view_entry *e, uint32_t n, gpa_
     return n + 1;
 }
 
+/* What the regions of m show; those of an overlay win over what is below it. */
+static uint32_t resolve_all(struct mem *m, int lift, struct shown *v)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < m->region_count; i++)
+        if (resolve(m, m->regions[i], &v[n]))
+            v[n++].priority += lift;
+    return n;
+}
+
 static struct mem_view *make_view(struct mem *m)
 {
-    AUTO_FREE struct shown *v = xnew_array(struct shown, m->region_count + 1);
-    AUTO_FREE gpa_t *edges = xnew_array(gpa_t, 2 * m->region_count + 2);
+    enum { LIFT = 1 << 16 };
+    struct mem *below = m->root != m ? m->root : NULL;
+    uint32_t most = m->region_count + (below ? below->region_count : 0);
+    AUTO_FREE struct shown *v = xnew_array(struct shown, most + 1);
+    AUTO_FREE gpa_t *edges = xnew_array(gpa_t, 2 * most + 2);
     uint32_t n = 0, edge_count = 0, count = 0;
     struct mem_view *view;
 
+    if (below)
+        n = resolve_all(below, 0, v);
+    n += resolve_all(m, below ? LIFT : 0, v + n);
     edges[edge_count++] = 0;
     edges[edge_count++] = BIT(63);
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        if (!resolve(m, m->regions[i], &v[n]))
-            continue;
-        edges[edge_count++] = v[n].first;
-        if (v[n].last != UINT64_MAX)
-            edges[edge_count++] = v[n].last + 1;
-        n++;
+    for (uint32_t i = 0; i < n; i++) {
+        edges[edge_count++] = v[i].first;
+        if (v[i].last != UINT64_MAX)
+            edges[edge_count++] = v[i].last + 1;
     }
     qsort(edges, edge_count, sizeof *edges, compare_addresses);
     view = xcalloc(1, sizeof *view + edge_count * sizeof view->e[0]);
@@ -176,7 +190,7 @@ void mem_quiet(const struct mem *m, struct mem_reader *r)
     atomic_store_explicit(&r->seen, mem_generation(m), memory_order_release);
 }
 
-static void publish(struct mem *m)
+static void replace_view(struct mem *m)
 {
     struct mem_view *old = atomic_exchange(&m->view, make_view(m));
 
@@ -186,7 +200,14 @@ static void publish(struct mem *m)
     m->old_last = &old->next;
     m->old_count++;
     free_old_views(m);
-    for (struct mem_listener *l = m->listeners; l; l = l->next)
+}
+
+static void publish(struct mem *m)
+{
+    replace_view(m);
+    if (m->overlay)
+        replace_view(m->overlay);
+    for (struct mem_listener *l = m->root->listeners; l; l = l->next)
         if (l->map_changed)
             l->map_changed(l->opaque);
 }
@@ -217,6 +238,7 @@ struct mem *mem_new(struct loop *loop, const char *name, uint64_t size, uint64_t
 
     m->loop = loop;
     m->name = name;
+    m->root = m;
     m->old_last = &m->old_first;
     m->last = size - 1; /* 0: all 2^64 */
     m->ram_max = ALIGN_UP(ram_max, MEM_PAGE_SIZE);
@@ -238,10 +260,29 @@ struct mem *mem_new(struct loop *loop, const char *name, uint64_t size, uint64_t
     return m;
 }
 
+struct mem *mem_new_overlay(struct mem *below, const char *name)
+{
+    struct mem *m = xnew(struct mem);
+
+    assert(!below->overlay && below->root == below);
+    m->loop = below->loop;
+    m->name = name;
+    m->root = below;
+    m->old_last = &m->old_first;
+    m->last = below->last;
+    m->ram_base = below->ram_base;
+    m->ram_max = below->ram_max;
+    m->code_bits = below->code_bits;
+    atomic_store(&m->view, make_view(m));
+    below->overlay = m;
+    return m;
+}
+
 void mem_free(struct mem *m)
 {
     if (!m)
         return;
+    assert(!m->overlay);
     for (uint32_t i = 0; i < m->region_count; i++)
         m->regions[i]->mem = m->regions[i]->shown = NULL;
     for (struct mem_view *v = m->old_first, *next; v; v = next) {
@@ -251,6 +292,11 @@ void mem_free(struct mem *m)
     view_free(atomic_load(&m->view));
     mem_dirty_finish(m);
     free(m->regions);
+    if (m->root != m) {
+        m->root->overlay = NULL;
+        free(m);
+        return;
+    }
     free((void *)m->code_bits);
     if (m->ram_base)
         munmap(m->ram_base, m->ram_max);
@@ -269,7 +315,7 @@ uint8_t *mem_ram_base(const struct mem *m)
 
 uint64_t mem_ram_size(const struct mem *m)
 {
-    return m->ram_used;
+    return m->root->ram_used;
 }
 
 uint64_t mem_generation(const struct mem *m)

@@ -81,6 +81,11 @@ struct mem_view_entry {
  * address space is reserved at once, memory is used only when touched. */
 struct mem *mem_new(struct loop *loop, const char *name, uint64_t size, uint64_t ram_max,
                     struct error *err);
+/* What a processor sees in a mode of its own (x86: system management mode): everything of `below`,
+ * and on top the regions mapped here, whatever their priority. RAM is that of `below`, which is
+ * freed after it and has one overlay at most. A change of either makes a new view and calls the
+ * listeners of `below`. */
+struct mem *mem_new_overlay(struct mem *below, const char *name);
 void mem_free(struct mem *m);
 const char *mem_name(const struct mem *m);
 

@@ -31,6 +31,8 @@ struct mem {
     uint64_t ram_max;
     _Atomic(uint64_t) *code_bits; /* one per page of ram_max; bits atomic */
     struct mem_listener *listeners;
+    struct mem *root; /* whose RAM, listeners and dirty bits count: itself, or what it overlays */
+    struct mem *overlay; /* on top of this one, or NULL (machine lock) */
 
     _Atomic(struct mem_dirty *) dirty; /* dirty.c's; NULL until somebody watches */
     _Atomic(uint32_t) ringing;         /* threads that are about to write a doorbell's eventfd */

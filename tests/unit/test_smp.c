@@ -23,6 +23,7 @@ enum {
     TABLES = 0x10000, /* 8 pages for each vCPU */
     IDT = 0x60000,
     REAL_CODE = 0x70000,
+    SMRAM = 0xa0000,
     CODE = 0x100000,
     DATA = 0x200000,
     STACK = 0x300000,
@@ -36,7 +37,7 @@ struct machine {
     struct board_config config;
     struct x86_cpus cpus;
     struct apic_bus bus;
-    struct mem_region ram;
+    struct mem_region ram, low, smram;
     gra_t gra;
 };
 
@@ -44,6 +45,17 @@ static void ignore_reset(void *opaque, const char *why)
 {
     TEST_FAIL("machine reset: %s", why);
 }
+
+static uint64_t hole_read(void *opaque, uint64_t off, unsigned size)
+{
+    return UINT64_MAX;
+}
+
+static void hole_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
+{
+}
+
+static const struct mem_io_ops hole_ops = { .read = hole_read, .write = hole_write };
 
 static void make(struct machine *m, unsigned cpus, const char *accel)
 {
@@ -61,6 +73,12 @@ static void make(struct machine *m, unsigned cpus, const char *accel)
     CHECK(mem_ram_alloc(m->board.mem, RAM, &m->gra, &err));
     mem_region_init_ram(&m->ram, "ram", m->gra, RAM);
     mem_map(m->board.mem, 0, &m->ram, 0);
+    /* A0000h is nothing but to system management mode */
+    mem_region_init_io(&m->low, "hole", &hole_ops, NULL, 0x20000);
+    mem_map(m->board.mem, SMRAM, &m->low, 5);
+    m->board.smm_mem = mem_new_overlay(m->board.mem, "smm");
+    mem_region_init_alias(&m->smram, "smram", &m->ram, SMRAM, 0x20000);
+    mem_map(m->board.smm_mem, SMRAM, &m->smram, 0);
     CHECK(x86_cpus_make(&m->board, &err));
     CHECK(x86_cpus_make_lapics(&m->cpus, &m->board, &m->bus, 1, NULL, NULL, &err));
     x86_cpus_reset(&m->cpus, &m->board);
@@ -74,6 +92,7 @@ static void unmake(struct machine *m)
     loop_lock(m->loop);
     x86_cpus_free(&m->cpus, &m->board);
     mem_free(m->board.ports);
+    mem_free(m->board.smm_mem);
     mem_free(m->board.mem);
     loop_unlock(m->loop);
     loop_free(m->loop);
@@ -384,6 +403,63 @@ TEST(ipi_ping_pong)
     set_idt(&m, CODE + 0x1000);
     start(&m);
     wait_idle_for_good(&m, ROUNDS);
+    unmake(&m);
+}
+
+/* ---- system management mode ---- */
+
+/* The first handler, at the SMBASE of a reset, moves SMBASE to SMRAM. */
+PIECE(p_smi_move, ".code16\n movl $0xa0000, %cs:0xff00\n lock incl %cs:0x7000\n rsm\n .code64");
+/* The second one counts in SMRAM, changes saved RAX, and what it did to registers is undone. */
+PIECE(p_smi, ".code16\n xorl %ebx, %ebx\n movl $0xdead, %edx\n incl %cs:0x7000\n"
+             "movl %cs:0x7000, %eax\n movl %eax, %cs:0xfff8\n rsm\n .code64");
+/* Sends itself SMIs: rax comes back counted, rbx and rdx as they were, SMRAM is not there. */
+PIECE(p_smi_self,
+      APIC "mov $0x1234567890abcdef, %rdx\n mov %rdx, %r9\n mov %rbx, %r10\n xor %esi, %esi\n"
+           "movl $0x44200, 0x300(%r15)\n 3: pause\n cmpl $1, 0x37000\n jne 3b\n"
+           "1: inc %esi\n xor %eax, %eax\n movl $0x44200, 0x300(%r15)\n"
+           "2: test %eax, %eax\n jz 2b\n cmp %esi, %eax\n jne 9f\n cmp %rdx, %r9\n jne 9f\n"
+           "cmp %rbx, %r10\n jne 9f\n cmpl $-1, 0xa7000\n jne 9f\n loop 1b\n hlt\n"
+           "9: movl $1, (%rdi)");
+
+TEST(smi_and_rsm)
+{
+    enum { ROUNDS = 500 };
+    struct machine m;
+
+    make(&m, 2, "tcg");
+    copy_code(&m, CODE, p_smi_self, p_smi_self_end);
+    copy_code(&m, 0x38000, p_smi_move, p_smi_move_end);
+    copy_code(&m, SMRAM + 0x8000, p_smi, p_smi_end);
+    place(&m, 0, CODE, DATA, ROUNDS);
+    run(&m);
+    CHECK_EQ(word(&m, DATA), 0);
+    CHECK_EQ((uint32_t)word(&m, 0x37000), 1);
+    CHECK_EQ((uint32_t)word(&m, SMRAM + 0x7000), ROUNDS);
+    CHECK(!x86_of(m.board.cpus[0])->smm);
+    unmake(&m);
+}
+
+/* A halted vCPU goes back to its halt; the one that waits for SIPI keeps the SMI until then. */
+PIECE(p_smi_other, APIC "movl $0x01000000, 0x310(%r15)\n movl $0x4200, 0x300(%r15)\n"
+                        "1: pause\n cmpl $1, 0x37000\n jne 1b\n mov $100000, %ecx\n"
+                        "2: pause\n loop 2b\n");
+PIECE(p_halt, "cli\n hlt\n movl $1, 0x200000");
+
+TEST(smi_to_a_halted_cpu)
+{
+    struct machine m;
+
+    make(&m, 2, "tcg");
+    copy_code(&m, CODE, p_smi_other, p_smi_other_end);
+    copy_code(&m, CODE + 0x1000, p_halt, p_halt_end);
+    copy_code(&m, 0x38000, p_smi_move, p_smi_move_end);
+    place(&m, 0, CODE, DATA, 0);
+    place(&m, 1, CODE + 0x1000, DATA, 0);
+    run(&m);
+    CHECK_EQ((uint32_t)word(&m, 0x37000), 1);
+    CHECK_EQ((uint32_t)word(&m, DATA), 0);
+    CHECK_EQ(x86_of(m.board.cpus[1])->smbase, 0xa0000);
     unmake(&m);
 }
 

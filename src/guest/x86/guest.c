@@ -181,13 +181,15 @@ void x86_reset_state(struct x86_cpu *x, bool init)
     x->wait_sipi = x->c.index != 0;
     if (init)
         return;
-    x->a20_mask = ~UINT64_C(0);
+    x->a20_mask = x->a20_line = ~UINT64_C(0);
+    x->smbase = 0x30000;
     reset_fpu(x);
     reset_msrs(x);
 }
 
 void x86_reset(struct cpu *cpu)
 {
+    x86_leave_smm(x86_of(cpu));
     x86_reset_state(x86_of(cpu), false);
     x86_set_space(x86_of(cpu), false);
     if (cpu->index) /* application processors wait for SIPI */
@@ -199,7 +201,10 @@ void x86_set_a20(struct cpu *cpu, bool enabled)
     struct x86_cpu *x = x86_of(cpu);
     uint64_t mask = enabled ? ~UINT64_C(0) : ~BIT(20);
 
-    if (x->a20_mask == mask)
+    if (x->a20_line == mask)
+        return;
+    x->a20_line = mask;
+    if (x->smm) /* RSM takes it */
         return;
     x->a20_mask = mask;
     if (cpu == cpu_current())
@@ -325,7 +330,7 @@ static bool init(struct cpu *cpu, const char *model, struct error *err)
 {
     struct x86_cpu *x = x86_of(cpu);
 
-    x->a20_mask = ~UINT64_C(0);
+    x->a20_mask = x->a20_line = ~UINT64_C(0);
     x->topology = (struct x86_topology){ cpu->index, 1, 1, 1 };
     return x86_model_init(x, model, err);
 }

@@ -188,6 +188,15 @@ static inline void x86_poll_soon(struct x86_cpu *x)
         atomic_store_explicit(&x->c.exit_request, 1, memory_order_relaxed);
 }
 
+/* Triple fault and the like: stands still until a reset, which the board is asked for. */
+void x86_shut_down(struct x86_cpu *x, const char *why);
+
+/* ---- system management mode (sys_smm.c) ---- */
+bool x86_has_smm(const struct x86_cpu *x); /* else an SMI is dropped */
+void x86_enter_smm(struct x86_cpu *x, bool halted);
+void x86_leave_smm(struct x86_cpu *x); /* for resets: no state comes back */
+extern const struct helper x86_h_rsm;
+
 /* ---- task switches (sys_task.c) ---- */
 enum x86_task_source { X86_TASK_JMP, X86_TASK_CALL, X86_TASK_INT, X86_TASK_IRET };
 /* Switches to the task that sel names; d is its TSS descriptor, checked by the caller for type, DPL

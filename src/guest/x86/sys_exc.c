@@ -86,9 +86,9 @@ static enum fault_class class_of(int vector)
     }
 }
 
-static void shut_down(struct x86_cpu *x)
+void x86_shut_down(struct x86_cpu *x, const char *why)
 {
-    log_write(LOG_CPU_RESET, "Triple fault\n");
+    log_write(LOG_CPU_RESET, "CPU %u shuts down: %s\n", x->c.index, why);
     if (log_enabled(LOG_CPU_RESET)) {
         FILE *f = log_lock();
 
@@ -99,7 +99,7 @@ static void shut_down(struct x86_cpu *x)
     x->exc_vector = -1;
     x->shutdown = true;
     cpu_halt(&x->c);
-    cpu_machine_reset(&x->c, "triple fault");
+    cpu_machine_reset(&x->c, why);
 }
 
 /* The second of two exceptions: double fault, shutdown (false), or itself. SDM table 6-5. */
@@ -191,7 +191,7 @@ void x86_deliver(struct cpu *cpu)
     if (x->exc_vector == X86_PF_VEC && !x->exc_software)
         x->cr2 = x->exc_cr2;
     if (!combine(x)) {
-        shut_down(x);
+        x86_shut_down(x, "triple fault");
         return;
     }
     ev = (struct x86_event){ .vector = x->exc_vector,
@@ -234,7 +234,9 @@ bool x86_wakes(const struct cpu *cpu, uint32_t events)
         return true;
     if (events & CPU_EVENT_NMI && !x->nmi_blocked && !x->inhibit)
         return true;
-    return events & (CPU_EVENT_INIT | CPU_EVENT_SIPI | CPU_EVENT_SMI);
+    if (x->smm) /* SMI and INIT wait for RSM */
+        return events & CPU_EVENT_SIPI;
+    return events & (CPU_EVENT_INIT | CPU_EVENT_SIPI) || (events & CPU_EVENT_SMI && !x->inhibit);
 }
 
 static void take_vector(struct x86_cpu *x, int vector)
@@ -282,7 +284,7 @@ bool x86_take_events(struct cpu *cpu, uint32_t events)
     struct x86_cpu *x = x86_of(cpu);
     int vector;
 
-    if (events & CPU_EVENT_INIT) {
+    if (events & CPU_EVENT_INIT && !x->smm) {
         cpu_event_clear(cpu, CPU_EVENT_INIT);
         take_init(x);
         return true;
@@ -292,10 +294,14 @@ bool x86_take_events(struct cpu *cpu, uint32_t events)
         take_sipi(x);
         return true;
     }
-    if (events & CPU_EVENT_SMI) {
+    if (events & CPU_EVENT_SMI && !x->smm && !x->inhibit) {
         cpu_event_clear(cpu, CPU_EVENT_SMI);
-        log_write(LOG_UNIMP,
-                  "system management interrupt: this CPU has no system management mode\n");
+        if (x86_has_smm(x)) {
+            x->shutdown = false;
+            x86_enter_smm(x, cpu->was_halted);
+            return true;
+        }
+        log_write(LOG_UNIMP, "SMI: this machine has no system management mode\n");
     }
     if (events & CPU_EVENT_NMI && !x->nmi_blocked && !x->inhibit) {
         cpu_event_clear(cpu, CPU_EVENT_NMI);

@@ -415,11 +415,6 @@ bool tr_mwait(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
-bool tr_rsm(struct tr *t, const struct x86_insn *i)
-{
-    return false;
-} /* never in system management mode */
-
 /* ---- ports ---- */
 
 static ir_val port_of(struct tr *t, const struct x86_insn *i, unsigned n)

@@ -385,6 +385,14 @@ bool tr_iret(struct tr *t, const struct x86_insn *i)
     return end_indirect(t);
 }
 
+bool tr_rsm(struct tr *t, const struct x86_insn *i)
+{
+    if (t->req->user)
+        return false;
+    tr_call(t, &x86_h_rsm, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL, IR_NO_VAL);
+    return end_elsewhere(t, IR_REASON_IRQ);
+}
+
 /* ---- software interrupts ---- */
 
 /* User mode: the system call leaves to user/. Under TF the trap comes when it is over. */

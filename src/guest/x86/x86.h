@@ -224,6 +224,7 @@ struct x86_cpu {
     uint64_t dr[8];
     uint64_t pdpte[4]; /* PAE, loaded with CR3 */
     uint64_t a20_mask; /* ~0, or bit 20 cleared */
+    uint64_t a20_line; /* what it is outside of system management mode */
     /* x87 */
     struct x87_reg st[8]; /* physical registers R0-R7 */
     uint16_t fcw, fsw;    /* fsw: TOP in its bits 11-13, always current */
@@ -251,6 +252,7 @@ struct x86_cpu {
     uint8_t cpl;        /* current privilege level */
     uint8_t watch_hits; /* data breakpoints that the running instruction hit: bits of DR6 */
     bool nmi_blocked;
+    bool smm;       /* in system management mode */
     bool wait_sipi; /* an application processor after reset or INIT: only SIPI ends it */
     bool inhibit;   /* interrupt shadow of STI, MOV SS, POP SS */
     /* MSRs and friends */
