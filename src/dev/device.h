@@ -48,6 +48,7 @@ struct device_ctx {
     struct mem *dma;   /* the memory that dma_read()/dma_write() reach; NULL: no DMA */
     const struct device_links *links; /* NULL: properties that are links cannot be set by name */
     struct display_set *displays;     /* where graphics adapters show up; NULL: nowhere */
+    unsigned cpus;                    /* of the machine; 0: not known */
 };
 
 /* Headings of -device help. */

@@ -228,7 +228,11 @@ static bool add_parsed(struct vm *vm, struct optlist *l, struct error *err)
 {
     const char *name = optlist_take(l, "driver"), *id = optlist_take(l, "id");
     const char *bus_name = optlist_take(l, "bus");
-    const struct device_ctx ctx = { vm->loop, vm->board->mem, &vm->links, &vm->displays };
+    const struct device_ctx ctx = { .loop = vm->loop,
+                                    .dma = vm->board->mem,
+                                    .links = &vm->links,
+                                    .displays = &vm->displays,
+                                    .cpus = vm->board->cpu_count };
     if (!name)
         return fail(err, EINVAL, "which device?") ||
                fail_hint(err, "write -device NAME,...; -device help lists them");

@@ -396,7 +396,7 @@ static bool check_props(struct vblk *b, struct error *err)
                               "node-name of a -blockdev");
     }
     if (b->num_queues == QUEUES_AUTO)
-        b->num_queues = 1;
+        b->num_queues = (uint16_t)MIN(MAX(b->v.dev.ctx.cpus, 1u), QUEUES_AUTO_MAX);
     if (!b->num_queues || b->num_queues > VIRTIO_QUEUES_MAX)
         return fail(err, EINVAL, "num-queues=%u: it is 1 to %u", b->num_queues, VIRTIO_QUEUES_MAX);
     if (b->queue_size < QUEUE_SIZE_MIN || b->queue_size > VIRTIO_QUEUE_SIZE_MAX ||
