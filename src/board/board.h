@@ -21,14 +21,22 @@ struct cpu_accel;
 struct guest;
 struct loop;
 struct mem;
+struct smbios_user;
 
-enum { BOARD_CPUS_MAX = 255, BOARD_SERIALS = 4 };
+enum { BOARD_CPUS_MAX = 255, BOARD_SERIALS = 4, BOARD_ACPI_TABLES = 32 };
 
 /* -smp. Each 1 or more, and sockets * dies * cores * threads == max_cpus >= cpus; or all zero:
  * board_smp() says what that means. */
 struct board_smp {
     unsigned max_cpus;
     unsigned sockets, dies, cores, threads; /* of the machine; of one of what stands before it */
+};
+
+/* A file for firmware, by name (fw_cfg). */
+struct board_file {
+    const char *name;
+    const void *data;
+    size_t size;
 };
 
 /* What the person who starts the machine chose. Strings and chardevs are borrowed and outlive it.
@@ -41,9 +49,13 @@ struct board_config {
     uint64_t ram_size;
     unsigned cpus; /* that are there at the start */
     struct board_smp smp;
-    const char *kernel, *initrd, *append; /* direct kernel boot; NULL: firmware */
-    const char *firmware;                 /* a path */
-    const char *pflash[2]; /* drives or nodes of flash memory: firmware, its variables */
+    const char *kernel, *initrd, *append;            /* direct kernel boot; NULL: firmware */
+    const char *firmware;                            /* a path */
+    bool kernel_by_firmware;                         /* which finds it in fw_cfg */
+    const struct board_file *fw_files, *acpi_tables; /* names of tables: NULL */
+    unsigned fw_file_count, acpi_table_count;
+    const struct smbios_user *smbios; /* NULL: nothing said */
+    const char *pflash[2];            /* drives or nodes of flash memory: firmware, its variables */
     struct chardev *serial[BOARD_SERIALS]; /* NULL: the port is not there */
     struct chardev *debugcon;
     uint16_t debugcon_port;
@@ -51,6 +63,7 @@ struct board_config {
     uint8_t uuid[16];
     bool serial_console;    /* firmware shows its screen on the first serial port */
     const char *boot_order; /* letters, NULL: the default */
+    const char *boot_once;  /* the same for the first boot; NULL: no difference */
     bool boot_menu, boot_strict;
     uint32_t boot_menu_wait_ms;
     int32_t boot_fail_wait_ms; /* -1: wait for ever */

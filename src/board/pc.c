@@ -387,7 +387,10 @@ bool pc_reset(struct board *b, struct error *err)
             device_reset(pc->part[i]);
     x86_irqchip_reset(b);
     x86_cpus_reset(&pc->cpus, b);
-    return !b->config->kernel || pc_boot_kernel(pc, err);
+    const char *order = b->config->boot_order ? b->config->boot_order : "cad";
+    pc_set_boot_order(pc, b->config->boot_once && !pc->booted ? b->config->boot_once : order);
+    pc->booted = true;
+    return !b->config->kernel || b->config->kernel_by_firmware || pc_boot_kernel(pc, err);
 }
 
 void pc_finish(struct board *b)

@@ -141,6 +141,7 @@ struct pc {
     struct irq_split hpet_legacy;
     /* tables handed to firmware, kept to be rebuilt when PMBASE moves */
     struct acpi_set acpi;
+    bool booted; /* reset once: -boot once= counts no more */
 };
 
 /* Inputs of isa[] and pin[] */
@@ -183,7 +184,10 @@ void pc_put_route(struct aml *a, unsigned slot, unsigned pin, const char *link, 
 extern const uint32_t pc_link_irqs[];
 enum { PC_LINK_IRQS = 3 };
 
-/* pc_boot.c: writes as firmware does */
+/* pc_boot.c: the whole of a file, which the caller frees */
+bool pc_read_file(const char *what, const char *path, char **ret, size_t *ret_len,
+                  struct error *err) MUST_CHECK;
+/* writes as firmware does */
 void pc_config_write(struct pc *pc, uint8_t devfn, unsigned off, uint32_t v, unsigned size);
 void pc_port_write(struct pc *pc, uint16_t port, uint8_t v);
 
@@ -195,7 +199,9 @@ bool pc_flash_make(struct pc *pc, struct error *err) MUST_CHECK;
 
 /* pc_fw.c */
 bool pc_firmware_load(struct pc *pc, struct error *err) MUST_CHECK;
-bool pc_firmware_config(struct pc *pc, struct error *err) MUST_CHECK; /* fw_cfg and CMOS */
+/* pc_fwcfg.c: fw_cfg and CMOS */
+bool pc_firmware_config(struct pc *pc, struct error *err) MUST_CHECK;
+void pc_set_boot_order(struct pc *pc, const char *order); /* letters, "cad" */
 struct smbios;
 void pc_smbios_build(const struct pc *pc, struct smbios *s);
 

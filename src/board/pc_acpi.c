@@ -174,7 +174,8 @@ static uint32_t put_mcfg(struct acpi_set *set, const struct pc *pc)
 
 void pc_acpi_build(const struct pc *pc, uint16_t pm_base, struct acpi_set *set)
 {
-    uint32_t tables[5];
+    const struct board_config *c = pc->b.config;
+    uint32_t tables[5 + BOARD_ACPI_TABLES];
     unsigned n = 0;
     uint32_t facs = put_facs(set);
     uint32_t dsdt = put_dsdt(set, pc, pm_base);
@@ -185,5 +186,7 @@ void pc_acpi_build(const struct pc *pc, uint16_t pm_base, struct acpi_set *set)
     if (pc->chip->mcfg)
         tables[n++] = put_mcfg(set, pc);
     tables[n++] = put_waet(set);
+    for (unsigned i = 0; i < c->acpi_table_count && i < BOARD_ACPI_TABLES; i++)
+        tables[n++] = acpi_table_add(set, c->acpi_tables[i].data, c->acpi_tables[i].size);
     acpi_finish_roots(set, tables, n);
 }

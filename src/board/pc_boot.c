@@ -6,6 +6,7 @@
  */
 #include "board/pc.h"
 
+#include "base/alloc.h"
 #include "base/endian.h"
 #include "base/scope.h"
 #include "cpu/cpu.h"
@@ -86,6 +87,18 @@ static void file_close(struct file *f)
     if (f->data)
         munmap((void *)f->data, f->len);
     f->data = NULL;
+}
+
+bool pc_read_file(const char *what, const char *path, char **ret, size_t *ret_len,
+                  struct error *err)
+{
+    struct file f = { 0 };
+    if (!file_open(&f, what, path, err))
+        return false;
+    *ret = xmemdup(f.data, f.len);
+    *ret_len = f.len;
+    file_close(&f);
+    return true;
 }
 
 /* --- memory --- */

@@ -111,6 +111,16 @@ void acpi_table_end(struct acpi_set *set, uint32_t start)
     add_checksum(set, ACPI_TABLES, start + TABLE_CHECKSUM, start, b->len - start);
 }
 
+uint32_t acpi_table_add(struct acpi_set *set, const void *table, uint32_t len)
+{
+    assert(len >= ACPI_HEADER_SIZE);
+    acpi_align(set, 4);
+    uint32_t start = set->blob[ACPI_TABLES]->len;
+    g_byte_array_append(set->blob[ACPI_TABLES], table, len);
+    acpi_table_end(set, start);
+    return start;
+}
+
 void acpi_set_pointer(struct acpi_set *set, enum acpi_blob blob, uint32_t offset, unsigned size,
                       uint32_t target)
 {

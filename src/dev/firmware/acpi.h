@@ -32,6 +32,8 @@ void acpi_set_finish(struct acpi_set *set);
 uint32_t acpi_table_begin(struct acpi_set *set, const char *signature, uint8_t revision);
 /* Fills in the length and notes the checksum. */
 void acpi_table_end(struct acpi_set *set, uint32_t start);
+/* A whole table made elsewhere; its checksum is made anew. */
+uint32_t acpi_table_add(struct acpi_set *set, const void *table, uint32_t len);
 /* Pads the tables blob; ACPI wants the FACS on 64 bytes. */
 void acpi_align(struct acpi_set *set, uint32_t align);
 /* The blob is appended to directly for a table's body. */

@@ -7,13 +7,16 @@
 #include "base/bits.h"
 #include "base/endian.h"
 #include "base/str.h"
+#include "dev/firmware/smbios_user.h"
 
 #include <string.h>
 
 enum {
     HANDLE_BIOS = 0x0000,
     HANDLE_SYSTEM = 0x0100,
+    HANDLE_BOARD = 0x0200,
     HANDLE_CHASSIS = 0x0300,
+    HANDLE_OEM = 0x0e00,
     HANDLE_CPU = 0x0400,
     HANDLE_ARRAY = 0x1000,
     HANDLE_DIMM = 0x1100,
@@ -49,6 +52,18 @@ static void begin(struct writer *w, uint8_t type, uint16_t handle)
     put(w, handle, 2);
 }
 
+static const struct smbios_user nothing_said;
+
+static const struct smbios_user *user(const struct smbios_info *in)
+{
+    return in->user ? in->user : &nothing_said;
+}
+
+static const char * or (const char *said, const char *ours)
+{
+    return said ? said : ours;
+}
+
 static void put_text(struct writer *w, const char *s)
 {
     if (s && *s) {
@@ -71,46 +86,69 @@ static void end(struct writer *w)
 
 static void put_bios(struct writer *w, const struct smbios_info *in)
 {
+    const struct smbios_user *u = user(in);
     begin(w, 0, HANDLE_BIOS);
-    put_text(w, "Rhea");
-    put_text(w, in->bios_version);
+    put_text(w, or (u->bios.vendor, "Rhea"));
+    put_text(w, or (u->bios.version, in->bios_version));
     put(w, 0xe800, 2); /* segment */
-    put_text(w, "04/01/2014");
+    put_text(w, or (u->bios.date, "04/01/2014"));
     put(w, 0, 1);      /* ROM size in 64 KiB - 1 */
     put(w, BIT(3), 8); /* characteristics are not given */
     put(w, 0, 1);
-    put(w, BIT(4) | BIT(2), 1); /* a virtual machine; targeted content distribution */
-    put(w, 0, 2);
+    /* a virtual machine; targeted content distribution */
+    put(w, BIT(4) | BIT(2) | (u->bios.uefi ? BIT(3) : 0), 1);
+    put(w, u->release_major, 1);
+    put(w, u->release_minor, 1);
     put(w, 0xffff, 2); /* embedded controller: none */
     end(w);
 }
 
 static void put_system(struct writer *w, const struct smbios_info *in)
 {
-    const uint8_t *u = in->uuid;
+    const struct smbios_user *said = user(in);
+    const uint8_t *u = said->system.uuid ? said->uuid : in->uuid;
     begin(w, 1, HANDLE_SYSTEM);
-    put_text(w, in->manufacturer);
-    put_text(w, in->product);
-    put_text(w, in->version);
-    put_text(w, NULL);
+    put_text(w, or (said->system.manufacturer, in->manufacturer));
+    put_text(w, or (said->system.product, in->product));
+    put_text(w, or (said->system.version, in->version));
+    put_text(w, said->system.serial);
     /* The first three fields are little-endian in the structure (7.2.1), big-endian in text. */
     const uint8_t wire[16] = { u[3], u[2], u[1],  u[0],  u[5],  u[4],  u[7],  u[6],
                                u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15] };
     g_byte_array_append(w->out, wire, sizeof wire);
     put(w, 6, 1); /* woken by the power switch */
-    put_text(w, NULL);
-    put_text(w, NULL);
+    put_text(w, said->system.sku);
+    put_text(w, said->system.family);
+    end(w);
+}
+
+/* Made only when something is said about it. */
+static void put_board(struct writer *w, const struct smbios_info *in)
+{
+    const struct smbios_user *u = user(in);
+    begin(w, 2, HANDLE_BOARD);
+    put_text(w, or (u->board.manufacturer, in->manufacturer));
+    put_text(w, u->board.product);
+    put_text(w, or (u->board.version, in->version));
+    put_text(w, u->board.serial);
+    put_text(w, u->board.asset);
+    put(w, 1, 1); /* hosts the machine */
+    put_text(w, u->board.location);
+    put(w, HANDLE_CHASSIS, 2);
+    put(w, 10, 1); /* motherboard */
+    put(w, 0, 1);
     end(w);
 }
 
 static void put_chassis(struct writer *w, const struct smbios_info *in)
 {
+    const struct smbios_user *u = user(in);
     begin(w, 3, HANDLE_CHASSIS);
-    put_text(w, in->manufacturer);
+    put_text(w, or (u->chassis.manufacturer, in->manufacturer));
     put(w, 1, 1); /* other */
-    put_text(w, in->version);
-    put_text(w, NULL);
-    put_text(w, NULL);
+    put_text(w, or (u->chassis.version, in->version));
+    put_text(w, u->chassis.serial);
+    put_text(w, u->chassis.asset);
     put(w, 3, 1); /* boot-up, power supply, thermal: safe */
     put(w, 3, 1);
     put(w, 3, 1);
@@ -120,33 +158,34 @@ static void put_chassis(struct writer *w, const struct smbios_info *in)
     put(w, 0, 1);
     put(w, 0, 1);
     put(w, 0, 1);
-    put_text(w, NULL);
+    put_text(w, u->chassis.sku);
     end(w);
 }
 
 static void put_cpu(struct writer *w, const struct smbios_info *in, unsigned n)
 {
-    char socket[16];
-    snprintf(socket, sizeof socket, "CPU %u", n);
+    const struct smbios_user *u = user(in);
+    char socket[64];
+    snprintf(socket, sizeof socket, "%s %u", or (u->cpu.sock_pfx, "CPU"), n);
     begin(w, 4, HANDLE_CPU + n);
     put_text(w, socket);
     put(w, 3, 1); /* central processor */
     put(w, 1, 1); /* family: other */
-    put_text(w, in->manufacturer);
-    put(w, 0, 8); /* id */
-    put_text(w, in->cpu_name);
+    put_text(w, or (u->cpu.manufacturer, in->manufacturer));
+    put(w, u->cpu.processor_id, 8);
+    put_text(w, or (u->cpu.version, in->cpu_name));
     put(w, 0, 1);
     put(w, 0, 2);
-    put(w, 2000, 2);
-    put(w, 2000, 2);
+    put(w, u->cpu.max_speed ? u->cpu.max_speed : 2000, 2);
+    put(w, u->cpu.current_speed ? u->cpu.current_speed : 2000, 2);
     put(w, 0x41, 1); /* populated, enabled */
     put(w, 1, 1);
     put(w, 0xffff, 2); /* no cache structures */
     put(w, 0xffff, 2);
     put(w, 0xffff, 2);
-    put_text(w, NULL);
-    put_text(w, NULL);
-    put_text(w, NULL);
+    put_text(w, u->cpu.serial);
+    put_text(w, u->cpu.asset);
+    put_text(w, u->cpu.part);
     put(w, MIN(in->cores, 255u), 1); /* cores, enabled cores, threads */
     put(w, MIN(in->cores, 255u), 1);
     put(w, MIN(in->threads, 255u), 1);
@@ -176,8 +215,9 @@ static void put_array(struct writer *w, uint64_t total)
 
 static void put_dimm(struct writer *w, const struct smbios_info *in, unsigned n, uint64_t mib)
 {
-    char name[24];
-    snprintf(name, sizeof name, "DIMM %u", n);
+    const struct smbios_user *u = user(in);
+    char name[64];
+    snprintf(name, sizeof name, "%s %u", or (u->dimm.loc_pfx, "DIMM"), n);
     begin(w, 17, HANDLE_DIMM + n);
     put(w, HANDLE_ARRAY, 2);
     put(w, NO_HANDLE, 2);
@@ -187,17 +227,17 @@ static void put_dimm(struct writer *w, const struct smbios_info *in, unsigned n,
     put(w, 9, 1); /* DIMM */
     put(w, 0, 1);
     put_text(w, name);
-    put_text(w, NULL);
+    put_text(w, u->dimm.bank);
     put(w, 7, 1); /* RAM */
     put(w, BIT(1), 2);
-    put(w, 0, 2);
-    put_text(w, in->manufacturer);
-    put_text(w, NULL);
-    put_text(w, NULL);
-    put_text(w, NULL);
+    put(w, u->dimm.speed, 2);
+    put_text(w, or (u->dimm.manufacturer, in->manufacturer));
+    put_text(w, u->dimm.serial);
+    put_text(w, u->dimm.asset);
+    put_text(w, u->dimm.part);
     put(w, 0, 1);
     put(w, mib < 0x7fff ? 0 : mib, 4);
-    put(w, 0, 2);
+    put(w, u->dimm.speed, 2);
     put(w, 0, 2);
     put(w, 0, 2);
     put(w, 0, 2);
@@ -249,17 +289,51 @@ static void put_anchor(struct smbios *s, const struct writer *w)
     smbios_link(s, 0);
 }
 
+/* Strings of the maker's, for the guest (7.12). */
+static void put_oem(struct writer *w, const GPtrArray *strings)
+{
+    begin(w, 11, HANDLE_OEM);
+    put(w, strings->len, 1);
+    w->out->data[w->start + 1] = w->out->len - w->start;
+    for (unsigned i = 0; i < strings->len; i++) {
+        const char *text = strings->pdata[i];
+        g_byte_array_append(w->out, (const uint8_t *)text, strlen(text) + 1);
+    }
+    put(w, 0, strings->len ? 1 : 2);
+    w->count++;
+    w->largest = MAX(w->largest, w->out->len - w->start);
+}
+
+static void put_files(struct writer *w, const GPtrArray *files)
+{
+    for (unsigned i = 0; files && i < files->len; i++) {
+        const GByteArray *b = files->pdata[i];
+        g_byte_array_append(w->out, b->data, b->len);
+        w->count++;
+        w->largest = MAX(w->largest, b->len);
+    }
+}
+
 void smbios_build(struct smbios *s, const struct smbios_info *in)
 {
+    const struct smbios_user *u = user(in);
     s->tables = g_byte_array_new();
     s->anchor = g_byte_array_new();
     struct writer w = { .out = s->tables };
-    put_bios(&w, in);
-    put_system(&w, in);
-    put_chassis(&w, in);
-    for (unsigned i = 0; i < in->sockets; i++)
+    if (!(u->from_file & BIT(0)))
+        put_bios(&w, in);
+    if (!(u->from_file & BIT(1)))
+        put_system(&w, in);
+    if (u->said & BIT(2))
+        put_board(&w, in);
+    if (!(u->from_file & BIT(3)))
+        put_chassis(&w, in);
+    for (unsigned i = 0; i < in->sockets && !(u->from_file & BIT(4)); i++)
         put_cpu(&w, in, i);
+    if (u->oem && u->oem->len)
+        put_oem(&w, u->oem);
     put_memory(&w, in);
+    put_files(&w, u->files);
     begin(&w, 32, HANDLE_BOOT);
     put(&w, 0, 6);
     put(&w, 0, 1); /* no error */

@@ -18,9 +18,12 @@ struct smbios_info {
     const char *bios_version;
     uint8_t uuid[16]; /* in the order of its text; all zero: not set */
     unsigned sockets;
-    unsigned cores, threads;    /* of one socket */
-    uint64_t ram_low, ram_high; /* below and above 4 GiB */
+    unsigned cores, threads;        /* of one socket */
+    uint64_t ram_low, ram_high;     /* below and above 4 GiB */
+    const struct smbios_user *user; /* NULL: nothing said */
 };
+
+struct smbios_user; /* dev/firmware/smbios_user.h */
 
 struct smbios {
     GByteArray *tables, *anchor;
