@@ -191,9 +191,11 @@ static bool place_smbios(struct boot *b, struct error *err)
     struct smbios s;
     pc_smbios_build(b->pc, &s);
     smbios_link(&s, AT_SMBIOS_TABLES);
-    assert(s.tables->len <= SMBIOS_ROOM);
-    bool ok = put(b, AT_SMBIOS_ANCHOR, s.anchor->data, s.anchor->len, err) &&
-              put(b, AT_SMBIOS_TABLES, s.tables->data, s.tables->len, err);
+    bool ok =
+        s.tables->len <= SMBIOS_ROOM ||
+        fail(err, E2BIG, "-smbios: %u bytes of structures do not fit below 1 MiB", s.tables->len);
+    ok = ok && put(b, AT_SMBIOS_ANCHOR, s.anchor->data, s.anchor->len, err) &&
+         put(b, AT_SMBIOS_TABLES, s.tables->data, s.tables->len, err);
     smbios_finish(&s);
     return ok;
 }

@@ -205,37 +205,6 @@ bool opt_dir(struct options *o, const char *arg, struct error *err)
     return true;
 }
 
-bool opt_boot(struct options *o, const char *arg, struct error *err)
-{
-    struct board_config *b = &o->vm.board;
-    struct optlist l = { 0 };
-    uint64_t splash_ms = b->boot_menu_wait_ms, fail_ms = 0;
-    bool ok = optlist_parse(&l, arg, "order", err);
-    const char *timeout = ok ? optlist_take(&l, "reboot-timeout") : NULL;
-    if (ok) {
-        b->boot_order = take_text(o, &l, "order", b->boot_order);
-        if (b->boot_order && strspn(b->boot_order, "acdn") != strlen(b->boot_order)) {
-            ok = fail(err, EINVAL, "-boot order=%s: unknown drive letter", b->boot_order);
-            (void)fail_hint(err, "a floppy, c disk, d CD, n network");
-        }
-    }
-    ok = ok && optlist_take_bool(&l, "menu", &b->boot_menu, err) &&
-         optlist_take_bool(&l, "strict", &b->boot_strict, err) &&
-         optlist_take_u64(&l, "splash-time", &splash_ms, err);
-    if (ok && timeout && strcmp(timeout, "-1")) {
-        ok = parse_u64(timeout, &fail_ms, err);
-        b->boot_fail_wait_ms = MIN(fail_ms, 65535);
-    }
-    if (ok && (optlist_take(&l, "once") || optlist_take(&l, "splash"))) {
-        ok = fail(err, ENOTSUP, "-boot %s: once= and splash= come with a later release", arg);
-        (void)fail_hint(err, "use order=");
-    }
-    b->boot_menu_wait_ms = MIN(splash_ms, 65535);
-    ok = ok && optlist_done(&l, "-boot", err);
-    optlist_finish(&l);
-    return ok;
-}
-
 /* --- clock, name, uuid --- */
 
 bool opt_rtc(struct options *o, const char *arg, struct error *err)
@@ -338,6 +307,32 @@ static bool find_bios(struct options *o, struct error *err)
                    : fail_hint(err, "install SeaBIOS (apt install seabios), or give -bios FILE");
 }
 
+/* UEFI firmware volumes have this signature; other firmware does not start kernels from fw_cfg. */
+static bool is_uefi(const char *path)
+{
+    gchar *data = NULL;
+    gsize len = 0;
+    if (!g_file_get_contents(path, &data, &len, NULL))
+        return false;
+    bool found = memmem(data, len, "_FVH", 4) != NULL;
+    g_free(data);
+    return found;
+}
+
+/* -kernel beside firmware: it finds the kernel in fw_cfg. */
+static bool settle_uefi_kernel(struct options *o, struct error *err)
+{
+    struct board_config *b = &o->vm.board;
+    b->kernel_by_firmware = true;
+    if (!check_readable("kernel", b->kernel, err) || !check_readable("initrd", b->initrd, err) ||
+        !find_bios(o, err))
+        return false;
+    if (has_flash(o) || is_uefi(b->firmware))
+        return true;
+    (void)fail(err, ENOTSUP, "the firmware '%s' is no UEFI: it starts no -kernel", b->firmware);
+    return fail_hint(err, "leave -bios out: the kernel is started directly");
+}
+
 bool machine_settle(struct options *o, struct error *err)
 {
     struct board_config *b = &o->vm.board;
@@ -347,11 +342,8 @@ bool machine_settle(struct options *o, struct error *err)
         (void)fail(err, EINVAL, "%s without a kernel", b->initrd ? "-initrd" : "-append");
         return fail_hint(err, "it belongs to -kernel FILE");
     }
-    if (b->kernel && o->bios) {
-        (void)fail(err, ENOTSUP, "-kernel through the firmware -bios %s comes with a later release",
-                   o->bios);
-        return fail_hint(err, "leave -bios out: the kernel is started directly");
-    }
+    if (b->kernel && (o->bios || has_flash(o)))
+        return settle_uefi_kernel(o, err);
     if (b->kernel)
         return check_readable("kernel", b->kernel, err) && check_readable("initrd", b->initrd, err);
     return find_bios(o, err);

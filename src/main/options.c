@@ -184,6 +184,7 @@ void options_finish(struct options *o)
     free(o->program);
     device_options_finish(o);
     net_options_finish(o);
+    firmware_options_finish(o);
     if (o->owned)
         g_ptr_array_unref(o->owned);
     *o = (struct options){ 0 };

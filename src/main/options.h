@@ -41,7 +41,8 @@ struct options {
     bool net_given;                   /* something was said about networks: no default NIC */
     GPtrArray *chardevs;              /* arguments, in order; or NULL */
     GPtrArray *objects, *blockdevs, *drives, *devices, *globals; /* arguments, in order; or NULL */
-    GPtrArray *owned; /* strings that live as long as this */
+    struct firmware_options *firmware; /* opt_firmware.c's; NULL: nothing said */
+    GPtrArray *owned;                  /* strings that live as long as this */
 };
 
 struct option {
@@ -85,7 +86,6 @@ bool opt_initrd(struct options *o, const char *arg, struct error *err);
 bool opt_append(struct options *o, const char *arg, struct error *err);
 bool opt_bios(struct options *o, const char *arg, struct error *err);
 bool opt_dir(struct options *o, const char *arg, struct error *err);
-bool opt_boot(struct options *o, const char *arg, struct error *err);
 bool opt_rtc(struct options *o, const char *arg, struct error *err);
 bool opt_name(struct options *o, const char *arg, struct error *err);
 bool opt_uuid(struct options *o, const char *arg, struct error *err);
@@ -165,5 +165,13 @@ bool opt_log_file(struct options *o, const char *arg, struct error *err);
 bool opt_trace(struct options *o, const char *arg, struct error *err);
 bool opt_stopped(struct options *o, const char *arg, struct error *err);
 bool host_settle(struct options *o, struct error *err);
+
+/* Handlers: opt_firmware.c */
+bool opt_boot(struct options *o, const char *arg, struct error *err);
+bool opt_fw_cfg(struct options *o, const char *arg, struct error *err);
+bool opt_option_rom(struct options *o, const char *arg, struct error *err);
+bool opt_acpitable(struct options *o, const char *arg, struct error *err);
+bool opt_smbios(struct options *o, const char *arg, struct error *err);
+void firmware_options_finish(struct options *o);
 
 #endif

@@ -94,8 +94,12 @@ static const struct option i386[] = {
     { "no-fd-bootchk", NULL, NULL, .later = "disks come" },
     { "no-acpi", NULL, "leave the ACPI tables out, as -machine acpi=off", opt_no_acpi },
     { "no-hpet", NULL, "leave the HPET out, as -machine hpet=off", opt_no_hpet },
-    { "acpitable", "[sig=str][,...]", NULL, .later = "extra ACPI tables come" },
-    { "smbios", "type=n[,...]", NULL, .later = "SMBIOS fields of your own come" },
+    { "acpitable", "[sig=str][,rev=n][,oem_id=str][,oem_table_id=str][,oem_rev=n]",
+      "[,asl_compiler_id=str][,asl_compiler_rev=n],file=f|data=f[:f...]\n"
+      "another ACPI table: file has its header, data is what follows one",
+      opt_acpitable },
+    { "smbios", "file=f | type=0|1|2|3|4|11|17[,field=value...]",
+      "SMBIOS structures from a file, or what stands in ours", opt_smbios },
     { 0 },
 };
 
@@ -139,13 +143,15 @@ static const struct option boot[] = {
     { "append", "cmdline", "command line for -kernel", opt_append },
     { "bios", "file", "firmware image", opt_bios },
     { "L", "path", "look for firmware here first (-L help lists the directories)", opt_dir },
-    { "boot", "[order=]drives[,menu=on|off][,strict=on|off][,splash-time=ms][,reboot-timeout=ms]",
-      "boot order: c disk, d CD, n network, a floppy", opt_boot },
+    { "boot", "[order=]drives[,once=drives][,menu=on|off][,splash=file][,splash-time=ms]",
+      "[,reboot-timeout=ms][,strict=on|off]\n"
+      "boot order, and that of the first boot: c disk, d CD, n network, a floppy",
+      opt_boot },
     { "dtb", "file", NULL, .later = "boards with device trees come" },
     { "shim", "file", NULL, .later = "secure boot comes" },
-    { "option-rom", "file", NULL, .later = "option ROMs come" },
+    { "option-rom", "[romfile=]file", "an option ROM that the BIOS runs", opt_option_rom },
     { "pflash", "file", "image of the flash memory, as -drive if=pflash", opt_pflash },
-    { "fw_cfg", "[name=]name,file=file", NULL, .later = "firmware files of your own come" },
+    { "fw_cfg", "[name=]name,file=file|string=text", "a file for firmware and guest", opt_fw_cfg },
     { 0 },
 };
 

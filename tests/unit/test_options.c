@@ -5,6 +5,7 @@
 /* main/ is not in the library: its files are part of this program. */
 #include "src/main/opt_accel.c"
 #include "src/main/opt_device.c"
+#include "src/main/opt_firmware.c"
 #include "src/main/opt_host.c"
 #include "src/main/options_table.c"
 #include "src/main/opt_machine.c"
@@ -26,6 +27,27 @@ static bool parse(struct options *o, struct error *err, const char *args)
 }
 
 #define KERNEL "-kernel /proc/self/exe "
+
+TEST(firmware_files)
+{
+    struct options o;
+    struct error err;
+    CHECK(parse(&o, &err,
+                KERNEL "-fw_cfg name=opt/a,string=hello -fw_cfg opt/b,file=/proc/self/comm "
+                       "-acpitable sig=TEST,rev=3,data=/proc/self/comm "
+                       "-smbios type=1,serial=S1 -smbios type=11,value=a,value=b "
+                       "-boot order=c,once=d,menu=on"));
+    CHECK_EQ(o.vm.board.fw_file_count, 2);
+    CHECK_STR(o.vm.board.fw_files[0].name, "opt/a");
+    CHECK_EQ(o.vm.board.fw_files[0].size, 5);
+    CHECK_EQ(o.vm.board.acpi_table_count, 1);
+    CHECK_MEM(o.vm.board.acpi_tables[0].data, "TEST", 4);
+    CHECK_EQ(((const uint8_t *)o.vm.board.acpi_tables[0].data)[8], 3);
+    CHECK_STR(o.vm.board.smbios->system.serial, "S1");
+    CHECK_EQ(o.vm.board.smbios->oem->len, 2);
+    CHECK_STR(o.vm.board.boot_once, "d");
+    options_finish(&o);
+}
 
 TEST(defaults)
 {
@@ -148,6 +170,16 @@ TEST(refused_with_words)
         { "-monitor stdio", "monitor", "" },
         { "-rtc bsae=utc", "bsae", "base" },
         { "-boot order=xz", "xz", "" },
+        { "-boot once=q", "once=q", "network" },
+        { "-boot splash=/proc/self/exe", "JPEG", "SeaBIOS" },
+        { "-fw_cfg name=opt/x", "string=", "" },
+        { "-fw_cfg file=/dev/null", "name=", "opt/" },
+        { "-acpitable sig=ABCD", "file=", "header" },
+        { "-acpitable sig=ABC,data=/proc/self/comm", "four letters", "" },
+        { "-smbios type=9,x=y", "type=9", "17" },
+        { "-smbios type=1,serail=y", "serail", "serial" },
+        { "-smbios type=1,uuid=12", "UUID", "" },
+        { "-smbios type=0,release=x", "release", "MAJOR" },
         { "-d in_sam", "in_sam", "in_asm" },
         { "-accel tcg,tb-siz=3", "tb-siz", "tb-size" },
         { "-serial null -serial null -serial null -serial null -serial null", "4", "" },
