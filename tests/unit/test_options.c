@@ -28,6 +28,33 @@ static bool parse(struct options *o, struct error *err, const char *args)
 
 #define KERNEL "-kernel /proc/self/exe "
 
+TEST(firmware_files_refused)
+{
+    static const struct {
+        const char *args, *msg, *hint;
+    } cases[] = {
+        { "-boot once=q", "once=q", "network" },
+        { "-boot splash=/proc/self/exe", "JPEG", "SeaBIOS" },
+        { "-fw_cfg name=opt/x", "string=", "" },
+        { "-fw_cfg file=/dev/null", "name=", "opt/" },
+        { "-acpitable sig=ABCD", "file=", "header" },
+        { "-acpitable sig=ABC,data=/proc/self/comm", "four letters", "" },
+        { "-smbios type=9,x=y", "type=9", "17" },
+        { "-smbios type=1,serail=y", "serail", "serial" },
+        { "-smbios type=1,uuid=12", "UUID", "" },
+        { "-smbios type=0,release=x", "release", "MAJOR" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct options o;
+        struct error err;
+        if (parse(&o, &err, cases[i].args))
+            TEST_FAIL("'%s' was accepted", cases[i].args);
+        else if (!strstr(err.msg, cases[i].msg) || !strstr(err.hint, cases[i].hint))
+            TEST_FAIL("'%s': '%s' ; '%s'", cases[i].args, err.msg, err.hint);
+        options_finish(&o);
+    }
+}
+
 TEST(firmware_files)
 {
     struct options o;
@@ -170,16 +197,6 @@ TEST(refused_with_words)
         { "-monitor stdio", "monitor", "" },
         { "-rtc bsae=utc", "bsae", "base" },
         { "-boot order=xz", "xz", "" },
-        { "-boot once=q", "once=q", "network" },
-        { "-boot splash=/proc/self/exe", "JPEG", "SeaBIOS" },
-        { "-fw_cfg name=opt/x", "string=", "" },
-        { "-fw_cfg file=/dev/null", "name=", "opt/" },
-        { "-acpitable sig=ABCD", "file=", "header" },
-        { "-acpitable sig=ABC,data=/proc/self/comm", "four letters", "" },
-        { "-smbios type=9,x=y", "type=9", "17" },
-        { "-smbios type=1,serail=y", "serail", "serial" },
-        { "-smbios type=1,uuid=12", "UUID", "" },
-        { "-smbios type=0,release=x", "release", "MAJOR" },
         { "-d in_sam", "in_sam", "in_asm" },
         { "-accel tcg,tb-siz=3", "tb-siz", "tb-size" },
         { "-serial null -serial null -serial null -serial null -serial null", "4", "" },

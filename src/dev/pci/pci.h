@@ -94,8 +94,7 @@ struct pci_bar {
 struct pci_id {
     uint16_t vendor, device, class_code; /* class << 8 | subclass */
     uint16_t subsystem_vendor, subsystem;
-    uint8_t prog_if, revision;
-    uint8_t pin; /* 0: none, 1: INTA */
+    uint8_t prog_if, revision, pin; /* pin 0: none, 1: INTA */
 };
 
 struct pci_bus;
