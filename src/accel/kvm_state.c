@@ -484,8 +484,9 @@ static bool events_in(struct kvm_vcpu *v)
         return true;
     e->flags &=
         KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_PAYLOAD | KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
-    e->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
-                KVM_VCPUEVENT_VALID_SIPI_VECTOR;
+    e->flags |= KVM_VCPUEVENT_VALID_SHADOW;
+    if (v->was_reset)
+        e->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR;
     e->nmi.masked = x->nmi_blocked;
     e->interrupt.shadow = x->inhibit ? KVM_X86_SHADOW_INT_STI : 0;
     return call(v, KVM_SET_VCPU_EVENTS, e, "KVM_SET_VCPU_EVENTS");
@@ -502,10 +503,13 @@ static bool apic_out(struct kvm_vcpu *v)
     return true;
 }
 
+/* After a pause the kernel's is the newer one: messages may have come meanwhile. */
 static bool apic_in(struct kvm_vcpu *v)
 {
     struct kvm_mp_state runs = { KVM_MP_STATE_RUNNABLE };
 
+    if (v->kvm->accel.irqchip != IRQCHIP_USER && !v->was_reset)
+        return true;
     if (v->kvm->accel.irqchip == IRQCHIP_USER)
         return call(v, KVM_SET_MP_STATE, &runs, "KVM_SET_MP_STATE");
     return call(v, KVM_SET_LAPIC, &v->lapic, "KVM_SET_LAPIC") &&
