@@ -383,6 +383,8 @@ static void find_virtio(struct machine *m)
 
         if (a->type->inner_of && !strcmp(a->type->inner->bus, "virtio-bus"))
             m->v = (struct virtio_dev *)a->type->inner_of(a);
+        else if (a->type->bus && !strcmp(a->type->bus, "virtio-bus"))
+            m->v = (struct virtio_dev *)a;
     }
 }
 

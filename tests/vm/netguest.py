@@ -45,15 +45,15 @@ def libraries(path):
     return re.findall(r'(/\S+) \(0x', out)
 
 
-def make_initrd(folder):
+def make_initrd(folder, modules=MODULES, programs=PROGRAMS, init_text=INIT):
     kernel = pathlib.Path(guest_file('amd64'))
     version = re.search(r'vmlinuz-amd64-(.*)', kernel.name)[1]
     package = media.fetch_package(f'linux-image-{version}', folder / 'package')
     adds = []
-    for name in MODULES:
+    for name in modules:
         for found in package.rglob(f'{name}.ko'):
             adds += ['--add', f'{found}:/mod/{name}.ko']
-    for name in PROGRAMS:
+    for name in programs:
         path = shutil.which(name)
         if not path:
             raise Failure(f'{name} is not installed here (tools/need run check)')
@@ -61,7 +61,7 @@ def make_initrd(folder):
         for lib in libraries(path):
             adds += ['--add', f'{pathlib.Path(lib).resolve()}:{lib}']
     init = folder / 'init'
-    init.write_text(INIT)
+    init.write_text(init_text)
     out = folder / 'net.cpio'
     busybox = pathlib.Path(guest_file('initrd')).with_name('busybox')
     subprocess.run([ROOT / 'tools/mkinitrd.py', '--busybox', busybox, '--init', init, *dict_pairs(adds), out],
