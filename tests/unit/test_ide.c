@@ -311,6 +311,22 @@ TEST(dma)
     sr_close(&s);
 }
 
+/* The longest commands and tables that drivers make: 64 KiB a descriptor, a table full of them. */
+TEST(long_dma)
+{
+    struct storage_rig s;
+    plug_all(&s, true, false);
+    for (unsigned i = 0; i < 8; i++)
+        prd(&s, i, DATA + i * 0x10000, 0, i == 7);
+    issue48(&s, 0x25, 1000, 1024, 0);
+    bm_start(&s, 0, true);
+    CHECK_EQ(ready(&s, 0) & (ERR | DRQ), 0);
+    CHECK_EQ(in8(&s.r, BM, 2), 4);
+    for (unsigned b = 0; b < 1024; b++)
+        CHECK(is_pattern(s.ram + DATA + b * 512, 1000 + b, 512));
+    sr_close(&s);
+}
+
 static void srst(struct storage_rig *s)
 {
     out8(&s->r, BM, 0, 0);
