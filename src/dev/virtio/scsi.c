@@ -494,7 +494,7 @@ static bool check_props(struct vscsi *s, struct error *err)
     uint32_t max = VIRTIO_QUEUES_MAX - QUEUE_FIRST;
 
     if (s->num_queues == UINT32_MAX)
-        s->num_queues = 1;
+        s->num_queues = MIN(MAX(s->v.dev.ctx.cpus, 1u), QUEUES_AUTO_MAX);
     if (!s->num_queues || s->num_queues > max)
         return fail(err, EINVAL, "num_queues=%u: it is 1 to %u", s->num_queues, max);
     if (s->virtqueue_size <= 2 || s->virtqueue_size > VIRTIO_QUEUE_SIZE_MAX ||
