@@ -212,6 +212,24 @@ TEST(packed_ring_iothread)
     exercise(true, true);
 }
 
+/* The guest ejects the medium, unless it locked the tray. */
+TEST(eject)
+{
+    static struct scsirig r;
+
+    open_rig(&r, false, true);
+    vd_start(&r.d, 4, UINT64_MAX);
+    CHECK_EQ(RUN(&r, 1, "\0\0\0\0\0\0", 0, 0), 0x0200);
+    CHECK_EQ(RUN(&r, 1, "\x1e\0\0\0\x01\0", 0, 0), 0);
+    CHECK_EQ(RUN(&r, 1, "\x1b\0\0\0\x02\0", 0, 0), 0x0200);
+    CHECK_EQ(response(&r, 0)[12 + 12], 0x53);
+    CHECK_EQ(RUN(&r, 1, "\x1e\0\0\0\0\0", 0, 0), 0);
+    CHECK_EQ(RUN(&r, 1, "\x1b\0\0\0\x02\0", 0, 0), 0);
+    CHECK_EQ(RUN(&r, 1, "\x28\0\0\0\0\x01\0\0\x01\0", 0, 2048), 0x0200);
+    CHECK_EQ(response(&r, 0)[12 + 12], 0x3a);
+    close_rig(&r);
+}
+
 /* Many at once, of both units; then resets with requests under way. */
 static void burst(bool iothread)
 {

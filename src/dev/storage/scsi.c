@@ -310,6 +310,12 @@ bool scsi_lun_init(struct scsi_lun *u, const struct scsi_lun_type *type, struct 
     return true;
 }
 
+void scsi_lun_plugged(struct scsi_lun *u)
+{
+    if (u->bus && u->bus->adapter->plugged)
+        u->bus->adapter->plugged(u->bus, u, true);
+}
+
 void scsi_lun_save(struct scsi_lun *u)
 {
     u->attention_saved = atomic_load(&u->attention);
@@ -601,7 +607,8 @@ static void end(struct scsi_request *q)
 void scsi_submit(struct scsi_bus *b, struct scsi_request *q)
 {
     q->unit = scsi_find(b, q->channel, q->id, q->lun);
-    q->outcome = q->aborted = SCSI_DONE;
+    q->outcome = SCSI_DONE;
+    q->aborted = SCSI_DONE;
     q->status = q->sense_len = 0;
     q->moved = q->pos = 0;
     q->buffer = NULL;
@@ -671,8 +678,8 @@ void scsi_manage(struct scsi_bus *b, struct scsi_tmf *t)
     check_tmfs(b);
 }
 
-/* Requests of the unit, NULL: of all, come to their end. */
-static bool end_all(struct scsi_bus *b, const struct scsi_lun *only)
+/* Requests of the unit, NULL: of all, come to their end. The home context stands still. */
+static bool end_some(struct scsi_bus *b, const struct scsi_lun *only)
 {
     bool any = false;
 
@@ -693,20 +700,30 @@ static bool end_all(struct scsi_bus *b, const struct scsi_lun *only)
     return any;
 }
 
+static void end_all(struct scsi_bus *b, const struct scsi_lun *only)
+{
+    bool is_thread = !ioctx_is_main(b->ctx);
+
+    if (is_thread)
+        ioctx_quiesce(b->ctx);
+    while (end_some(b, only))
+        ;
+    if (is_thread)
+        ioctx_go_on(b->ctx);
+}
+
 void scsi_bus_stop(struct scsi_bus *b)
 {
-    while (end_all(b, NULL))
-        ;
+    end_all(b, NULL);
 }
 
 static void unplug(struct device_bus *bus, struct device *dev)
 {
     struct scsi_bus *b = bus->opaque;
 
-    ioctx_quiesce(b->ctx);
-    while (end_all(b, unit_of(dev)))
-        ;
-    ioctx_go_on(b->ctx);
+    end_all(b, unit_of(dev));
+    if (dev->ready && b->adapter->plugged)
+        b->adapter->plugged(b, unit_of(dev), false);
 }
 
 /* --- INQUIRY --- */

@@ -85,10 +85,10 @@ struct scsi_request {
     /* private */
     struct scsi_bus *bus;
     struct scsi_lun *unit;
-    struct scsi_request *prev, *next; /* of the bus, under way */
-    struct scsi_request *wait_next;   /* in a mailbox, or held by a unit */
-    uint64_t number;                  /* in order of arrival */
-    enum scsi_outcome aborted;        /* SCSI_DONE: no */
+    struct scsi_request *prev, *next;   /* of the bus, under way */
+    struct scsi_request *wait_next;     /* in a mailbox, or held by a unit */
+    uint64_t number;                    /* in order of arrival */
+    _Atomic(enum scsi_outcome) aborted; /* SCSI_DONE: no. Either context */
     /* the unit's, while it works on it */
     struct blk_request io;
     uint64_t lba, blocks;
@@ -215,6 +215,7 @@ struct scsi_lun {
 void scsi_lun_defaults(struct scsi_lun *u);
 /* From the unit's init: names it, checks properties. */
 bool scsi_lun_init(struct scsi_lun *u, const struct scsi_lun_type *type, struct error *err);
+void scsi_lun_plugged(struct scsi_lun *u); /* the last thing in init: the guest may look for it */
 void scsi_lun_save(struct scsi_lun *u);
 void scsi_lun_loaded(struct scsi_lun *u);
 void scsi_lun_reset(struct scsi_lun *u); /* power on: a unit attention */

@@ -227,6 +227,7 @@ static bool init(struct device *dev, struct error *err)
         c->drive->user = &s->user;
     }
     mmc_init(&s->mmc, s->lun.blk, c->drive, s->lun.vendor, s->lun.product, s->lun.ver);
+    scsi_lun_plugged(&s->lun);
     return true;
 }
 

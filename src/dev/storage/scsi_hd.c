@@ -322,6 +322,7 @@ static bool init(struct device *dev, struct error *err)
         s->user = (struct drive_user){ medium_changed, may_eject, &s->lun };
         c->drive->user = &s->user;
     }
+    scsi_lun_plugged(&s->lun);
     return true;
 }
 
