@@ -3,6 +3,7 @@
  * SHA: the host's instructions where it has them, else portable C (fp_soft_*).
  * The unit test compares both. (FIPS 180-4; SDM volume 2.)
  */
+#include <cpuid.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -149,7 +150,13 @@ void fp_soft_sha256msg2(v128 *r, const v128 *a, const v128 *b)
 
 static bool has_sha(void)
 {
+#ifdef __clang__ /* its version 14 does not know the name */
+    unsigned a, b, c, d;
+
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1);
+#else
     return __builtin_cpu_supports("sha");
+#endif
 }
 
 SHA2(sha1nexte, _mm_sha1nexte_epu32)

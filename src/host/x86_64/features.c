@@ -4,12 +4,28 @@
  */
 #include "host/x86_64/features.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/x86_64/cg.h"
 
 #if defined(__x86_64__)
+#ifdef __clang__
+/* Its version 14 lacks some names: asked for by bit of ECX. */
+#include <cpuid.h>
+
+static bool cpuid_ecx(unsigned leaf, unsigned bit)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(leaf, &a, &b, &c, &d) && (c >> bit & 1);
+}
+#define SUPPORTS(name, leaf, bit) cpuid_ecx(leaf, bit)
+#else
+#define SUPPORTS(name, leaf, bit) __builtin_cpu_supports(name)
+#endif
+
 /* By what the C runtime asked at the program's start: CPUID is slow in virtual machines. */
 unsigned host_x64_features(void)
 {
@@ -18,7 +34,7 @@ unsigned host_x64_features(void)
 
     /* x86-64-v2 */
     if (__builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") &&
-        __builtin_cpu_supports("cmpxchg16b") && __builtin_cpu_supports("sse4.1") &&
+        SUPPORTS("cmpxchg16b", 1, 13) && __builtin_cpu_supports("sse4.1") &&
         __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))
         has |= HAS_BASE;
     if (limit && !strcmp(limit, "base"))
@@ -27,13 +43,13 @@ unsigned host_x64_features(void)
     has |= __builtin_cpu_supports("pclmul") ? HAS_CLMUL : 0;
     has |= __builtin_cpu_supports("bmi") ? HAS_BMI1 : 0;
     has |= __builtin_cpu_supports("bmi2") ? HAS_BMI2 : 0;
-    has |= __builtin_cpu_supports("lzcnt") ? HAS_LZCNT : 0;
+    has |= SUPPORTS("lzcnt", 0x80000001, 5) ? HAS_LZCNT : 0;
     if (!__builtin_cpu_supports("avx")) /* the system saves its registers, too */
         return has;
     has |= HAS_AVX;
     has |= __builtin_cpu_supports("avx2") ? HAS_AVX2 : 0;
     has |= __builtin_cpu_supports("fma") ? HAS_FMA : 0;
-    has |= __builtin_cpu_supports("f16c") ? HAS_F16C : 0;
+    has |= SUPPORTS("f16c", 1, 29) ? HAS_F16C : 0;
     return has;
 }
 #else
