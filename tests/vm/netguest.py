@@ -32,7 +32,13 @@ ip addr add \\$ip/\\$mask dev \\$interface
 for d in \\$dns; do echo nameserver \\$d >> /etc/resolv.conf; done
 set > /tmp/dhcp;; esac
 END
-chmod 755 /bin/dhcp
+cat > /bin/rate <<END
+#!/bin/sh
+iperf3 -J "\\$@" > /tmp/o || cat /tmp/o
+grep -A6 sum_received /tmp/o | tr -d '\\n\\t '
+END
+chmod 755 /bin/dhcp /bin/rate
+stty cols 200
 cd /root
 echo "Hello, network."
 setsid cttyhack sh
