@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/endian.h"
+#include "base/trace.h"
 #include "dev/net/e1000_priv.h"
 
 enum {
@@ -64,6 +65,22 @@ void e1000_interrupt(struct e1000 *e, uint32_t causes)
         return;
     *e1000_reg(e, R_ICR) |= causes;
     update_irq(e);
+}
+
+int e1000_dma_read(struct e1000 *e, gpa_t a, void *buf, size_t len)
+{
+    struct mem *dma = pci_dma(&e->pci);
+
+    return dma ? dma_read(dma, a, buf, len) : -EFAULT;
+}
+
+void e1000_dma_write(struct e1000 *e, gpa_t a, const void *buf, size_t len)
+{
+    struct mem *dma = pci_dma(&e->pci);
+
+    if (!dma || dma_write(dma, a, buf, len) != 0)
+        TRACE(net, "%s: write of %zu bytes to %#llx goes nowhere", e->pci.dev.id, len,
+              (unsigned long long)a);
 }
 
 void e1000_count(struct e1000 *e, unsigned reg, uint32_t by)

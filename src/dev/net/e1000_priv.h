@@ -197,6 +197,10 @@ static inline gpa_t e1000_ring(struct e1000 *e, unsigned reg_low)
     return (gpa_t)*e1000_reg(e, reg_low + 4) << 32 | (*e1000_reg(e, reg_low) & ~15u);
 }
 
+/* DMA; -EFAULT, too, while the function may not be a bus master. */
+int e1000_dma_read(struct e1000 *e, gpa_t a, void *buf, size_t len) MUST_CHECK;
+void e1000_dma_write(struct e1000 *e, gpa_t a, const void *buf, size_t len);
+
 /* e1000_tx.c */
 void e1000_send(struct e1000 *e);       /* what lies between TDH and TDT */
 void e1000_send_later(struct e1000 *e); /* the same, in the main thread */

@@ -152,7 +152,6 @@ static void write_bytes(struct e1000 *e, gpa_t a, const struct net_packet *p, si
                         size_t len)
 {
     static const uint8_t zeroes[FRAME_MIN + CRC_SIZE];
-    struct mem *dma = pci_dma(&e->pci);
 
     for (unsigned i = 0; i < p->count && len; i++) {
         if (off >= p->iov[i].iov_len) {
@@ -160,13 +159,13 @@ static void write_bytes(struct e1000 *e, gpa_t a, const struct net_packet *p, si
             continue;
         }
         size_t n = MIN(p->iov[i].iov_len - off, len);
-        (void)!dma_write(dma, a, (uint8_t *)p->iov[i].iov_base + off, n);
+        e1000_dma_write(e, a, (uint8_t *)p->iov[i].iov_base + off, n);
         a += n;
         len -= n;
         off = 0;
     }
     if (len)
-        (void)!dma_write(dma, a, zeroes, MIN(len, sizeof zeroes));
+        e1000_dma_write(e, a, zeroes, MIN(len, sizeof zeroes));
 }
 
 struct rx_frame {
@@ -201,7 +200,7 @@ static void store(struct e1000 *e, const struct rx_frame *f)
         gpa_t at = base + (gpa_t)head * DESC_SIZE;
         size_t n = MIN(f->total - off, room);
         bool last = off + n >= f->total;
-        if (dma_read(pci_dma(&e->pci), at, raw, sizeof raw) != 0)
+        if (e1000_dma_read(e, at, raw, sizeof raw) != 0)
             memset(raw, 0, sizeof raw);
         uint64_t addr = ld_le64(raw);
         if (addr) /* a null descriptor is passed over */
@@ -211,7 +210,7 @@ static void store(struct e1000 *e, const struct rx_frame *f)
         raw[12] = (uint8_t)(f->status | RX_DD | (last ? RX_EOP : 0));
         raw[13] = last ? f->errors : 0;
         st_le16(raw + 14, f->special);
-        (void)!dma_write(pci_dma(&e->pci), at, raw, sizeof raw);
+        e1000_dma_write(e, at, raw, sizeof raw);
         off += n;
         head = head + 1 == size ? 0 : head + 1;
         *e1000_reg(e, R_RDH) = head;

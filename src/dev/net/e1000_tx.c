@@ -182,7 +182,7 @@ static void gather(struct e1000 *e, const struct tx_desc *d)
         e->tx_overlong = true;
         return;
     }
-    if (dma_read(pci_dma(&e->pci), d->addr, e->tx + e->tx_size, len) != 0)
+    if (e1000_dma_read(e, d->addr, e->tx + e->tx_size, len) != 0)
         memset(e->tx + e->tx_size, 0, len);
     e->tx_size += len;
 }
@@ -236,7 +236,7 @@ static uint32_t write_back(struct e1000 *e, gpa_t at, const struct tx_desc *d)
     if (!(d->lower & (CMD_RS | CMD_RPS)))
         return 0;
     st_le32(status, d->upper | STATUS_DD);
-    (void)!dma_write(pci_dma(&e->pci), at + 12, status, sizeof status);
+    e1000_dma_write(e, at + 12, status, sizeof status);
     return ICR_TXDW;
 }
 
@@ -265,7 +265,7 @@ static bool send_ring(struct e1000 *e, uint32_t *causes)
                         size);
             return true;
         }
-        if (dma_read(pci_dma(&e->pci), base + (gpa_t)head * DESC_SIZE, raw, n * DESC_SIZE) != 0)
+        if (e1000_dma_read(e, base + (gpa_t)head * DESC_SIZE, raw, n * DESC_SIZE) != 0)
             memset(raw, 0, sizeof raw);
         for (unsigned i = 0; i < n; i++, done++) {
             decode(&d, raw + i * DESC_SIZE);
