@@ -339,7 +339,11 @@ void pci_plug(struct pci_bus *bus, struct device *dev, uint8_t devfn)
     assert(!bus->fn[devfn]);
     free(p->addr);
     p->addr = xasprintf("%x.%x", devfn >> 3, devfn & 7u);
-    p->multifunction |= (devfn & 7) != 0;
+    if (devfn & 7) {
+        p->multifunction = true;
+        if (bus->fn[devfn & ~7u])
+            bus->fn[devfn & ~7u]->multifunction = true;
+    }
     bool ok = bus_plug(&bus->bus, dev, &err);
     assert(ok);
 }
