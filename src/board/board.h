@@ -41,6 +41,8 @@ struct board_file {
 
 /* What the person who starts the machine chose. Strings and chardevs are borrowed and outlive it.
  */
+enum board_switch { BOARD_AUTO, BOARD_ON, BOARD_OFF };
+
 struct board_config {
     const char *board_name; /* as typed: chooses the version shown to the guest */
     const char *cpu_model, *accel;
@@ -68,6 +70,7 @@ struct board_config {
     uint32_t boot_menu_wait_ms;
     int32_t boot_fail_wait_ms; /* -1: wait for ever */
     bool hpet, acpi;
+    enum board_switch smm;            /* system management mode */
     const struct device_links *links; /* for the parts' struct device_ctx */
 };
 

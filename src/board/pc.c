@@ -64,7 +64,7 @@ static bool make_memory(struct pc *pc, struct error *err)
     }
     mem_region_init_io(&pc->post_region, "post", &post_ops, pc, 1);
     mem_map(pc->b.ports, PC_PORT_POST, &pc->post_region, PC_PRIO_CHIP);
-    return x86_irqchip_attach(&pc->b, err);
+    return pc_smm_make(pc, err) && x86_irqchip_attach(&pc->b, err);
 }
 
 /* --- coprocessor errors --- */
@@ -386,6 +386,7 @@ bool pc_reset(struct board *b, struct error *err)
         if (pc->part[i])
             device_reset(pc->part[i]);
     x86_irqchip_reset(b);
+    pc_smm_reset(pc);
     x86_cpus_reset(&pc->cpus, b);
     const char *order = b->config->boot_order ? b->config->boot_order : "cad";
     pc_set_boot_order(pc, b->config->boot_once && !pc->booted ? b->config->boot_once : order);
@@ -405,6 +406,7 @@ void pc_finish(struct board *b)
     pci_bus_finish(&pc->pci);
     acpi_set_finish(&pc->acpi);
     x86_irqchip_detach(b);
+    pc_smm_finish(pc);
     mem_free(b->ports);
     mem_free(b->mem);
 }

@@ -94,6 +94,7 @@ struct pc_chipset {
     const char *bus; /* name of the root bus */
     bool express;
     unsigned pirqs;
+    bool smm;                               /* can have system management mode */
     struct pc_part_info parts[PC_PARTS];    /* rows with a type; the others are pc_common_parts' */
     uint64_t (*ram_low)(uint64_t ram_size); /* how much RAM is below 4 GiB */
     unsigned (*route)(const struct pci_bus *bus, unsigned slot, unsigned pin);
@@ -133,6 +134,10 @@ struct pc {
     struct mem_region ram_base_region, ram_ext_region, ram_high_region;
     struct mem_region rom_region, rom_alias, post_region, ferr_region;
     uint8_t post_code;
+    /* system management mode; what firmware agreed about its requests */
+    struct mem_region smram_low, smram_tseg;
+    uint64_t smi_features, smi_request;
+    bool smi_agreed;
     /* interrupts: each ISA line is a wired OR, split to the 8259s and the I/O APIC */
     struct irq_or isa[PC_IRQS];
     struct irq_split isa_split[PC_IRQS];
@@ -196,6 +201,15 @@ void pc_acpi_build(const struct pc *pc, uint16_t pm_base, struct acpi_set *set);
 
 /* pc_flash.c: config->pflash as the firmware */
 bool pc_flash_make(struct pc *pc, struct error *err) MUST_CHECK;
+
+/* pc_smm.c: after memory, before vCPUs */
+struct mch_smram;
+bool pc_smm_make(struct pc *pc, struct error *err) MUST_CHECK;
+bool pc_smm_config(struct pc *pc, struct error *err) MUST_CHECK; /* fw_cfg */
+void pc_smm_reset(struct pc *pc);
+void pc_smm_finish(struct pc *pc);
+void pc_smram_changed(void *opaque, const struct mch_smram *s); /* opaque: struct pc */
+void pc_smi_line(void *opaque, unsigned n, bool level);
 
 /* pc_fw.c */
 bool pc_firmware_load(struct pc *pc, struct error *err) MUST_CHECK;

@@ -284,8 +284,8 @@ bool pc_firmware_config(struct pc *pc, struct error *err)
     const struct board_config *c = pc->b.config;
     add_keys(pc);
     fill_cmos(pc);
-    return add_e820(pc, err) && (!c->acpi || add_acpi(pc, err)) && add_smbios(pc, err) &&
-           add_boot_options(pc, err) && add_user_files(pc, err) &&
+    return add_e820(pc, err) && pc_smm_config(pc, err) && (!c->acpi || add_acpi(pc, err)) &&
+           add_smbios(pc, err) && add_boot_options(pc, err) && add_user_files(pc, err) &&
            (!c->kernel_by_firmware || add_kernel(pc, err)) &&
            add_file(pc, "etc/system-states", states, sizeof states, err) &&
            (!c->serial_console ||

@@ -52,6 +52,11 @@ static void wire_host(struct pc *pc, struct device *host)
         .ram_low = pc->ram_low,
         .chip_priority = PC_PRIO_CHIP,
     };
+    if (pc->b.smm_mem) {
+        w.smram_changed = pc_smram_changed;
+        w.smram_opaque = pc;
+        ich9_lpc_set_smm(pc->part[PC_ISA], true);
+    }
     pc_pam_wiring(pc, &w.pam);
     mch_wire(host, &w);
     ich9_lpc_set_bus(pc->part[PC_ISA], &pc->pci);
@@ -64,6 +69,7 @@ static void connect(struct pc *pc)
         irq_connect(&lpc->irqs[ICH9_OUT_GSI + i], irq_or_input, &pc->pin[GSI_PIRQ_A + i],
                     PC_PIN_ISA);
     irq_connect(&lpc->irqs[ICH9_OUT_SCI], irq_or_input, &pc->isa[PC_IRQ_SCI], PC_ISA_DEVICE);
+    irq_connect(&lpc->irqs[ICH9_OUT_SMI], pc_smi_line, pc, 0);
     irq_connect(&lpc->irqs[ICH9_OUT_RESET], pc_reset_line, pc, 0);
     irq_connect(&lpc->irqs[ICH9_OUT_OFF], pc_power_off_line, pc, 0);
 }
@@ -232,6 +238,7 @@ const struct pc_chipset q35_chipset = {
     .bus = "pcie.0",
     .express = true,
     .pirqs = ICH9_PIRQS,
+    .smm = true,
     .parts = {
         [PC_HOST] = { &q35_mch_type, "mch", { { "address", 0xcf8, 4 }, { "data", 0xcfc, 4 } },
                       PC_NO_IRQ, HOST },

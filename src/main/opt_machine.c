@@ -49,6 +49,26 @@ static bool refuse_on(struct optlist *l, const char *key, const char *what, stru
     return fail_hint(err, "leave it out");
 }
 
+/* on, off or auto */
+static bool take_switch(struct optlist *l, const char *key, enum board_switch *ret,
+                        struct error *err)
+{
+    const char *v = optlist_take(l, key);
+    bool on = false;
+    if (!v)
+        return true;
+    if (!strcmp(v, "auto")) {
+        *ret = BOARD_AUTO;
+        return true;
+    }
+    if (!parse_bool(v, &on, err)) {
+        err_prefix(err, "-machine %s: ", key);
+        return fail_hint(err, "it is on, off or auto");
+    }
+    *ret = on ? BOARD_ON : BOARD_OFF;
+    return true;
+}
+
 static bool machine_props(struct options *o, struct optlist *l, struct error *err)
 {
     bool graphics = !o->graphics_off;
@@ -64,7 +84,7 @@ static bool machine_props(struct options *o, struct optlist *l, struct error *er
               optlist_take_bool(l, "mem-merge", &o->vm.mem_merge, err) &&
               refuse_on(l, "usb", "USB comes", err) &&
               refuse_on(l, "vmport", "the VMware port comes", err) &&
-              refuse_on(l, "smm", "system management mode comes", err) &&
+              take_switch(l, "smm", &b->smm, err) &&
               refuse_on(l, "nvdimm", "persistent memory comes", err);
     o->graphics_off = !graphics;
     return ok && optlist_done(l, "-machine", err);

@@ -40,8 +40,8 @@ static const uint64_t dma_signature = 0x51454d5520434647; /* "QEMU CFG" */
 struct item {
     uint8_t *data; /* owned */
     uint32_t len;
-    char *name; /* of files */
-    fwcfg_refresh_fn *refresh;
+    char *name;                          /* of files */
+    fwcfg_refresh_fn *refresh, *written; /* written: only by DMA; NULL: read-only */
     void *refresh_opaque;
 };
 
@@ -145,6 +145,14 @@ void fwcfg_set_refresh(struct device *dev, const char *name, fwcfg_refresh_fn *f
     it->refresh_opaque = opaque;
 }
 
+void fwcfg_set_writable(struct device *dev, const char *name, fwcfg_refresh_fn *fn, void *opaque)
+{
+    struct item *it = find_file((struct fwcfg *)dev, name);
+    assert(it);
+    it->written = fn;
+    it->refresh_opaque = opaque;
+}
+
 static void select_key(struct fwcfg *f, uint16_t key)
 {
     struct item *it = item_at(f, key);
@@ -167,13 +175,28 @@ static void take_bytes(struct fwcfg *f, uint8_t *buf, size_t n)
     f->offset += have; /* never beyond the end: no wrap */
 }
 
+/* Into a writable item, not beyond its end. */
+static bool write_item(struct fwcfg *f, uint32_t len, gpa_t addr)
+{
+    struct item *it = item_at(f, f->key);
+    if (!it || !it->written || f->offset > it->len || len > it->len - f->offset) {
+        guest_error(&f->dev, "DMA write of %u bytes to item %#x: not writable", len, f->key);
+        return false;
+    }
+    if (dma_read(f->dev.ctx.dma, addr, it->data + f->offset, len)) {
+        guest_error(&f->dev, "DMA from %#" PRIx64 ": no RAM there", addr);
+        return false;
+    }
+    f->offset += len;
+    it->written(it->refresh_opaque, it->data, it->len);
+    return true;
+}
+
 static bool dma_transfer(struct fwcfg *f, uint32_t control, uint32_t len, gpa_t addr)
 {
     uint8_t buf[CHUNK];
-    if (control & DMA_WRITE) {
-        guest_error(&f->dev, "DMA write: no item is writable");
-        return false;
-    }
+    if (control & DMA_WRITE)
+        return write_item(f, len, addr);
     if (len > DMA_MAX) {
         guest_error(&f->dev, "DMA of %#x bytes is too much", len);
         return false;

@@ -2,7 +2,8 @@
 /*
  * The firmware configuration device ("QEMU fw_cfg" interface, with DMA): numbered items and named
  * files that the guest's firmware reads. Windows "ports" (2 ports, 0x510) and "dma" (8 ports,
- * 0x514). Content is given by the board before the guest runs; the guest cannot change it.
+ * 0x514). Content is given by the board before the guest runs; the guest can change only what is
+ * made writable.
  */
 #ifndef DEV_FIRMWARE_FWCFG_H
 #define DEV_FIRMWARE_FWCFG_H
@@ -56,5 +57,8 @@ void fwcfg_add_le(struct device *dev, uint16_t key, uint64_t value, unsigned byt
 bool fwcfg_add_file(struct device *dev, const char *name, const void *data, size_t len,
                     struct error *err) MUST_CHECK;
 void fwcfg_set_refresh(struct device *dev, const char *name, fwcfg_refresh_fn *fn, void *opaque);
+
+/* The guest may write the file by DMA; fn is called after each write, with all of it. */
+void fwcfg_set_writable(struct device *dev, const char *name, fwcfg_refresh_fn *fn, void *opaque);
 
 #endif

@@ -441,14 +441,20 @@ bool tr_in(struct tr *t, const struct x86_insn *i)
     return true;
 }
 
+/* What the write brings about (SMI, an interrupt) comes before the next instruction. */
 bool tr_out(struct tr *t, const struct x86_insn *i)
 {
-    unsigned size = i->opnd[1].size;
+    unsigned size = i->opnd[1].size, none;
     ir_val port = port_of(t, i, 0);
 
     check_port(t, port, size);
     tr_call(t, &x86_h_out, port, ir_zext(t->b, IR_I32, tr_reg(t, size, X86_RAX)), tr_c32(t, size),
             IR_NO_VAL);
+    none = ir_new_label(t->b);
+    ir_brcondi(t->b, IR_EQ, ir_get(t->b, X86_SLOT_EVENTS), 0, none);
+    tr_end_irq(t);
+    ir_label(t->b, none);
+    t->done = false;
     return true;
 }
 
