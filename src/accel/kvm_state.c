@@ -351,7 +351,7 @@ static const struct msr {
     { 0x3b, offsetof(struct x86_cpu, tsc_adjust), true },
 #undef MSR
 };
-enum { MSR_TSC = 0x10 };
+enum { MSR_TSC = 0x10, MSR_TSC_DEADLINE = 0x6e0 };
 
 struct msr_block {
     struct kvm_msrs h;
@@ -374,7 +374,8 @@ void kvm_msrs_init(struct kvm *k)
     enum { ROOM = 1024 };
     AUTO_FREE struct kvm_msr_list *l = xcalloc(1, sizeof *l + ROOM * sizeof l->indices[0]);
 
-    _Static_assert(ARRAY_SIZE(msr_table) < KVM_MSRS_MAX, "room for all and the TSC");
+    _Static_assert(ARRAY_SIZE(msr_table) + 2 <= KVM_MSRS_MAX,
+                   "room for all and what only a reset sets");
     l->nmsrs = ROOM;
     if (ioctl(k->fd, KVM_GET_MSR_INDEX_LIST, l) < 0)
         l->nmsrs = 0;
@@ -438,6 +439,8 @@ static bool msrs_in(struct kvm_vcpu *v)
 
     if (v->was_reset)
         b.e[b.h.nmsrs++].index = MSR_TSC;
+    if (v->was_reset && x86_has(x, X86_FEATURE(1, 24))) /* an armed timer would fire after it */
+        b.e[b.h.nmsrs++].index = MSR_TSC_DEADLINE;
     for (unsigned i = 0; i < v->kvm->msr_count; i++) {
         const struct msr *m = &msr_table[v->kvm->msrs[i]];
 

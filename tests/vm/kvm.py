@@ -14,34 +14,11 @@ import tempfile
 
 from machine import EMULATOR, PATIENCE, ROOT, Failure, Machine, check, guest_file, main
 
-SOURCES = ROOT / 'tests/kvm/guests'
-CFLAGS = ['-ffreestanding', '-fno-pic', '-fno-pie', '-fno-stack-protector', '-fcf-protection=none',
-          '-mgeneral-regs-only', '-mno-red-zone', '-O1', '-fno-asynchronous-unwind-tables', '-Wall',
-          '-Wextra', '-Werror', '-Wno-unused-parameter', '-Wno-main']
+sys.path.append(str(ROOT / 'tests/kvm'))
+from kvm_guests import SOFTWARE, build  # noqa: E402
+
 RUNS = [('pc', 'on'), ('pc', 'off'), ('pc', 'split'), ('q35', 'on'), ('q35', 'split')]
 EXIT = ['-device', 'isa-debug-exit,iobase=0xf4', '-nographic', '-nic', 'none']
-# A KVM without hardware below it emulates privileged code: no IRET in 32-bit mode, and little speed.
-SOFTWARE = os.path.exists('/sys/module/kvm_pvm')
-
-
-def tool(*argv):
-    subprocess.run([str(a) for a in argv], check=True)
-
-
-def build(folder, name, bits, flags=()):
-    """The firmware image of guests/NAME."""
-    out = folder / f'{name}.bin'
-    parts = ['guest16.S'] if bits == 16 else ['start.S', f'{name}.c']
-    objects = []
-    for part in parts:
-        objects.append(folder / f'{name}-{part}.o')
-        tool('gcc', '-m64' if bits == 64 else '-m32', *(['-DLONG'] if bits == 64 else []), *flags,
-             *(CFLAGS if part.endswith('.c') else []), '-c', SOURCES / part, '-o', objects[-1])
-    elf = folder / f'{name}.elf'
-    tool('ld', '-m', 'elf_x86_64' if bits == 64 else 'elf_i386', '-T', SOURCES / 'guest.ld',
-         *objects, '-o', elf)
-    tool('objcopy', '-O', 'binary', elf, out)
-    return out
 
 
 def run(image, accel, *more, seconds=60):
