@@ -76,7 +76,7 @@ static void notify_queue(struct virtio_transport *t, struct virtqueue *q)
 
     if (!pci_msix_enabled(&p->pci))
         raise_line(p, 1);
-    else if (q->vector < p->vector_count)
+    else if (q->vector < p->vector_count && !virtio_pci_irqfd_raise(p, q->vector))
         pci_msix_notify(&p->pci, q->vector);
 }
 
@@ -351,6 +351,7 @@ bool virtio_pci_init(struct device *dev, struct error *err)
         pci_bar_add(&p->pci, BAR_MODERN, PCI_BAR_MEM64_PREFETCH, &p->modern_region);
         add_caps(p);
     }
+    virtio_pci_irqfd_init(p);
     return true;
 }
 
@@ -368,7 +369,10 @@ void virtio_pci_finish(struct device *dev)
 {
     struct virtio_pci *p = proxy_of(dev);
 
+    if (p->v)
+        virtio_stop(p->v); /* nobody raises interrupts any more */
     bells_off(p);
+    virtio_pci_irqfd_finish(p);
     if (p->v) {
         virtio_attach(p->v, NULL);
         device_free(&p->v->dev);

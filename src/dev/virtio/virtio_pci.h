@@ -13,6 +13,8 @@
 #include "dev/virtio/virtio.h"
 #include "mem/doorbell.h"
 
+struct virtio_pci_vector;
+
 struct virtio_pci_queue {
     struct mem_doorbell bell, legacy_bell; /* I/O threads only */
 };
@@ -33,7 +35,8 @@ struct virtio_pci {
     uint8_t cfg_cap;       /* of the configuration access capability */
     struct mem_region legacy_region, modern_region;
     struct virtio_pci_queue *queues;
-    unsigned bells; /* queues that have their doorbells in place */
+    struct virtio_pci_vector *irqfds; /* NULL: messages are sent */
+    unsigned bells;                   /* queues that have their doorbells in place */
     /* state; machine lock, but isr */
     uint32_t device_select, driver_select;
     uint64_t driver_features;
@@ -93,6 +96,11 @@ enum {
 enum { VIRTIO_PCI_LEGACY_NOTIFY = 0x10 };
 void virtio_pci_modern_init(struct virtio_pci *p);
 void virtio_pci_legacy_init(struct virtio_pci *p);
+/* virtio_pci_irqfd.c */
+void virtio_pci_irqfd_init(struct virtio_pci *p);
+void virtio_pci_irqfd_finish(struct virtio_pci *p);
+bool virtio_pci_irqfd_raise(struct virtio_pci *p, unsigned vector); /* false: send it */
+
 uint8_t virtio_pci_isr_take(struct virtio_pci *p);
 void virtio_pci_write_status(struct virtio_pci *p, uint8_t status, bool legacy);
 /* A vector a driver chose: one that is there, or UINT16_MAX. */
