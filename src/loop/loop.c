@@ -168,21 +168,36 @@ void loop_defer(struct loop *l, loop_call_fn *fn, void *opaque)
         wake(l);
 }
 
+static void forget(struct deferred *v, uint32_t n, loop_call_fn *fn, void *opaque)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (v[i].fn == fn && v[i].opaque == opaque)
+            v[i].fn = NULL;
+}
+
+void loop_defer_cancel(struct loop *l, loop_call_fn *fn, void *opaque)
+{
+    pthread_mutex_lock(&l->defer_lock);
+    forget(l->defers, l->defer_count, fn, opaque);
+    pthread_mutex_unlock(&l->defer_lock);
+    forget(l->batch, l->batch_count, fn, opaque);
+}
+
 /* Calls made by the calls themselves wait for the next round. */
 static void run_deferred(struct loop *l)
 {
-    struct deferred *v;
-    uint32_t n;
-
     pthread_mutex_lock(&l->defer_lock);
-    v = l->defers;
-    n = l->defer_count;
+    l->batch = l->defers;
+    l->batch_count = l->defer_count;
     l->defers = NULL;
     l->defer_count = l->defer_room = 0;
     pthread_mutex_unlock(&l->defer_lock);
-    for (uint32_t i = 0; i < n; i++)
-        v[i].fn(v[i].opaque);
-    free(v);
+    for (uint32_t i = 0; i < l->batch_count; i++)
+        if (l->batch[i].fn)
+            l->batch[i].fn(l->batch[i].opaque);
+    free(l->batch);
+    l->batch = NULL;
+    l->batch_count = 0;
 }
 
 /* Make the poll array anew from fds[], freeing the removed. Main thread, machine lock held, no

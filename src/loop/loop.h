@@ -64,6 +64,9 @@ void loop_poller_changed(struct loop_poller *p);
 typedef void loop_call_fn(void *opaque);
 void loop_defer(struct loop *l, loop_call_fn *fn, void *opaque);
 
+/* Drop the deferred calls with these arguments that did not begin. Machine lock held. */
+void loop_defer_cancel(struct loop *l, loop_call_fn *fn, void *opaque);
+
 /* Run until loop_quit(); returns its status. Main thread, lock not held. */
 int loop_run(struct loop *l);
 

@@ -51,6 +51,8 @@ struct loop {
     struct deferred *defers;
     uint32_t defer_count, defer_room;
 
+    struct deferred *batch; /* deferred calls being run; machine lock */
+    uint32_t batch_count;
     struct ioctx *io; /* of the main loop; NULL: nobody asked; machine lock */
 
     int wake_fd, timer_fd; /* constant after init */

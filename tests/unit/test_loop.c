@@ -221,3 +221,41 @@ TEST(timer_waits_for_clock)
     CHECK_EQ(fired, 1);
     loop_free(l);
 }
+
+static void cancel_call(void *opaque)
+{
+    unsigned *n = opaque;
+
+    n[1]++;
+}
+
+static struct loop *cancel_loop;
+
+static void cancelling_call(void *opaque)
+{
+    loop_defer_cancel(cancel_loop, cancel_call, opaque);
+}
+
+TEST(deferred_calls_are_cancelled)
+{
+    struct error err;
+    struct loop *l = loop_new(&err);
+    unsigned a[2] = { 0 }, b[2] = { 0 };
+
+    cancel_loop = l;
+    loop_defer(l, cancel_call, a);
+    loop_defer(l, cancel_call, b);
+    loop_lock(l);
+    loop_defer_cancel(l, cancel_call, a);
+    loop_unlock(l);
+    loop_poll_once(l, 0);
+    CHECK_EQ(a[1], 0);
+    CHECK_EQ(b[1], 1);
+    loop_defer(l, cancelling_call, a); /* of the round that is being run */
+    loop_defer(l, cancel_call, a);
+    loop_defer(l, cancel_call, b);
+    loop_poll_once(l, 0);
+    CHECK_EQ(a[1], 0);
+    CHECK_EQ(b[1], 2);
+    loop_free(l);
+}

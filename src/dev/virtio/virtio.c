@@ -20,11 +20,12 @@
     (BIT(VIRTIO_F_NOTIFY_ON_EMPTY) | BIT(VIRTIO_F_ANY_LAYOUT) | BIT(VIRTIO_F_INDIRECT_DESC) |      \
      BIT(VIRTIO_F_EVENT_IDX) | BITS(40, 32))
 
-/* What other threads want done under the machine lock. It outlives the device while a call of the
- * loop is on its way. */
+static void do_late(void *opaque);
+
+/* What other threads want done under the machine lock. */
 struct virtio_late {
-    struct virtio_dev *v; /* machine lock; NULL: gone */
-    atomic_uint work;     /* enum virtio_late_work */
+    struct virtio_dev *v;
+    atomic_uint work; /* enum virtio_late_work */
     atomic_bool queued;
 };
 
@@ -55,12 +56,10 @@ void virtio_finish(struct virtio_dev *v)
     virtio_queue_remove_all(v);
     free(v->config);
     v->config = NULL;
-    if (v->late) {
-        v->late->v = NULL;
-        if (!atomic_load(&v->late->queued))
-            free(v->late);
-        v->late = NULL;
-    }
+    if (v->late)
+        loop_defer_cancel(v->dev.ctx.loop, do_late, v->late);
+    free(v->late);
+    v->late = NULL;
 }
 
 void virtio_attach(struct virtio_dev *v, struct virtio_transport *t)
@@ -225,10 +224,6 @@ static void do_late(void *opaque)
     struct virtio_dev *v = late->v;
     unsigned work;
 
-    if (!v) {
-        free(late);
-        return;
-    }
     atomic_store(&late->queued, false);
     work = atomic_exchange(&late->work, 0);
     if (work & VIRTIO_LATE_BROKEN) {
