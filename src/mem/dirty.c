@@ -42,7 +42,7 @@ static struct mem_dirty *make(struct mem *m)
         d->watched[c] = (void *)xnew_array(uint64_t, word_count(m));
         d->dirty[c] = (void *)xnew_array(uint64_t, word_count(m));
     }
-    atomic_store_explicit(&m->dirty, d, memory_order_release);
+    atomic_store_explicit(&m->root->dirty, d, memory_order_release);
     return d;
 }
 
@@ -78,14 +78,14 @@ static void page_range(const struct mem *m, gra_t gra, uint64_t len, uint64_t *f
 
 static void tell_watch(struct mem *m)
 {
-    for (struct mem_listener *l = m->listeners; l; l = l->next)
+    for (struct mem_listener *l = m->root->listeners; l; l = l->next)
         if (l->dirty_watch)
             l->dirty_watch(l->opaque);
 }
 
 static void tell_armed(struct mem *m)
 {
-    for (struct mem_listener *l = m->listeners; l; l = l->next)
+    for (struct mem_listener *l = m->root->listeners; l; l = l->next)
         if (l->dirty_armed)
             l->dirty_armed(l->opaque);
 }
@@ -127,7 +127,7 @@ uint64_t mem_dirty_fetch(struct mem *m, enum mem_dirty_client c, gra_t gra, uint
     if (!pages)
         return 0;
     page_range(m, gra, pages << MEM_PAGE_BITS, &first, &last);
-    for (struct mem_listener *l = m->listeners; l; l = l->next)
+    for (struct mem_listener *l = m->root->listeners; l; l = l->next)
         if (l->dirty_sync)
             l->dirty_sync(l->opaque, gra, pages << MEM_PAGE_BITS);
     shift = first % 64;

@@ -37,7 +37,7 @@ static bool resolve(struct mem *m, struct mem_region *r, struct shown *s)
     }
     if (r->disabled || !size || r->base > m->last)
         return false;
-    t->shown = m;
+    t->shown = m->root; /* whose change renews the overlay's view, too */
     s->first = r->base;
     s->last = size - 1 > m->last - r->base ? m->last : r->base + (size - 1);
     s->target = t;
@@ -290,13 +290,13 @@ void mem_free(struct mem *m)
         view_free(v);
     }
     view_free(atomic_load(&m->view));
-    mem_dirty_finish(m);
     free(m->regions);
     if (m->root != m) {
         m->root->overlay = NULL;
         free(m);
         return;
     }
+    mem_dirty_finish(m);
     free((void *)m->code_bits);
     if (m->ram_base)
         munmap(m->ram_base, m->ram_max);

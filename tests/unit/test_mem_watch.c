@@ -132,6 +132,44 @@ TEST(doorbell_list_and_alias)
     done(m);
 }
 
+/* An overlay sees the doorbells below it, and its writes mark pages. */
+TEST(overlay)
+{
+    struct mem *m = space(1 << 20), *over;
+    struct mem_region ram, r, own;
+    struct mem_doorbell d = { .off = 0, .fd = new_fd() };
+    uint64_t map[4];
+    struct error err;
+    gra_t gra;
+
+    CHECK(mem_ram_alloc(m, 1 << 20, &gra, &err));
+    mem_region_init_ram(&ram, "ram", gra, 1 << 20);
+    mem_map(m, 0, &ram, 0);
+    mem_region_init_io(&r, "bar", &ops, NULL, 0x1000);
+    mem_map(m, 0x200000, &r, 0);
+    over = mem_new_overlay(m, "over");
+    mem_region_init_ram(&own, "own", gra + 0x8000, 0x1000);
+    mem_map(over, 0x300000, &own, 0);
+    mem_map(m, 0x210000, &r, 0);
+    mem_doorbell_add(&r, &d);
+    wr(m, 0x210000, 1, 4);
+    wr(over, 0x210000, 1, 4);
+    CHECK_EQ(rung(d.fd), 2);
+    CHECK_EQ(writes, 0);
+    mem_dirty_start(m, MEM_DIRTY_MIGRATION, 0, 1 << 20);
+    CHECK_EQ(mem_dirty_fetch(m, MEM_DIRTY_MIGRATION, 0, 256, map), 256);
+    mem_store8(over, 0x300000, 1);
+    CHECK_EQ(mem_dirty_fetch(m, MEM_DIRTY_MIGRATION, 0, 256, map), 1);
+    CHECK_EQ(map[0], BIT(8));
+    mem_doorbell_remove(&d);
+    close(d.fd);
+    wr(m, 0x210000, 1, 4);
+    wr(over, 0x210000, 1, 4);
+    CHECK_EQ(writes, 2);
+    mem_free(over);
+    done(m);
+}
+
 struct ringer {
     struct mem *m;
     atomic_bool quit;
