@@ -21,6 +21,7 @@
 #include "dev/storage/drive.h"
 #include "dev/virtio/virtio_mmio.h"
 #include "dev/virtio/virtio_priv.h"
+#include "net/net_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -35,6 +36,7 @@ enum {
     QUEUES = 4, /* virtio queues that the structured operations use */
     RINGS = 0x10000,
     RING_ROOM = 0x10000,
+    ECHO_ROOM = 256 << 10,
 };
 #define MMIO_AT UINT64_C(0x100000000)
 #define BAR_AT  UINT32_C(0x80000000)
@@ -81,6 +83,9 @@ struct machine {
     struct chardev *chr[4];
     unsigned chr_count;
     uint64_t messages;
+    struct net_set *networks;
+    struct net_port echo; /* at the other end of a NIC's cable: everything comes back */
+    struct net_queue *echoed;
 };
 
 /* --- input --- */
@@ -133,6 +138,43 @@ static void *new_object(struct machine *m, const char *kind)
     return NULL;
 }
 
+static bool echo_receive(struct net_port *port, const struct net_packet *p)
+{
+    struct machine *m = port->opaque;
+
+    return net_queue_put(m->echoed, p);
+}
+
+static const struct net_ops echo_ops = { .receive = echo_receive };
+
+static struct netdev *new_netdev(struct machine *m)
+{
+    struct error err;
+
+    if (m->networks)
+        return NULL;
+    m->networks = net_set_new(&(struct net_env){ m->loop, NULL });
+    m->echoed = net_queue_new(ECHO_ROOM);
+    struct netdev *far = net_set_hub_port(m->networks, 0, "far", &err);
+    struct netdev *near = net_set_hub_port(m->networks, 0, "near", &err);
+    if (!far || !near)
+        abort();
+    net_port_init(&m->echo, &echo_ops, m);
+    m->echo.offloads = NET_CAN_ALL;
+    net_connect(&m->echo, &far->ports[0]);
+    return near;
+}
+
+/* Frames that went out come back. */
+static void echo_all(struct machine *m)
+{
+    if (!m->networks)
+        return;
+    (void)net_queue_send(m->echoed, &m->echo, NULL);
+    net_flush(&m->echo);
+    net_ready(&m->echo);
+}
+
 static bool links_take(void *opaque, struct device *user, const char *kind, const char *name,
                        void **ret, struct error *err)
 {
@@ -145,6 +187,8 @@ static bool links_take(void *opaque, struct device *user, const char *kind, cons
         object = chardev_new_from_spec(m->loop, "chr", "null", err);
         if (object)
             m->chr[m->chr_count++] = object;
+    } else if (!strcmp(kind, "netdev")) {
+        object = new_netdev(m);
     } else {
         object = new_object(m, kind);
     }
@@ -211,6 +255,10 @@ static void machine_close(struct machine *m)
         device_free(m->adapters[--m->adapter_count]);
     bus_finish(&m->isa.bus);
     pci_bus_finish(&m->pci);
+    if (m->networks)
+        net_port_finish(&m->echo);
+    net_set_free(m->networks);
+    net_queue_free(m->echoed);
     for (unsigned i = 0; i < m->drive_count; i++) {
         disk_unref(m->drives[i].disk);
         free(m->drives[i].id);
@@ -565,7 +613,10 @@ static bool operate(struct machine *m, struct input *in)
         if (m->v)
             virtio_chain(m, in);
         break;
-    default: poll_loop(m); break;
+    default:
+        echo_all(m);
+        poll_loop(m);
+        break;
     }
     return true;
 }
