@@ -26,6 +26,7 @@ bench: all
 	tests/perf/bench_user.py $(BENCH_USER_ARGS)
 	tests/perf/bench_disk.py $(BENCH_DISK_ARGS)
 	tests/perf/bench_dev.py $(BENCH_DEV_ARGS)
+	tests/perf/bench_net.py $(BENCH_NET_ARGS)
 
 fuzz: all
 	tests/fuzz/run $(FUZZ_ARGS)
