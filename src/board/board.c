@@ -15,8 +15,13 @@ extern const struct board_type pc_board, q35_board;
 const struct board_type *const board_types[] = { &pc_board, &q35_board, NULL };
 
 const char *const board_firmware_dirs[] = {
-    RHEA_DATADIR,      "/usr/share/seabios",    "/usr/local/share/seabios",
-    "/usr/share/qemu", "/usr/local/share/qemu", NULL,
+    RHEA_DATADIR,
+    "/usr/share/seabios",
+    "/usr/local/share/seabios",
+    "/usr/share/qemu",
+    "/usr/local/share/qemu",
+    "/usr/lib/ipxe/qemu",
+    NULL,
 };
 
 /* Machines of QEMU that are known by name and come with later issues. */
