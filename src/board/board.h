@@ -60,7 +60,6 @@ struct board_config {
     const char *pflash[2];            /* drives or nodes of flash memory: firmware, its variables */
     struct chardev *serial[BOARD_SERIALS]; /* NULL: the port is not there */
     struct chardev *debugcon;
-    uint16_t debugcon_port;
     const char *rtc_base, *rtc_clock; /* NULL: the device's default */
     uint8_t uuid[16];
     bool serial_console;    /* firmware shows its screen on the first serial port */

@@ -149,6 +149,21 @@ static bool prepare(struct pc *pc, enum pc_part i, struct device *dev, struct er
     }
 }
 
+/* -debugcon is an isa-debugcon to users: -global isa-debugcon.iobase=0x402 moves it. */
+static gpa_t debugcon_port(const struct pc *pc, gpa_t port)
+{
+    const struct device_ctx ctx = { pc->b.loop, pc->b.mem, pc->b.config->links };
+    const struct device_type *type = device_type_find("isa-debugcon");
+    if (!type)
+        return port;
+    struct device *trial = device_new(type, NULL, &ctx), *owner = NULL;
+    const struct field *f = device_prop(trial, "iobase", &owner);
+    if (f)
+        port = field_get(owner, f, 0) & 0xffff;
+    device_free(trial);
+    return port;
+}
+
 static void map_windows(struct pc *pc, enum pc_part i)
 {
     const struct pc_part_info *p = pc_info(pc, i);
@@ -156,8 +171,8 @@ static void map_windows(struct pc *pc, enum pc_part i)
     for (unsigned w = 0; w < PC_WINDOWS_MAX && p->win[w].name; w++) {
         gpa_t base = p->win[w].base;
         bool mmio = base > 0xffff;
-        if (i == PC_DEBUGCON && pc->b.config->debugcon_port)
-            base = pc->b.config->debugcon_port;
+        if (i == PC_DEBUGCON)
+            base = debugcon_port(pc, base);
         mem_map(mmio ? pc->b.mem : pc->b.ports, base, device_window(dev, p->win[w].name),
                 PC_PRIO_CHIP);
     }
