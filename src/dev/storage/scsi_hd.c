@@ -337,6 +337,19 @@ static void finish(struct device *dev)
         d->user = NULL;
 }
 
+/* From outside of the context, which stands still meanwhile. */
+static void use_write_cache(struct scsi_hd *s)
+{
+    struct ioctx *ctx = scsi_lun_ctx(&s->lun);
+    bool is_thread = !ioctx_is_main(ctx);
+
+    if (is_thread)
+        ioctx_quiesce(ctx);
+    blk_set_write_through(s->lun.blk, !s->write_cache);
+    if (is_thread)
+        ioctx_go_on(ctx);
+}
+
 static void reset(struct device *dev)
 {
     struct scsi_hd *s = (struct scsi_hd *)dev;
@@ -344,7 +357,7 @@ static void reset(struct device *dev)
     scsi_lun_reset(&s->lun);
     s->stopped = s->locked = false;
     s->write_cache = blk_conf_write_cache(&s->lun.conf);
-    blk_set_write_through(s->lun.blk, !s->write_cache);
+    use_write_cache(s);
 }
 
 static void save(struct device *dev)
@@ -357,7 +370,7 @@ static bool loaded(struct device *dev, struct error *err)
     struct scsi_hd *s = (struct scsi_hd *)dev;
 
     scsi_lun_loaded(&s->lun);
-    blk_set_write_through(s->lun.blk, !s->write_cache);
+    use_write_cache(s);
     return true;
 }
 
