@@ -11,7 +11,8 @@ from machine import EMULATOR, ROOT, Failure
 
 MODULES = ['ata_piix', 'ahci', 'sd_mod', 'sr_mod', 'nvme', 'isofs', 'virtio_pci', 'virtio_scsi', 'sg']
 TOOLS = {'hdparm': ['hdparm'], 'smartmontools': ['smartctl'], 'nvme-cli': ['nvme'],
-         'util-linux': ['blkdiscard', 'lsblk'], 'sg3-utils': ['sg_inq', 'sg_raw']}
+         'util-linux': ['blkdiscard', 'lsblk'], 'eject': ['eject'],
+         'sg3-utils': ['sg_inq', 'sg_raw']}
 
 
 def module_order(folder, names):
