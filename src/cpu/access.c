@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cpu/engine.h"
+#include "mem/dirty.h"
 
 static uint64_t sign_extend(uint64_t v, unsigned size)
 {
@@ -101,10 +102,9 @@ static void store_one(struct cpu *cpu, struct host_tlb_entry *en, gva_t va, uint
         gra_t gra = (gra_t)((uint8_t *)host - mem_ram_base(cpu->mem));
 
         written(cpu, host, size);
-        if (!mem_code_test(cpu->mem, gra & ~UINT64_C(0xfff)))
-            engine_tlb_relax(cpu->engine, en, gra & ~UINT64_C(0xfff));
         copy_small(host, &v, size);
         cpu_host_wrote(cpu, host, size);
+        engine_tlb_relax(cpu->engine, en, gra & ~UINT64_C(0xfff));
         return;
     }
     gpa = engine_tlb_gpa(cpu->engine, va, mmu);
@@ -217,12 +217,17 @@ void *cpu_host_ptr(struct cpu *cpu, gva_t va, enum cpu_access access, unsigned m
     return (void *)(uintptr_t)(va + en->addend);
 }
 
-/* Pairs with cpu_fetch(), which marks the page and then reads: another vCPU may have translated it
- * in the meantime. */
+/* Dirty bits, first; and pairs with cpu_fetch(), which marks the page and then reads: another vCPU
+ * may have translated it in the meantime. */
 void cpu_host_wrote(struct cpu *cpu, const void *host, uint64_t len)
 {
-    if (cpu->mem && cpu->engine->cache->parallel)
-        mem_written(cpu->mem, (gra_t)((const uint8_t *)host - mem_ram_base(cpu->mem)), len);
+    gra_t gra;
+
+    if (!cpu->mem)
+        return;
+    gra = (gra_t)((const uint8_t *)host - mem_ram_base(cpu->mem));
+    if (cpu->engine->cache->parallel || mem_dirty_armed(cpu->mem, gra))
+        mem_written(cpu->mem, gra, len);
 }
 
 /* For what cannot be atomic here: the instruction runs again in slow mode, and if the translator

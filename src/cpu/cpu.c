@@ -45,6 +45,11 @@ static void code_written_elsewhere(void *opaque, gra_t gra, uint64_t len)
         cpu_event_raise(v->cpu, CPU_EVENT_CODE);
 }
 
+static void dirty_armed(void *opaque)
+{
+    engine_tlb_arm(((struct engine *)opaque)->cache);
+}
+
 static void map_changed(void *opaque)
 {
     struct engine *e = opaque;
@@ -180,6 +185,7 @@ struct cpu *cpu_new(const struct guest *guest, const struct cpu_config *config, 
     struct cpu *cpu = alloc_cpu(guest, &e->tail);
     struct mem_listener listener = { .opaque = e,
                                      .code_write = config->share ? NULL : code_written_elsewhere,
+                                     .dirty_armed = config->share ? NULL : dirty_armed,
                                      .map_changed = map_changed };
 
     *cpu = (struct cpu){ .engine = e,

@@ -124,13 +124,12 @@ static inline void engine_unlock(struct engine *e)
         pthread_mutex_unlock(&e->cache->lock);
 }
 
-/* A table's entries are written by their vCPU, and by others that mark pages: both hold this, in a
- * machine with several. Short, and innermost. */
+/* A table's entries are written by their vCPU, and by other threads that mark pages: both hold
+ * this. Short, and innermost. */
 void engine_tlb_lock_slow(struct engine *e);
 static inline void engine_tlb_lock(struct engine *e)
 {
-    if (e->cache->parallel &&
-        unlikely(atomic_flag_test_and_set_explicit(&e->tlb_busy, memory_order_acquire)))
+    if (unlikely(atomic_flag_test_and_set_explicit(&e->tlb_busy, memory_order_acquire)))
         engine_tlb_lock_slow(e);
 }
 static inline void engine_tlb_unlock(struct engine *e)
@@ -149,7 +148,9 @@ struct host_tlb_entry *engine_tlb_lookup(struct engine *e, gva_t va, enum cpu_ac
 gpa_t engine_tlb_gpa(struct engine *e, gva_t va, unsigned mmu); /* of an entry just looked up */
 /* Pages got code, or are to be watched: writes to them by any vCPU go slow from now on. */
 void engine_tlb_protect(struct cache *c, gra_t page, uint64_t len);
-/* The page of this entry of the calling vCPU has no code any more. */
+/* The same for pages that the dirty bitmap waits for. Any thread. */
+void engine_tlb_arm(struct cache *c);
+/* The page of this entry of the calling vCPU may need no watching any more. */
 void engine_tlb_relax(struct engine *e, struct host_tlb_entry *en, gra_t page);
 void engine_jump_insert(struct engine *e, const struct block *b);
 void engine_jump_clear(struct engine *e);

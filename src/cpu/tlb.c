@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/trace.h"
 #include "cpu/engine.h"
+#include "mem/dirty.h"
 
 static unsigned slot_of(gva_t va)
 {
@@ -234,6 +235,12 @@ static void note_large(struct tlb_space *s, gva_t va, uint64_t size)
     }
 }
 
+/* Writes to the page go the slow way: it holds translated code, or is clean in a dirty bitmap. */
+static bool watched_page(const struct mem *m, gra_t page)
+{
+    return mem_code_test(m, page) || mem_dirty_armed(m, page);
+}
+
 static void fill(struct engine *e, struct host_tlb_entry *en, struct tlb_table *t, gva_t va,
                  const struct cpu_walk *w)
 {
@@ -255,7 +262,7 @@ static void fill(struct engine *e, struct host_tlb_entry *en, struct tlb_table *
         en->write_tag = page | flags;
         if (whole && v->kind == MEM_ROM)
             en->write_tag |= TLB_IO;
-        else if (whole && mem_code_test(cpu->mem, (v->gra + (gpa - v->base)) & ~UINT64_C(0xfff)))
+        else if (whole && watched_page(cpu->mem, (v->gra + (gpa - v->base)) & ~UINT64_C(0xfff)))
             en->write_tag |= TLB_CODE;
     }
     en->exec_tag = page | flags | (w->exec ? 0 : TLB_NOEXEC) | (w->global ? TLB_GLOBAL : 0);
@@ -314,10 +321,35 @@ void engine_tlb_protect(struct cache *c, gra_t page, uint64_t len)
     }
 }
 
+static void arm_table(const struct mem *m, struct tlb_table *t)
+{
+    uint64_t base = (uint64_t)mem_ram_base(m);
+
+    for (unsigned n = 0; n < t->filled_count; n++) {
+        struct host_tlb_entry *en = &t->entry[t->filled[n]];
+
+        if (!(en->write_tag & (TLB_INVALID | TLB_IO)) &&
+            mem_dirty_armed(m, (en->write_tag & ~UINT64_C(0xfff)) + en->addend - base))
+            __atomic_fetch_or(&en->write_tag, TLB_CODE, __ATOMIC_SEQ_CST);
+    }
+}
+
+void engine_tlb_arm(struct cache *c)
+{
+    for (struct engine *v = c->vcpus; v; v = v->next_vcpu) {
+        engine_tlb_lock(v);
+        for (unsigned s = 0; s < CPU_SPACE_COUNT; s++)
+            for (unsigned m = 0; m < CPU_MMU_COUNT; m++)
+                if (v->space[s].table[m])
+                    arm_table(c->mem, v->space[s].table[m]);
+        engine_tlb_unlock(v);
+    }
+}
+
 void engine_tlb_relax(struct engine *e, struct host_tlb_entry *en, gra_t page)
 {
     engine_tlb_lock(e); /* who makes the page one of code sets the bit, then looks here */
-    if (!mem_code_test(e->cpu->mem, page))
+    if (!watched_page(e->cpu->mem, page))
         en->write_tag &= ~(uint64_t)TLB_CODE;
     engine_tlb_unlock(e);
 }

@@ -14,6 +14,7 @@
 #include "dev/intc/lapic.h"
 #include "guest/x86/x86.h"
 #include "loop/loop.h"
+#include "mem/dirty.h"
 #include "mem/mem.h"
 #include "tests/unit/test.h"
 
@@ -461,6 +462,55 @@ TEST(smi_to_a_halted_cpu)
     CHECK_EQ((uint32_t)word(&m, DATA), 0);
     CHECK_EQ(x86_of(m.board.cpus[1])->smbase, 0xa0000);
     unmake(&m);
+}
+
+/* ---- dirty bitmaps ---- */
+
+static uint64_t fetch_dirty(struct machine *m, unsigned pages)
+{
+    uint64_t bits = 0;
+
+    loop_lock(m->loop);
+    mem_dirty_fetch(m->board.mem, MEM_DIRTY_DISPLAY, m->gra + DATA, pages, &bits);
+    loop_unlock(m->loop);
+    return bits;
+}
+
+/* Every way to write: inline, locked, by string instructions, across the page's end. */
+PIECE(p_dirty, "mov %rdi, %rbp\n 1: incq (%rdi)\n lock incq 8(%rdi)\n lea 0x1000(%rbp), %rdi\n"
+               "mov $64, %ecx\n rep stosb\n mov %rbp, %rdi\n incq 0x2ffe(%rdi)\n jmp 1b");
+
+TEST(dirty_pages)
+{
+    for (unsigned cpus = 1; cpus <= 2; cpus++) {
+        struct machine m;
+
+        make(&m, cpus, "tcg");
+        copy_code(&m, CODE, p_dirty, p_dirty_end);
+        for (unsigned i = 0; i < cpus; i++)
+            place(&m, i, CODE, DATA, 0);
+        loop_lock(m.loop);
+        mem_dirty_start(m.board.mem, MEM_DIRTY_DISPLAY, m.gra + DATA, 0x5000);
+        loop_unlock(m.loop);
+        CHECK_EQ(fetch_dirty(&m, 5), 0x1f);
+        CHECK_EQ(fetch_dirty(&m, 5), 0);
+        start(&m);
+        for (unsigned n = 0; n < 100; n++) {
+            uint64_t seen = 0;
+
+            for (unsigned ms = 0; ms < 10000 && seen != 15; ms++) {
+                seen |= fetch_dirty(&m, 5);
+                if (seen != 15)
+                    usleep(100);
+            }
+            CHECK_EQ(seen, 15);
+        }
+        for (unsigned i = 0; i < cpus; i++)
+            cpu_stop(m.board.cpus[i]);
+        (void)fetch_dirty(&m, 5);
+        CHECK_EQ(fetch_dirty(&m, 5), 0);
+        unmake(&m);
+    }
 }
 
 /* ---- stop, resume, reset ---- */
