@@ -197,17 +197,32 @@ static bool make_part(struct pc *pc, enum pc_part i, struct error *err)
     return true;
 }
 
-struct late_msi {
-    struct pc *pc;
-    uint64_t addr;
-    uint32_t data;
-};
-
 static void send_late(void *opaque)
 {
-    struct late_msi *m = opaque;
-    apic_bus_msi(&m->pc->apic_bus, m->addr, m->data);
-    free(m);
+    struct pc *pc = opaque;
+    pthread_mutex_lock(&pc->late_lock);
+    GArray *late = pc->late;
+    pc->late = NULL;
+    pthread_mutex_unlock(&pc->late_lock);
+    for (unsigned i = 0; late && i < late->len; i++) {
+        const struct msi_message *m = &g_array_index(late, struct msi_message, i);
+        apic_bus_msi(&pc->apic_bus, m->addr, m->data);
+    }
+    if (late)
+        g_array_unref(late);
+}
+
+static void leave_to_loop(struct pc *pc, uint64_t addr, uint32_t data)
+{
+    const struct msi_message m = { addr, data };
+    pthread_mutex_lock(&pc->late_lock);
+    bool first = !pc->late;
+    if (first)
+        pc->late = g_array_new(FALSE, FALSE, sizeof m);
+    g_array_append_val(pc->late, m);
+    pthread_mutex_unlock(&pc->late_lock);
+    if (first)
+        loop_defer(pc->b.loop, send_late, pc);
 }
 
 /* From any thread: one that cannot have the machine lock at once leaves it to the main loop. */
@@ -220,9 +235,7 @@ static void msi_send(void *opaque, uint64_t addr, uint32_t data)
         apic_bus_msi(&pc->apic_bus, addr, data);
         loop_unlock(pc->b.loop);
     } else {
-        struct late_msi *m = xnew(struct late_msi);
-        *m = (struct late_msi){ pc, addr, data };
-        loop_defer(pc->b.loop, send_late, m);
+        leave_to_loop(pc, addr, data);
     }
 }
 
@@ -233,6 +246,7 @@ static char *find_rom(const char *name)
 
 static void make_pci(struct pc *pc)
 {
+    pthread_mutex_init(&pc->late_lock, NULL);
     pci_bus_init(&pc->pci, NULL, pc->chip->bus, pc->chip->express);
     board_add_bus(&pc->b, &pc->pci.bus);
     pc->msi = (struct msi_sink){ .send = msi_send, .opaque = pc };
@@ -419,6 +433,9 @@ void pc_finish(struct board *b)
         device_free(pc->flash[i]);
     bus_finish(&pc->isa_bus.bus);
     pci_bus_finish(&pc->pci);
+    loop_defer_cancel(b->loop, send_late, pc);
+    if (pc->late)
+        g_array_unref(pc->late);
     acpi_set_finish(&pc->acpi);
     x86_irqchip_detach(b);
     pc_smm_finish(pc);

@@ -124,6 +124,8 @@ struct pc {
     struct pci_bus pci;
     struct isa_bus isa_bus;
     struct msi_sink msi;
+    pthread_mutex_t late_lock;
+    GArray *late; /* struct msi_message that wait for the main loop; guarded by late_lock */
     struct apic_bus apic_bus;
     struct cpu_port intr; /* IRQCHIP_SPLIT: the 8259's way to the boot processor */
     struct x86_cpus cpus;
