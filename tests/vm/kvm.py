@@ -47,7 +47,9 @@ def guests(folder):
     check('16 bit ends', same(build(folder, 'guest16', 16)).splitlines()[-1], '16 bit done')
     check('32 bit ends', same(build(folder, 'guest32', 32, narrow)).splitlines()[-1],
           '32 bit done')
-    text = same(build(folder, 'guest64', 64), '-smp', '2')
+    image = build(folder, 'guest64', 64)
+    text = same(image, '-smp', '2')
+    check('-cpu host', run(image, 'kvm', '-smp', '2', '-cpu', 'host'), text)
     check('64 bit ran before and after a reset', text.count('messages there and back: ok'), 2)
 
 
