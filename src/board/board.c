@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-extern const struct board_type pc_board, q35_board;
+extern const struct board_type pc_board, q35_board, microvm_board;
 
-const struct board_type *const board_types[] = { &pc_board, &q35_board, NULL };
+const struct board_type *const board_types[] = { &pc_board, &q35_board, &microvm_board, NULL };
 
 const char *const board_firmware_dirs[] = {
     RHEA_DATADIR,
@@ -25,7 +25,7 @@ const char *const board_firmware_dirs[] = {
 };
 
 /* Machines of QEMU that are known by name and come with later issues. */
-static const char *const later[] = { "microvm", "isapc", "virt", "none", "x-remote" };
+static const char *const later[] = { "isapc", "virt", "none", "x-remote" };
 
 static bool is_later(const char *name)
 {
@@ -68,7 +68,10 @@ void board_help(FILE *f)
 {
     fprintf(f, "Supported machines are:\n");
     for (const struct board_type *const *t = board_types; *t; t++) {
-        fprintf(f, "%-20s %s (alias of %s)\n", (*t)->name, (*t)->doc, (*t)->names[0]);
+        if ((*t)->names[0])
+            fprintf(f, "%-20s %s (alias of %s)\n", (*t)->name, (*t)->doc, (*t)->names[0]);
+        else
+            fprintf(f, "%-20s %s\n", (*t)->name, (*t)->doc);
         for (const char *const *s = (*t)->names; *s; s++)
             fprintf(f, "%-20s %s%s\n", *s, (*t)->doc,
                     t == board_types && s == (*t)->names ? " (default)" : "");

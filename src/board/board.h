@@ -69,8 +69,9 @@ struct board_config {
     uint32_t boot_menu_wait_ms;
     int32_t boot_fail_wait_ms; /* -1: wait for ever */
     bool hpet, acpi;
-    enum board_switch smm;            /* system management mode */
-    const struct device_links *links; /* for the parts' struct device_ctx */
+    enum board_switch smm;                                    /* system management mode */
+    bool no_pic, no_pit, no_rtc, no_ioapic2, no_auto_cmdline; /* microvm */
+    const struct device_links *links;                         /* for the parts' struct device_ctx */
 };
 
 /* Asked by the guest, under the machine lock, on whatever thread. */
@@ -101,6 +102,7 @@ struct board_type {
     void (*power_button)(struct board *b);
     /* Disks of -drive without if=: "ide" (NULL), "virtio"; units per IDE bus (0: 2, AHCI 1). */
     const char *default_if;
+    const char *firmware; /* a file's name; NULL: "bios-256k.bin" */
     unsigned ide_units;
 };
 

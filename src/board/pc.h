@@ -191,10 +191,7 @@ void pc_put_route(struct aml *a, unsigned slot, unsigned pin, const char *link, 
 extern const uint32_t pc_link_irqs[];
 enum { PC_LINK_IRQS = 3 };
 
-/* pc_boot.c: the whole of a file, which the caller frees */
-bool pc_read_file(const char *what, const char *path, char **ret, size_t *ret_len,
-                  struct error *err) MUST_CHECK;
-/* writes as firmware does */
+/* pc_boot.c: writes as firmware does */
 void pc_config_write(struct pc *pc, uint8_t devfn, unsigned off, uint32_t v, unsigned size);
 void pc_port_write(struct pc *pc, uint16_t port, uint8_t v);
 

@@ -4,6 +4,7 @@
  * tables, a kernel to start, where its screen is, and files of the user.
  */
 #include "board/pc.h"
+#include "board/x86_boot.h"
 
 #include "base/alloc.h"
 #include "base/endian.h"
@@ -192,8 +193,8 @@ static bool add_kernel(struct pc *pc, struct error *err)
     struct device *fw = pc->part[PC_FWCFG];
     AUTO_FREE char *kernel = NULL, *initrd = NULL;
     size_t len = 0, initrd_len = 0;
-    if (!pc_read_file("kernel", c->kernel, &kernel, &len, err) ||
-        (c->initrd && !pc_read_file("initrd", c->initrd, &initrd, &initrd_len, err)))
+    if (!x86_read_file("kernel", c->kernel, &kernel, &len, err) ||
+        (c->initrd && !x86_read_file("initrd", c->initrd, &initrd, &initrd_len, err)))
         return false;
     enum { SETUP_SECTORS = 0x1f1, SECTOR = 512, MIN_SIZE = 0x1000 };
     if (len < MIN_SIZE || len > UINT32_MAX || initrd_len > UINT32_MAX)

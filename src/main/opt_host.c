@@ -168,6 +168,8 @@ bool host_settle(struct options *o, struct error *err)
     if (!o->serial_count && !o->nodefaults && !options_has_device(o, "isa-serial"))
         o->serials[o->serial_count++] = o->nographic ? "mon:stdio" : "null";
     memcpy(o->vm.serial, o->serials, sizeof o->vm.serial);
+    if (o->no_isa_serial)
+        memset(o->vm.serial, 0, sizeof o->vm.serial);
     b->serial_console = o->nographic || o->graphics_off;
     return true;
 }

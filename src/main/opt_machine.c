@@ -69,6 +69,27 @@ static bool take_switch(struct optlist *l, const char *key, enum board_switch *r
     return true;
 }
 
+static bool take_part(struct optlist *l, const char *key, bool *ret_absent, struct error *err)
+{
+    enum board_switch on = BOARD_AUTO;
+    bool ok = take_switch(l, key, &on, err);
+    *ret_absent |= ok && on == BOARD_OFF;
+    return ok;
+}
+
+static bool microvm_props(struct options *o, struct optlist *l, struct error *err)
+{
+    struct board_config *b = &o->vm.board;
+    bool roms = true;
+    return strcmp(o->vm.board_type->name, "microvm") ||
+           (take_part(l, "pic", &b->no_pic, err) && take_part(l, "pit", &b->no_pit, err) &&
+            take_part(l, "rtc", &b->no_rtc, err) && take_part(l, "ioapic2", &b->no_ioapic2, err) &&
+            take_part(l, "isa-serial", &o->no_isa_serial, err) &&
+            take_part(l, "auto-kernel-cmdline", &b->no_auto_cmdline, err) &&
+            optlist_take_bool(l, "x-option-roms", &roms, err) &&
+            refuse_on(l, "pcie", "PCI Express of microvm comes", err));
+}
+
 static bool machine_props(struct options *o, struct optlist *l, struct error *err)
 {
     bool graphics = !o->graphics_off;
@@ -87,7 +108,7 @@ static bool machine_props(struct options *o, struct optlist *l, struct error *er
               take_switch(l, "smm", &b->smm, err) &&
               refuse_on(l, "nvdimm", "persistent memory comes", err);
     o->graphics_off = !graphics;
-    return ok && optlist_done(l, "-machine", err);
+    return ok && microvm_props(o, l, err) && optlist_done(l, "-machine", err);
 }
 
 bool opt_machine(struct options *o, const char *arg, struct error *err)
@@ -307,7 +328,8 @@ static bool has_flash(const struct options *o)
 
 static bool find_bios(struct options *o, struct error *err)
 {
-    const char *name = o->bios ? o->bios : "bios-256k.bin";
+    const struct board_type *t = o->vm.board_type;
+    const char *name = o->bios ? o->bios : t->firmware ? t->firmware : "bios-256k.bin";
     char *path = NULL;
     if (o->bios && access(o->bios, R_OK) == 0)
         path = xstrdup(o->bios);

@@ -33,7 +33,7 @@ struct options {
     const char *log_file;
     const char *vga;     /* NULL: not given */
     const char *display; /* NULL: not given */
-    bool nographic, nodefaults, graphics_off;
+    bool nographic, nodefaults, graphics_off, no_isa_serial;
     /* An option asked for a list or a text instead of a machine: print it and leave. */
     void (*print)(const struct options *o, FILE *f);
     const char *help_text;            /* for print: what help is asked about */
