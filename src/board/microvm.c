@@ -35,7 +35,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PRIO_ROM = -1, PRIO_RAM = 0, PRIO_CHIP = 2, PRIO_LAPIC = 3, GSI_TIMER = 2 };
+enum { PRIO_RAM = 0, PRIO_CHIP = 2, PRIO_LAPIC = 3, GSI_TIMER = 2 };
 enum { FIRMWARE_MAX = 8 << 20, LOW_ALIAS = 0x20000 };
 #define RAM_LOW_MAX (3 * GIB)
 
@@ -116,13 +116,17 @@ static bool load_firmware(struct microvm *m, struct error *err)
         err_prefix(err, "firmware '%s': ", path);
         return false;
     }
-    uint64_t shown = MIN(m->rom_size, (uint64_t)LOW_ALIAS);
     mem_region_init_rom(&m->rom_region, "firmware", m->rom, m->rom_size);
-    mem_region_init_alias(&m->rom_alias, "firmware-low", &m->rom_region, m->rom_size - shown,
-                          shown);
     mem_map(m->b.mem, 4 * GIB - m->rom_size, &m->rom_region, PRIO_CHIP);
-    mem_map(m->b.mem, MIB - shown, &m->rom_alias, PRIO_CHIP);
     return true;
+}
+
+/* The firmware's end is seen below 1 MiB, too, in RAM: there is no chipset that would unlock it. */
+static void copy_firmware(struct microvm *m)
+{
+    uint64_t shown = MIN(m->rom_size, (uint64_t)LOW_ALIAS);
+    uint8_t *ram = mem_ram_base(m->b.mem);
+    memcpy(ram + m->ram + MIB - shown, ram + m->rom + m->rom_size - shown, shown);
 }
 
 /* --- parts --- */
@@ -380,6 +384,7 @@ static bool microvm_reset(struct board *b, struct error *err)
             device_reset(m->part[i]);
     for (unsigned i = 0; i < m->mmio_count; i++)
         device_reset(m->mmio[i]);
+    copy_firmware(m);
     x86_irqchip_reset(b);
     x86_cpus_reset(&m->cpus, b);
     return !b->config->kernel || boot(m, err);

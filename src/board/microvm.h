@@ -53,7 +53,7 @@ struct microvm {
     struct cpu_port intr;
     gra_t ram, rom;
     uint64_t ram_low, ram_high, rom_size;
-    struct mem_region ram_region, ram_high_region, rom_region, rom_alias;
+    struct mem_region ram_region, ram_high_region, rom_region;
     struct irq_or isa[ISA_IRQS];
     struct irq_split isa_split[ISA_IRQS];
     struct acpi_set acpi;

@@ -165,7 +165,8 @@ static void write_status(struct virtio_mmio *m, uint8_t status)
 {
     if (!status) {
         bells_off(m);
-        m->device_select = m->driver_select = m->queue_select = m->page_size = 0;
+        /* not the page size: Linux sets it before it resets the device */
+        m->device_select = m->driver_select = m->queue_select = 0;
         m->legacy_align = VIRTIO_LEGACY_ALIGN;
         m->driver_features = 0;
         atomic_store(&m->isr, 0);
@@ -323,6 +324,7 @@ static void mmio_reset(struct device *dev)
 {
     struct virtio_mmio *m = mmio_of(dev);
 
+    m->page_size = 0;
     if (m->v)
         write_status(m, 0);
 }
