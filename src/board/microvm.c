@@ -267,7 +267,8 @@ static bool check_config(const struct board_config *c, struct error *err)
         return fail_hint(err, "-m counts MiB: -m 512, -m 2G");
     }
     if (c->kernel_by_firmware) {
-        (void)fail(err, ENOTSUP, "microvm: -kernel through the firmware comes with a later release");
+        (void)fail(err, ENOTSUP,
+                   "microvm: -kernel through the firmware comes with a later release");
         return fail_hint(err, "leave -bios out: the kernel is started directly");
     }
     for (unsigned i = 1; i < BOARD_SERIALS; i++) {
