@@ -24,9 +24,10 @@
 
 static bool create(struct kvm_vcpu *v, struct error *err)
 {
+    uintptr_t id = x86_of(v->cpu)->topology.apic_id; /* a vCPU's number is its APIC ID */
     void *p;
 
-    v->fd = kvm_vm_ioctl(v->kvm, KVM_CREATE_VCPU, (void *)(uintptr_t)v->cpu->index);
+    v->fd = kvm_vm_ioctl(v->kvm, KVM_CREATE_VCPU, (void *)id);
     if (v->fd < 0) {
         (void)fail(err, -v->fd, "KVM: creating CPU %u: %s", v->cpu->index, strerror(-v->fd));
         return v->fd != -EINVAL ||
@@ -38,6 +39,16 @@ static bool create(struct kvm_vcpu *v, struct error *err)
                     strerror(errno));
     v->run = p;
     return true;
+}
+
+/* As many machine-check banks as under translation. (4.105) */
+static void set_up_mce(struct kvm_vcpu *v)
+{
+    uint64_t can = 0, banks = 10;
+
+    if (x86_has(x86_of(v->cpu), X86_FEATURE(0, 14)) &&
+        ioctl(v->kvm->fd, KVM_X86_GET_MCE_CAP_SUPPORTED, &can) == 0 && (can & 0xff) >= banks)
+        (void)ioctl(v->fd, KVM_X86_SETUP_MCE, &banks);
 }
 
 bool kvm_cpu_init(struct cpu_accel *a, struct cpu *cpu, struct error *err)
@@ -53,6 +64,7 @@ bool kvm_cpu_init(struct cpu_accel *a, struct cpu *cpu, struct error *err)
     v->xsave = xcalloc(1, k->xsave_size);
     if (!create(v, err) || !kvm_cpuid_set(v, err))
         return false;
+    set_up_mce(v);
     khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
     if (khz > 0)
         x86_of(cpu)->tsc_hz = (uint64_t)khz * 1000;

@@ -289,7 +289,7 @@ void kvm_lapic_reset(struct kvm_vcpu *v)
     struct cpu *cpu = v->cpu;
 
     memset(v->lapic.regs, 0, sizeof(v->lapic.regs));
-    kvm_lapic_set(cpu, REG_ID, cpu->index << 24);
+    kvm_lapic_set(cpu, REG_ID, x86_of(cpu)->topology.apic_id << 24);
     kvm_lapic_set(cpu, REG_VERSION, 0x50014);
     kvm_lapic_set(cpu, REG_DFR, UINT32_MAX);
     kvm_lapic_set(cpu, REG_SVR, 0xff);

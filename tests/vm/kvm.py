@@ -50,6 +50,9 @@ def guests(folder):
     image = build(folder, 'guest64', 64)
     text = same(image, '-smp', '2')
     check('-cpu host', run(image, 'kvm', '-smp', '2', '-cpu', 'host'), text)
+    gaps = build(folder, 'guest64', 64, ['-DOTHER=5'])
+    six = ['-smp', '6,sockets=2,cores=3']  # APIC IDs 0 1 2 4 5 6
+    check('APIC IDs with gaps', run(gaps, 'kvm', *six), run(gaps, 'tcg', *six))
     check('64 bit ran before and after a reset', text.count('messages there and back: ok'), 2)
 
 

@@ -2,6 +2,10 @@
 /* Long mode: MSRs, vectors, page faults, CR8, and a second processor. */
 #include "guest.h"
 
+#ifndef OTHER
+#define OTHER 1 /* APIC ID of the processor to start */
+#endif
+
 static volatile unsigned ipis, ap_ipis, ap_alive, ap_sum, faults;
 static volatile uint64_t fault_address, fault_error;
 
@@ -126,7 +130,7 @@ void ap_main(void)
 {
     load_idt();
     LAPIC_REG(A_SVR) = 0x1ff;
-    ap_alive = LAPIC_REG(A_ID) >> 24;
+    ap_alive = (LAPIC_REG(A_ID) >> 24) + 1;
     add_to_sum(20000);
     for (unsigned n = 1;; n++) {
         wait_count(&ap_ipis, n);
@@ -155,14 +159,14 @@ static void pause_ms(unsigned ms)
     }
 }
 
-static void second_processor(void)
+static void second_processor(unsigned other)
 {
-    send(1, 0x4500);
+    send(other, 0x4500);
     pause_ms(10);
-    send(1, 0x4608);
+    send(other, 0x4608);
     for (unsigned i = 0; i < 2000 && !ap_alive; i++)
         pause_ms(1);
-    check("second processor", ap_alive == 1);
+    check("second processor", ap_alive == other + 1);
     if (!ap_alive)
         return;
     add_to_sum(20000);
@@ -170,7 +174,7 @@ static void second_processor(void)
         pause_ms(1);
     check("locked additions", ap_sum == 40000);
     for (unsigned n = 0; n < 50; n++) {
-        send(1, 0x4043);
+        send(other, 0x4043);
         wait_count(&ipis, n + 2);
     }
     check("messages there and back", ap_ipis == 50 && ipis == 51);
@@ -188,7 +192,7 @@ void main(void)
     vectors();
     page_fault();
     task_priority();
-    second_processor();
+    second_processor(OTHER);
     outb(0x70, 0x3e); /* CMOS lives on: once more after a reset */
     if (inb(0x71) == 0x77) {
         say("64 bit done");
