@@ -175,6 +175,7 @@ static bool open_medium(struct vm *vm, struct vm_drive *d, struct drive_options 
     }
     d->d.disk = disk;
     d->d.read_only = disk && disk_read_only(disk);
+    d->d.write_through = o->flags & DISK_WRITETHROUGH;
     return disk != NULL;
 }
 
