@@ -250,9 +250,10 @@ TEST(bridges)
     CHECK_EQ(r.levels, 1 << 0);
     pci_intx(c, false);
     CHECK_EQ(r.levels, 0);
-    /* secondary bus reset */
-    set(&r, 1, 4, BRIDGE_CONTROL, BRIDGE_CONTROL_RESET, 2);
-    CHECK_EQ(get(&r, 2, 5, PCI_COMMAND, 2), 0);
+    /* secondary bus reset, of all that is below */
+    set(&r, 0, 3, BRIDGE_CONTROL, BRIDGE_CONTROL_RESET, 2);
+    CHECK_EQ(get(&r, 1, 4, BRIDGE_SECONDARY, 1), 0);
+    CHECK_EQ(c->config[PCI_COMMAND], 0);
     CHECK_EQ(mem_load8(r.mem, 0xe0000000), 0xff);
     rig_finish(&r);
 }

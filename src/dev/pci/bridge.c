@@ -49,17 +49,23 @@ bool pci_bridge_passes(const struct pci_dev *bridge, enum pci_bar_kind kind, uin
     return in_window(base, limit, first, last);
 }
 
+static void reset_below(struct pci_bus *bus)
+{
+    for (unsigned i = 0; i < PCI_FUNCTIONS; i++)
+        if (bus->fn[i] && bus->fn[i]->dev.ready)
+            device_reset(&bus->fn[i]->dev);
+    for (struct pci_bus *c = bus->children; c; c = c->next_child)
+        reset_below(c);
+}
+
 /* Secondary bus reset, on the edge (§3.2.5.17). */
 static void update_control(struct pci_bridge *b)
 {
     uint8_t now = b->pci.config[BRIDGE_CONTROL];
     bool edge = now & ~b->control & BRIDGE_CONTROL_RESET;
     b->control = now;
-    if (!edge)
-        return;
-    for (unsigned i = 0; i < PCI_FUNCTIONS; i++)
-        if (b->bus.fn[i] && b->bus.fn[i]->dev.ready)
-            device_reset(&b->bus.fn[i]->dev);
+    if (edge)
+        reset_below(&b->bus);
 }
 
 static bool touches(unsigned off, unsigned size, unsigned first, unsigned end)
