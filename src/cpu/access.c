@@ -240,13 +240,20 @@ static void restart_alone(struct cpu *cpu)
         cpu_restart_slow(cpu);
 }
 
-#if defined(__x86_64__)
-__attribute__((target("cx16")))
-#endif
-static unsigned __int128
-swap16(unsigned __int128 *p, unsigned __int128 want, unsigned __int128 fresh)
+static unsigned __int128 swap16(unsigned __int128 *p, unsigned __int128 want,
+                                unsigned __int128 fresh)
 {
+#if defined(__x86_64__) /* clang makes a call of the built-in unless all is built with -mcx16 */
+    uint64_t lo = (uint64_t)want, hi = (uint64_t)(want >> 64);
+
+    __asm__ volatile("lock cmpxchg16b %0"
+                     : "+m"(*p), "+a"(lo), "+d"(hi)
+                     : "b"((uint64_t)fresh), "c"((uint64_t)(fresh >> 64))
+                     : "cc", "memory");
+    return (unsigned __int128)hi << 64 | lo;
+#else
     return __sync_val_compare_and_swap(p, want, fresh);
+#endif
 }
 
 /* Not plain RAM (a device, a page with translated code): no other vCPU runs meanwhile. */
