@@ -174,8 +174,6 @@ static bool make_part(struct microvm *m, enum microvm_part i, struct error *err)
     bool hidden = i == MV_PIC && m->b.config->no_pic;
     for (unsigned w = 0; w < 3 && parts[i].win[w].name && !hidden; w++) {
         uint32_t base = parts[i].win[w].base;
-        if (i == MV_DEBUGCON && m->b.config->debugcon_port)
-            base = m->b.config->debugcon_port;
         mem_map(base > 0xffff ? m->b.mem : m->b.ports, base,
                 device_window(dev, parts[i].win[w].name), PRIO_CHIP);
     }

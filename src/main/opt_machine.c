@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -257,9 +258,11 @@ bool opt_rtc(struct options *o, const char *arg, struct error *err)
         b->rtc_base = take_text(o, &l, "base", b->rtc_base);
         b->rtc_clock = take_text(o, &l, "clock", b->rtc_clock);
         const char *drift = optlist_take(&l, "driftfix");
-        if (drift && strcmp(drift, "none")) {
-            ok = fail(err, ENOTSUP, "-rtc driftfix=%s comes with a later release", drift);
-            (void)fail_hint(err, "leave it out");
+        if (drift && !strcmp(drift, "slew")) {
+            fprintf(stderr, "warning: -rtc driftfix=slew: lost ticks of the RTC are not made up\n");
+        } else if (drift && strcmp(drift, "none")) {
+            ok = fail(err, EINVAL, "-rtc driftfix=%s: no such choice", drift);
+            (void)fail_hint(err, "driftfix is none or slew");
         }
     }
     ok = ok && optlist_done(&l, "-rtc", err);

@@ -38,6 +38,7 @@ struct ich9_lpc {
     /* wiring */
     struct pci_bus *bus;
     bool smm;
+    uint8_t disable_s3, disable_s4; /* properties; the sleep states are not there in any case */
     /* state */
     struct acpi_pm pm;
     uint8_t pirq; /* levels of PIRQ A..H */
@@ -360,10 +361,20 @@ static const struct device_window windows[] = {
     { "rcba", WINDOW_MMIO, RCBA_SIZE, rcba_read, rcba_write, 1, 4 },
 };
 
+static void ich9_lpc_defaults(struct device *dev)
+{
+    struct ich9_lpc *d = (struct ich9_lpc *)dev;
+    d->disable_s3 = d->disable_s4 = 1;
+}
+
 const struct device_type ich9_lpc_type = {
     .name = "ICH9-LPC",
     .doc = "Intel 82801I (ICH9) LPC bridge",
     .size = sizeof(struct ich9_lpc),
+    .defaults = ich9_lpc_defaults,
+    .props =
+        FIELDS(FIELD(struct ich9_lpc, disable_s3, .min = 1, .max = 1, .doc = "1: there is no S3"),
+               FIELD(struct ich9_lpc, disable_s4, .min = 1, .max = 1, .doc = "1: there is no S4")),
     .state = FIELDS(PCI_DEV_STATE(struct ich9_lpc), ACPI_PM_STATE(struct ich9_lpc, pm),
                     FIELD(struct ich9_lpc, pirq), FIELD(struct ich9_lpc, reset_control),
                     FIELD(struct ich9_lpc, apm_command), FIELD(struct ich9_lpc, apm_status),

@@ -22,6 +22,7 @@ enum {
 
 struct piix4_pm {
     struct pci_dev pci;
+    uint8_t disable_s3, disable_s4; /* properties; the sleep states are not there in any case */
     struct acpi_pm pm;
     uint8_t apm_command, apm_status;
     uint8_t smb[SMB_PORTS];
@@ -208,10 +209,20 @@ static const struct device_window windows[] = {
       .max_size = 1 },
 };
 
+static void piix4_pm_defaults(struct device *dev)
+{
+    struct piix4_pm *d = (struct piix4_pm *)dev;
+    d->disable_s3 = d->disable_s4 = 1;
+}
+
 const struct device_type piix4_pm_type = {
     .name = "PIIX4_PM",
     .doc = "Intel 82371AB power management",
     .size = sizeof(struct piix4_pm),
+    .defaults = piix4_pm_defaults,
+    .props =
+        FIELDS(FIELD(struct piix4_pm, disable_s3, .min = 1, .max = 1, .doc = "1: there is no S3"),
+               FIELD(struct piix4_pm, disable_s4, .min = 1, .max = 1, .doc = "1: there is no S4")),
     .state = FIELDS(PCI_DEV_STATE(struct piix4_pm), ACPI_PM_STATE(struct piix4_pm, pm),
                     FIELD(struct piix4_pm, apm_command), FIELD(struct piix4_pm, apm_status),
                     FIELD_ARRAY(struct piix4_pm, smb)),
