@@ -43,14 +43,11 @@ enum cpu_event { /* bits of cpu->events: set by any thread, taken by the vCPU th
 
 struct cpu {
     /* hot: reached by emitted code with 8-bit displacements */
-    _Atomic uint32_t
-        exit_request; /* non-zero: leave at the next poll. any thread sets, vCPU clears */
-    uint32_t
-        jump_tag; /* current tag of jump-cache entries: mode, aux and address-space generation */
-    struct host_tlb_entry *tlb; /* table of the current address space and MMU index */
+    _Atomic uint32_t exit_request; /* leave at the next poll. any thread sets, vCPU clears */
+    uint32_t jump_tag;             /* of jump-cache entries: mode, aux, address-space generation */
+    struct host_tlb_entry *tlb;    /* table of the current address space and MMU index */
     struct host_jump_entry *jump_cache;
-    uint64_t
-        host_ra; /* return address of the latest call out of emitted code; 0: not in emitted code */
+    uint64_t host_ra;   /* of the latest call out of emitted code; 0: not in emitted code */
     uint32_t fpcsr;     /* guest FP control and sticky flags in the host's form (MXCSR) */
     uint8_t vec_live;   /* pinned vector slots are in host registers */
     uint8_t halted;     /* waiting for an interrupt */
@@ -118,17 +115,16 @@ struct cpu *cpu_current(void);  /* the vCPU whose thread calls; NULL on other th
 void cpu_attach_intc(struct cpu *cpu, const struct cpu_intc_ops *ops, void *ctrl);
 struct cpu_port cpu_port(struct cpu *cpu);
 uint32_t cpu_sipi_vector(const struct cpu *cpu); /* of the latest SIPI */
-bool cpu_start(struct cpu *cpu,
-               struct error *err) MUST_CHECK; /* creates the vCPU's thread, which begins to run */
-void cpu_stop(struct cpu *cpu); /* any thread but the vCPU's, machine lock NOT held; returns when
-                                   the vCPU stands still */
+/* Creates the vCPU's thread, which begins to run. */
+bool cpu_start(struct cpu *cpu, struct error *err) MUST_CHECK;
+/* Returns when it stands still. Any thread but the vCPU's, machine lock NOT held. */
+void cpu_stop(struct cpu *cpu);
 void cpu_resume(struct cpu *cpu);
 /* As cpu_stop() without waiting: it stands still at its next boundary until cpu_resume(). Any
  * thread, lock or not. */
 void cpu_hold(struct cpu *cpu);
-void cpu_request_reset(
-    struct cpu *cpu);            /* any thread: the vCPU resets itself at its next boundary */
-void cpu_reset(struct cpu *cpu); /* while it stands still */
+void cpu_request_reset(struct cpu *cpu); /* any thread: it resets itself at its next boundary */
+void cpu_reset(struct cpu *cpu);         /* while it stands still */
 void cpu_event_raise(struct cpu *cpu, uint32_t events); /* any thread */
 void cpu_event_clear(struct cpu *cpu, uint32_t events); /* any thread */
 /* After the machine was reset, or memory contents were replaced behind the CPU's back. While it
@@ -157,8 +153,7 @@ void cpu_signal_restart(struct cpu *cpu, void *ucontext);
 bool cpu_code_written(struct cpu *cpu, gva_t start, uint64_t len);
 /* From guest->translate: the page of va is guarded (user mode). */
 bool cpu_page_guarded(struct cpu *cpu, gva_t va);
-/* A second vCPU of this cache is about to run: real atomics from now on (empties the cache once).
- * System mode: after cpu_new() of all, before any starts. */
+/* A second vCPU of this cache is about to run: real atomics from now on (empties the cache). */
 void cpu_set_parallel(struct cpu *cpu);
 bool cpu_is_parallel(const struct cpu *cpu);
 /* The guest spins (PAUSE): now and then the host's processor goes to another thread. */
@@ -203,8 +198,7 @@ void cpu_halt(struct cpu *cpu);
  * recursive. */
 void cpu_machine_lock(struct cpu *cpu);
 void cpu_machine_unlock(struct cpu *cpu);
-/* Physical memory is the overlay (config.overlay) from now on, or the ordinary one. Drops the soft
- * TLB. */
+/* Physical memory is config.overlay from now on, or the ordinary one. Drops the soft TLB. */
 void cpu_use_overlay(struct cpu *cpu, bool on);
 bool cpu_has_overlay(const struct cpu *cpu);
 /* Triple fault and the like: tells the board (config.on_reset), which resets or stops the machine a
@@ -218,8 +212,7 @@ enum { CPU_MMU_COUNT = 4, CPU_SPACE_COUNT = 8 };
 /* The address space changed to the one named `id` (x86: CR3 and PCID). keep: translations cached
  * for that id before are still valid (PCID no-flush); otherwise its non-global ones are dropped. */
 void cpu_tlb_set_space(struct cpu *cpu, uint64_t id, bool keep);
-void cpu_tlb_flush(struct cpu *cpu,
-                   bool global_too); /* of the current space (global_too: of all spaces) */
+void cpu_tlb_flush(struct cpu *cpu, bool global_too); /* the current space; or all spaces */
 void cpu_tlb_flush_space(struct cpu *cpu, uint64_t id);
 void cpu_tlb_flush_all_spaces(struct cpu *cpu);     /* everything */
 void cpu_tlb_flush_page(struct cpu *cpu, gva_t va); /* INVLPG: current space and global ones */
@@ -228,10 +221,9 @@ void cpu_tlb_flush_page(struct cpu *cpu, gva_t va); /* INVLPG: current space and
  * (cpu/access.c) ---- */
 uint64_t cpu_load(struct cpu *cpu, gva_t va, unsigned size, unsigned mmu); /* size 1, 2, 4, 8 */
 void cpu_store(struct cpu *cpu, gva_t va, uint64_t value, unsigned size, unsigned mmu);
-void cpu_load_bytes(struct cpu *cpu, gva_t va, void *buf, unsigned len,
-                    unsigned mmu); /* all or a fault before use */
-void cpu_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len,
-                     unsigned mmu); /* probes all pages first */
+/* All or a fault before use; stores probe all pages first. */
+void cpu_load_bytes(struct cpu *cpu, gva_t va, void *buf, unsigned len, unsigned mmu);
+void cpu_store_bytes(struct cpu *cpu, gva_t va, const void *buf, unsigned len, unsigned mmu);
 /* Raises if [va, va+len) may not be accessed. */
 void cpu_probe(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access, unsigned mmu);
 /* Host pointer to va, good for *ret_len bytes to the end of its page, or NULL when it is no plain

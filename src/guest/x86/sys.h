@@ -148,10 +148,8 @@ void x86_stack_in(struct x86_cpu *x, struct x86_stack *st, const struct x86_seg 
                   unsigned cpl, uint32_t error);
 void x86_stack_push(struct x86_stack *st, uint64_t v, unsigned size);
 uint64_t x86_stack_pop(struct x86_stack *st, unsigned size);
-uint64_t x86_stack_peek(const struct x86_stack *st, unsigned off,
-                        unsigned size); /* bytes above sp */
-void x86_stack_commit(struct x86_cpu *x,
-                      const struct x86_stack *st); /* rSP = sp, by the stack's width */
+uint64_t x86_stack_peek(const struct x86_stack *st, unsigned off, unsigned size); /* above sp */
+void x86_stack_commit(struct x86_cpu *x, const struct x86_stack *st); /* rSP, by its width */
 /* SS:rSP for ring `ring` from the TSS, checked; #TS, #NP, #SS as the SDM says. Legacy modes. */
 void x86_ring_stack(struct x86_cpu *x, unsigned ring, uint32_t ext, struct x86_seg *ret_ss,
                     uint64_t *ret_sp);
@@ -224,10 +222,10 @@ extern const struct helper x86_h_cpuid, x86_h_rdtsc, x86_h_rdtscp, x86_h_rdpmc, 
 void x86_set_cr0(struct x86_cpu *x, uint64_t v);
 void x86_set_cr3(struct x86_cpu *x, uint64_t v, bool keep);
 void x86_set_cr4(struct x86_cpu *x, uint64_t v);
-bool x86_load_pdptes(struct x86_cpu *x,
-                     uint64_t cr3); /* false: a reserved bit is set; nothing changed */
-void x86_set_space(struct x86_cpu *x,
-                   bool keep); /* tells the soft TLB which space CR3 and CR4 name */
+/* False: a reserved bit is set; nothing changed. */
+bool x86_load_pdptes(struct x86_cpu *x, uint64_t cr3);
+/* Tells the soft TLB which space CR3 and CR4 name. */
+void x86_set_space(struct x86_cpu *x, bool keep);
 uint64_t x86_cr4_allowed(const struct x86_cpu *x);
 
 /* ---- paging (walk.c) ---- */
@@ -247,6 +245,5 @@ void x86_models_help(FILE *f);
 
 /* ---- data breakpoints (sys_debug.c) ---- */
 bool x86_watched_page(const struct x86_cpu *x, gva_t va); /* does one lie on va's page? */
-bool x86_watch(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access,
-               bool record);         /* guest->watch */
+bool x86_watch(struct cpu *cpu, gva_t va, unsigned len, enum cpu_access access, bool record);
 void x86_insn_done(struct cpu *cpu); /* guest->insn_done */
