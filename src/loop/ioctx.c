@@ -155,6 +155,24 @@ void ioctx_call(struct ioctx *c, ioctx_fn *fn, void *opaque)
         wake(c);
 }
 
+unsigned ioctx_call_cancel(struct ioctx *c, ioctx_fn *fn, void *opaque)
+{
+    unsigned n = 0;
+
+    WITH_LOCK (&c->lock) {
+        uint32_t kept = 0;
+
+        for (uint32_t i = 0; i < c->call_count; i++) {
+            if (c->calls[i].fn == fn && c->calls[i].opaque == opaque)
+                n++;
+            else
+                c->calls[kept++] = c->calls[i];
+        }
+        c->call_count = kept;
+    }
+    return n;
+}
+
 /* --- the thread --- */
 
 /* Waits until the thread may run callbacks; false: it shall end. */

@@ -34,6 +34,8 @@ void ioctx_fd_remove(struct ioctx_fd *w); /* its callback does not run any more 
 
 /* Run fn in the context, in order of the calls. Any thread. */
 void ioctx_call(struct ioctx *c, ioctx_fn *fn, void *opaque);
+/* Takes back calls of fn(opaque) that have not begun; how many. While the context stands still. */
+unsigned ioctx_call_cancel(struct ioctx *c, ioctx_fn *fn, void *opaque);
 
 /* Nothing of the context runs between these: its thread stands still. They nest. Machine lock held.
  */

@@ -42,7 +42,8 @@ static inline void vd_notify_queue(struct virtio_transport *t, struct virtqueue 
 {
     struct vd *d = t->opaque;
 
-    __atomic_fetch_add(&d->interrupts[virtio_queue_index(q)], 1, __ATOMIC_SEQ_CST);
+    if (virtio_queue_index(q) < VD_QUEUES)
+        __atomic_fetch_add(&d->interrupts[virtio_queue_index(q)], 1, __ATOMIC_SEQ_CST);
 }
 
 static inline void vd_notify_config(struct virtio_transport *t)

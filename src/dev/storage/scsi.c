@@ -257,7 +257,8 @@ void scsi_bus_init(struct scsi_bus *b, struct device *owner, const struct scsi_a
     p->to_home_last = &p->to_home;
     b->post = p;
     b->adapter = adapter;
-    b->ctx = ctx ? ctx : ioctx_main(owner->ctx.loop);
+    b->main_ctx = ioctx_main(owner->ctx.loop);
+    b->ctx = ctx ? ctx : b->main_ctx;
     b->max_channel = max_channel;
     b->max_id = max_id;
     b->max_lun = max_lun;
@@ -268,9 +269,21 @@ void scsi_bus_finish(struct scsi_bus *b)
 {
     if (!b->post)
         return;
+    struct scsi_post *p = b->post;
+    struct ioctx *main_ctx = b->main_ctx;
+    bool is_thread = b->ctx != main_ctx;
+
     bus_finish(&b->bus);
-    b->post->bus = NULL;
-    post_unref(b->post);
+    if (is_thread)
+        ioctx_quiesce(b->ctx);
+    unsigned calls =
+        ioctx_call_cancel(b->ctx, call_at_home, p) + ioctx_call_cancel(main_ctx, call_in_main, p);
+    if (is_thread)
+        ioctx_go_on(b->ctx);
+    p->bus = NULL;
+    WITH_LOCK (&p->lock)
+        p->refs -= calls;
+    post_unref(p);
     b->post = NULL;
 }
 

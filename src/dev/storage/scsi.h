@@ -131,7 +131,7 @@ struct scsi_bus {
     struct device_bus bus;
     /* constant after init */
     const struct scsi_adapter *adapter;
-    struct ioctx *ctx; /* home */
+    struct ioctx *ctx, *main_ctx; /* home; the main loop's */
     uint32_t max_channel, max_id, max_lun;
     /* home context */
     struct scsi_request *first, *last; /* under way */
