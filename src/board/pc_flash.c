@@ -5,16 +5,27 @@
  */
 #include "board/pc.h"
 
+#include "cpu/cpu.h"
 #include "dev/storage/pflash.h"
+#include "guest/x86/x86.h"
 
 #include <errno.h>
 #include <inttypes.h>
+
+/* The vCPU that writes is in SMM: for flash that is secure=on. */
+static bool in_smm(void *opaque)
+{
+    struct cpu *cpu = cpu_current();
+    return cpu && x86_of(cpu)->smm;
+}
 
 static bool make_unit(struct pc *pc, unsigned n, gpa_t *end, struct error *err)
 {
     static const char *const ids[] = { "system.flash0", "system.flash1" };
     const struct device_ctx ctx = { pc->b.loop, pc->b.mem, pc->b.config->links };
     struct device *dev = pc->flash[n] = device_new(&cfi_pflash01_type, ids[n], &ctx);
+    if (pc->b.smm_mem)
+        pflash_set_gate(dev, in_smm, pc);
     if (!device_set(dev, "drive", pc->b.config->pflash[n], err) || !device_init(dev, err))
         return false;
     uint64_t size = pflash_size(dev);
