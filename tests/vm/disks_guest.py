@@ -9,7 +9,7 @@ import subprocess
 import media
 from machine import EMULATOR, ROOT, Failure
 
-MODULES = ['ata_piix', 'ahci', 'sd_mod', 'sr_mod', 'nvme', 'isofs', 'virtio_pci', 'virtio_scsi', 'sg']
+MODULES = ['ata_piix', 'ahci', 'sd_mod', 'sr_mod', 'nvme', 'isofs', 'virtio_pci', 'virtio_blk', 'virtio_scsi', 'sg']
 TOOLS = {'hdparm': ['hdparm'], 'smartmontools': ['smartctl'], 'nvme-cli': ['nvme'],
          'util-linux': ['blkdiscard', 'lsblk'], 'eject': ['eject'],
          'sg3-utils': ['sg_inq', 'sg_raw']}
@@ -76,7 +76,7 @@ def add_tools(temporary, adds):
                  else '/lib/' + os.path.basename(lib)] = pathlib.Path(lib).resolve()
 
 
-def make_initrd(temporary):
+def make_initrd(temporary, extra=()):
     meta = media.run('apt-cache', 'depends', '--important', 'linux-image-amd64')
     package = re.search(r'Depends: (linux-image-[0-9]\S*)', meta)
     if not package:
@@ -91,6 +91,10 @@ def make_initrd(temporary):
                                             for p in order))
     adds['/bin/load'] = load
     add_tools(temporary, adds)
+    for program in extra:
+        adds[f'/usr/bin/{program.name}'] = program
+        for lib in libraries(program, []):
+            adds[lib] = pathlib.Path(lib).resolve()
     out = temporary / 'disks.cpio'
     argv = [ROOT / 'tools/mkinitrd.py', '--busybox', busybox(), '--init', ROOT / 'tools/guest.init']
     for to, path in adds.items():
@@ -108,15 +112,17 @@ def kernel():
     return media.run(ROOT / 'tools/guest', 'amd64').splitlines()[-1]
 
 
-def initrd():
-    recipe = (MODULES, TOOLS, os.path.basename(kernel()), pathlib.Path(__file__).read_text())
-    return media.cached('disks.cpio', recipe, make_initrd)
+def initrd(extra=()):
+    """extra: more programs of the host (paths), with the libraries that they load."""
+    recipe = (MODULES, TOOLS, os.path.basename(kernel()), pathlib.Path(__file__).read_text(),
+              [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in extra])
+    return media.cached('disks.cpio', recipe, lambda folder: make_initrd(folder, extra))
 
 
-def argv(*more, emulator=EMULATOR):
+def argv(*more, emulator=EMULATOR, extra=()):
     """A machine that boots to a shell; the first command is "load"."""
     return [emulator, '-m', '512', '-nographic', '-no-reboot', '-nic', 'none', '-kernel', kernel(),
-            '-initrd', initrd(), '-append', 'console=ttyS0 panic=-1 quiet', *more]
+            '-initrd', initrd(extra), '-append', 'console=ttyS0 panic=-1 quiet', *more]
 
 
 if __name__ == '__main__':
