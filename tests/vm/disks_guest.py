@@ -47,7 +47,8 @@ def version(folder):
 def libraries(program, folders):
     """What the dynamic linker loads for it, wherever one of the unpacked packages has it."""
     env = dict(os.environ, LD_LIBRARY_PATH=':'.join(str(f) for f in folders))
-    p = subprocess.run(['ldd', program], env=env, stdout=subprocess.PIPE, check=True)
+    p = subprocess.run(['ldd', program], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                       check=False)  # 1: linked statically
     return re.findall(r'(/\S+) \(0x', p.stdout.decode())
 
 

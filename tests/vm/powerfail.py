@@ -41,7 +41,7 @@ def writer():
     path = BUILD / 'flushwriter'
     source = HERE / 'flushwriter.c'
     if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
-        media.run('cc', '-O2', '-static', '-o', path, source)
+        media.run('cc', '-O2', '-static', '-D_GNU_SOURCE', '-o', path, source)
     return path
 
 
