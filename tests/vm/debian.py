@@ -148,6 +148,9 @@ def one(name, accel, full, show):
             if (firmware == 'uefi') != ('yes' in m.command('[ -d /sys/firmware/efi ] && echo yes || echo no')):
                 raise Failure('the guest was not started by the firmware asked for')
             m.command('head -c 20000000 /dev/urandom > /root/x && sha256sum /root/x > /root/sum && sync')
+            m.command('fio --name=v --filename=/root/fio --size=16m --direct=1 --ioengine=libaio --iodepth=16 --rw=randrw '
+                      '--bsrange=4k-64k --verify=crc32c --verify_fatal=1 --minimal > /root/fio.log; '
+                      's=$?; rm /root/fio; [ $s = 0 ] || { tail -5 /root/fio.log; (exit $s); }', 120)
             if full:
                 install_package(m, server.server_address[1])
                 m.send('systemctl reboot\n')

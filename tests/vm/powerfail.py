@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 600
-"""On every disk controller: fio's verify workload finds what it wrote; then the emulator is killed
-(SIGKILL) in the middle of writing, and no block that the guest had flushed is lost.
+"""On every disk controller: the emulator is killed (SIGKILL) in the middle of writing, and no block
+that the guest had flushed is lost.
 
   powerfail.py [--rounds N] [CONTROLLER]...
 """
@@ -11,7 +11,6 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -45,20 +44,12 @@ def writer():
     return path
 
 
-def start(show, args, disk, extra):
+def start(show, args, disk):
     m = show(Machine(disks_guest.argv('-smp', '2', '-drive', f'if=none,id=d,format=qcow2,file={disk}', *args,
-                                      extra=extra)))
+                                      extra=[writer()])))
     m.expect(PROMPT, 120)
     m.command('load', 60)
     return m
-
-
-def fio(m, device):
-    out = m.command(f'fio --name=v --filename=/dev/{device} --direct=1 --ioengine=libaio --iodepth=16 --rw=randrw '
-                    '--bsrange=4k-64k --size=16m --offset=16m --verify=crc32c --verify_fatal=1 '
-                    '--do_verify=1 --group_reporting --minimal; echo fio-$?', 120)
-    if not out.endswith('fio-0'):
-        raise Failure(f'fio: {out}')
 
 
 def kill_while_writing(m, device, seconds):
@@ -102,15 +93,13 @@ def check_image(disk, folder, flushed, single):
 
 def one(name, show, rng):
     args, device = CONTROLLERS[name]
-    extra = [writer(), pathlib.Path(shutil.which('fio'))]
     with tempfile.TemporaryDirectory(prefix='rhea-power.') as t:
         disk = pathlib.Path(t) / 'd.qcow2'
         media.run(BUILD / 'rhea-img', 'create', '-q', '-f', 'qcow2', disk, '64M')
-        with start(show, args, disk, extra) as m:
-            fio(m, device)
+        with start(show, args, disk) as m:
             flushed, single = kill_while_writing(m, device, rng.uniform(0.5, 2.5))
         blocks = check_image(disk, pathlib.Path(t), flushed, single)
-    print(f'{name}: fio verified; killed after {flushed} flushed writes to {blocks} blocks: none lost', flush=True)
+    print(f'{name}: killed after {flushed} flushed writes to {blocks} blocks: none lost', flush=True)
 
 
 def main():
@@ -118,9 +107,6 @@ def main():
     ap.add_argument('--rounds', type=int, default=1)
     ap.add_argument('controllers', nargs='*', metavar='CONTROLLER')
     a = ap.parse_args()
-    if not shutil.which('fio'):
-        print('powerfail: no fio here: install the package fio')
-        return 1
     bad, rng = 0, random.Random(a.rounds)
     for name in list(a.controllers or CONTROLLERS) * a.rounds:
         machines = []
