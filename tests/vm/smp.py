@@ -13,9 +13,9 @@ import subprocess
 import sys
 
 from machine import PROMPT, ROOT, Failure, Machine, boot_argv, check, guest_file, main
-from media import cached, fetch_package, run
+from media import cached, run
 
-STRESSORS = ['--cpu 2', '--matrix 2', '--atomic 2', '--futex 2', '--mutex 2', '--vm 2 --vm-bytes 16M',
+STRESSORS = ['--cpu 2', '--matrix 2', '--atomic 2', '--futex 2', '--mutex 2', '--vm 2 --vm-bytes 64M',
              '--mmap 2 --mmap-bytes 16M', '--tlb-shootdown 2', '--lockbus 2', '--fork 2', '--pipe 2', '--sem 2',
              '--switch 2', '--membarrier 2', '--stack 1', '--sigq 2']
 LIBS = 'lib/x86_64-linux-gnu'
@@ -44,13 +44,13 @@ def fetch_program(folder, package, program):
     root, seen, level, found = folder / 'root', set(), [package], {}
     root.mkdir()
     for _ in range(5):
-        fetched = []
-        for name in level:
-            if name in seen or name.startswith('libegl-mesa'):
-                continue
-            seen.add(name)
-            fetched.append(name)
-            run('cp', '-a', f'{fetch_package(name, folder / name)}/.', root)
+        fetched = sorted({name for name in level if not name.startswith('libegl-mesa')} - seen)
+        seen.update(fetched)
+        debs = folder / f'debs{len(seen)}'
+        debs.mkdir()
+        run('apt-get', 'download', *fetched, cwd=debs)
+        for deb in debs.glob('*.deb'):
+            run('dpkg-deb', '-x', deb, root)
         libs = {f.name: f for f in root.rglob('*.so*')}
         todo, found, missing = [root / program], {}, set()
         while todo:
