@@ -147,10 +147,8 @@ static struct scsi_lun *unit_of(struct device *dev)
 
 struct scsi_lun *scsi_find(struct scsi_bus *b, uint32_t channel, uint32_t id, uint32_t lun)
 {
-    for (struct device *d = b->bus.first; d; d = d->next_sibling) {
-        struct scsi_lun *u = unit_of(d);
-
-        if (d->ready && u->channel == channel && u->id == id && u->lun == lun)
+    for (struct scsi_lun *u = b->units; u; u = u->next_unit) {
+        if (u->dev.ready && u->channel == channel && u->id == id && u->lun == lun)
             return u;
     }
     return NULL;
@@ -158,10 +156,8 @@ struct scsi_lun *scsi_find(struct scsi_bus *b, uint32_t channel, uint32_t id, ui
 
 bool scsi_has_target(struct scsi_bus *b, uint32_t channel, uint32_t id)
 {
-    for (struct device *d = b->bus.first; d; d = d->next_sibling) {
-        const struct scsi_lun *u = unit_of(d);
-
-        if (d->ready && u->channel == channel && u->id == id)
+    for (const struct scsi_lun *u = b->units; u; u = u->next_unit) {
+        if (u->dev.ready && u->channel == channel && u->id == id)
             return true;
     }
     return false;
@@ -170,9 +166,7 @@ bool scsi_has_target(struct scsi_bus *b, uint32_t channel, uint32_t id)
 static bool place_taken(const struct scsi_bus *b, const struct scsi_lun *me, uint32_t id,
                         uint32_t lun)
 {
-    for (const struct device *d = b->bus.first; d; d = d->next_sibling) {
-        const struct scsi_lun *u = container_of(d, const struct scsi_lun, dev);
-
+    for (const struct scsi_lun *u = b->units; u; u = u->next_unit) {
         if (u != me && u->channel == me->channel && u->id == id && u->lun == lun)
             return true;
     }
@@ -191,6 +185,33 @@ static bool check_place(const struct scsi_bus *b, const struct scsi_lun *u, stru
         return fail(err, ERANGE, "lun=%u: bus '%s' has logical units 0 to %u", u->lun, b->bus.name,
                     b->max_lun);
     return true;
+}
+
+/* The list is the home context's, which stands still while it changes. */
+static bool hold(struct scsi_bus *b)
+{
+    bool is_thread = !ioctx_is_main(b->ctx);
+
+    if (is_thread)
+        ioctx_quiesce(b->ctx);
+    return is_thread;
+}
+
+static void let_go(struct scsi_bus *b, bool held)
+{
+    if (held)
+        ioctx_go_on(b->ctx);
+}
+
+static void list_unit(struct scsi_bus *b, struct scsi_lun *u)
+{
+    struct scsi_lun **p = &b->units;
+    bool held = hold(b);
+
+    while (*p)
+        p = &(*p)->next_unit;
+    *p = u;
+    let_go(b, held);
 }
 
 static bool plug(struct device_bus *bus, struct device *dev, struct error *err)
@@ -218,6 +239,7 @@ static bool plug(struct device_bus *bus, struct device *dev, struct error *err)
         return fail_hint(err, "leave scsi-id and lun out for the first free place");
     }
     u->bus = b;
+    list_unit(b, u);
     return true;
 }
 
@@ -361,7 +383,7 @@ void scsi_lun_burst_end(void *unit)
 {
     struct scsi_lun *u = unit;
 
-    if (scsi_lun_ctx(u) == u->bus->ctx)
+    if (u->bus && scsi_lun_ctx(u) == u->bus->ctx)
         burst_end(u->bus);
 }
 
@@ -468,19 +490,22 @@ bool scsi_take_params(struct scsi_request *q, void *buf, size_t len)
 static void report_luns(struct scsi_bus *b, struct scsi_request *q)
 {
     uint32_t alloc = ld_be32(q->cdb + 6);
-    size_t n = 0, room = 8 + 8 * ((size_t)b->bus.count + 1);
-    AUTO_FREE uint8_t *buf = xcalloc(1, room);
+    size_t n = 0, room = 8 + 8;
+    AUTO_FREE uint8_t *buf = NULL;
     bool zero = false;
+
+    for (const struct scsi_lun *u = b->units; u; u = u->next_unit)
+        room += 8;
+    buf = xcalloc(1, room);
 
     if (q->cdb[2] > 2 || alloc < 16) {
         scsi_check(q, SCSI_INVALID_FIELD);
         return;
     }
-    for (struct device *d = b->bus.first; d && q->cdb[2] != 1; d = d->next_sibling) {
-        const struct scsi_lun *u = unit_of(d);
+    for (const struct scsi_lun *u = b->units; u && q->cdb[2] != 1; u = u->next_unit) {
         uint8_t *p = buf + 8 + 8 * n;
 
-        if (!d->ready || u->channel != q->channel || u->id != q->id)
+        if (!u->dev.ready || u->channel != q->channel || u->id != q->id)
             continue;
         zero |= u->lun == 0;
         p[0] = u->lun < 256 ? 0 : (uint8_t)(0x40 | u->lun >> 8);
@@ -644,10 +669,8 @@ void scsi_submit(struct scsi_bus *b, struct scsi_request *q)
 
 void scsi_kick(struct scsi_bus *b)
 {
-    for (struct device *d = b->bus.first; d; d = d->next_sibling) {
-        struct scsi_lun *u = unit_of(d);
-
-        if (d->ready && u->blk && b->ctx == scsi_lun_ctx(u))
+    for (struct scsi_lun *u = b->units; u; u = u->next_unit) {
+        if (u->dev.ready && u->blk && b->ctx == scsi_lun_ctx(u))
             blk_kick(u->blk);
     }
 }
@@ -661,10 +684,9 @@ static void abort_tasks(struct scsi_bus *b, const struct scsi_tmf *t)
     for (struct scsi_request *q = b->first; q; q = q->next)
         if (matches(t, q))
             q->aborted = is_reset ? SCSI_RESET : SCSI_ABORTED;
-    for (struct device *d = b->bus.first; d && is_reset; d = d->next_sibling) {
-        struct scsi_lun *u = unit_of(d);
-
-        if (d->ready && u->channel == t->channel && (t->kind == SCSI_BUS_RESET || u->id == t->id) &&
+    for (struct scsi_lun *u = b->units; u && is_reset; u = u->next_unit) {
+        if (u->dev.ready && u->channel == t->channel &&
+            (t->kind == SCSI_BUS_RESET || u->id == t->id) &&
             (t->kind != SCSI_LUN_RESET || u->lun == t->lun)) {
             atomic_store(&u->reset_wanted, true);
             atomic_fetch_or(&u->attention, SCSI_UA_RESET);
@@ -703,40 +725,49 @@ static bool end_some(struct scsi_bus *b, const struct scsi_lun *only)
         any = true;
     }
     run_to_main(b->post);
-    for (struct device *d = b->bus.first; d && any; d = d->next_sibling) {
-        struct scsi_lun *u = unit_of(d);
-
-        if (d->ready && u->blk && (!only || u == only))
+    for (struct scsi_lun *u = b->units; u && any; u = u->next_unit) {
+        if (u->dev.ready && u->blk && (!only || u == only))
             blk_drain(u->blk);
     }
     run_to_home(b->post);
     return any;
 }
 
-static void end_all(struct scsi_bus *b, const struct scsi_lun *only)
-{
-    bool is_thread = !ioctx_is_main(b->ctx);
-
-    if (is_thread)
-        ioctx_quiesce(b->ctx);
-    while (end_some(b, only))
-        ;
-    if (is_thread)
-        ioctx_go_on(b->ctx);
-}
-
 void scsi_bus_stop(struct scsi_bus *b)
 {
-    end_all(b, NULL);
+    bool held = hold(b);
+
+    while (end_some(b, NULL))
+        ;
+    let_go(b, held);
 }
 
+void scsi_lun_leave(struct scsi_lun *u)
+{
+    struct scsi_bus *b = u->bus;
+    bool held;
+
+    if (!b)
+        return;
+    held = hold(b);
+    while (end_some(b, u))
+        ;
+    for (struct scsi_lun **p = &b->units; *p; p = &(*p)->next_unit) {
+        if (*p == u) {
+            *p = u->next_unit;
+            break;
+        }
+    }
+    let_go(b, held);
+    u->bus = NULL;
+    if (u->dev.ready && b->adapter->plugged)
+        b->adapter->plugged(b, u, false);
+}
+
+/* Also of one whose init failed. */
 static void unplug(struct device_bus *bus, struct device *dev)
 {
-    struct scsi_bus *b = bus->opaque;
-
-    end_all(b, unit_of(dev));
-    if (dev->ready && b->adapter->plugged)
-        b->adapter->plugged(b, unit_of(dev), false);
+    scsi_lun_leave(unit_of(dev));
 }
 
 /* --- INQUIRY --- */

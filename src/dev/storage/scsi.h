@@ -134,6 +134,7 @@ struct scsi_bus {
     struct ioctx *ctx, *main_ctx; /* home; the main loop's */
     uint32_t max_channel, max_id, max_lun;
     /* home context */
+    struct scsi_lun *units; /* in order of plugging; changes while the context stands still */
     struct scsi_request *first, *last; /* under way */
     struct scsi_tmf *tmfs;             /* wait for requests */
     uint64_t numbers;
@@ -180,6 +181,7 @@ struct scsi_lun {
     struct device dev;
     const struct scsi_lun_type *type;
     struct scsi_bus *bus;
+    struct scsi_lun *next_unit;
     struct blk *blk; /* NULL: a CD-ROM that never has a medium */
     /* properties; UINT32_MAX: the first free one */
     uint32_t channel, id, lun;
@@ -216,6 +218,8 @@ void scsi_lun_defaults(struct scsi_lun *u);
 /* From the unit's init: names it, checks properties. */
 bool scsi_lun_init(struct scsi_lun *u, const struct scsi_lun_type *type, struct error *err);
 void scsi_lun_plugged(struct scsi_lun *u); /* the last thing in init: the guest may look for it */
+/* From finish, first: its requests end, and no more come. */
+void scsi_lun_leave(struct scsi_lun *u);
 void scsi_lun_save(struct scsi_lun *u);
 void scsi_lun_loaded(struct scsi_lun *u);
 void scsi_lun_reset(struct scsi_lun *u); /* power on: a unit attention */

@@ -236,6 +236,7 @@ static void finish(struct device *dev)
     struct scsi_cd *s = (struct scsi_cd *)dev;
     struct drive *d = s->lun.conf.drive;
 
+    scsi_lun_leave(&s->lun);
     blk_free(s->lun.blk);
     s->lun.blk = NULL;
     if (d && d->user == &s->user)

@@ -331,6 +331,7 @@ static void finish(struct device *dev)
     struct scsi_hd *s = (struct scsi_hd *)dev;
     struct drive *d = s->lun.conf.drive;
 
+    scsi_lun_leave(&s->lun);
     blk_free(s->lun.blk);
     s->lun.blk = NULL;
     if (d && d->user == &s->user)
