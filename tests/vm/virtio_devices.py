@@ -83,32 +83,35 @@ def disks(show, folder, more, adapter):
               '-drive', f'if=none,id=c,media=cdrom,format=raw,readonly=on,file={cd}',
               '-device', 'scsi-cd,drive=c') as m:
         wait_for(m, 'ls /dev/sda /dev/sdb /dev/sr0 2>&1', '/dev/sda  /dev/sdb  /dev/sr0')
-        sysfs(m, ('/sys/block/sda/device/vendor', 'QEMU'), ('/sys/block/sda/device/model', 'QEMU HARDDISK'),
-              ('/sys/block/sda/device/wwid', 'naa.5000c50015ea71ac'), ('/sys/block/sda/size', '16384'),
-              ('/sys/block/sda/queue/rotational', '1'), ('/sys/block/sdb/queue/rotational', '0'),
-              ('/sys/block/sdb/device/rev', '9'), ('/sys/block/sdb/device/model', 'Mine'),
-              ('/sys/block/sdb/queue/discard_granularity', '4096'), ('/sys/block/sr0/size', '4096'),
-              ('/sys/block/sda/queue/write_cache', 'write back'))
-        check('place', m.command('basename $(readlink /sys/block/sdb/device)')[-6:], ':0:5:3')
-        check('serial', m.command('tail -c 5 /sys/block/sda/device/vpd_pg80'), 'RHEA1')
-        m.command('cd /sys/block/sda/device/scsi_disk/*')
+        # Linux names them in the order in which its threads are done
+        m.command('A=$(ls /sys/class/scsi_disk/*:0:0:0/device/block)')
+        m.command('B=$(ls /sys/class/scsi_disk/*:0:5:3/device/block)')
+        sysfs(m, ('/sys/block/$A/device/vendor', 'QEMU'), ('/sys/block/$A/device/model', 'QEMU HARDDISK'),
+              ('/sys/block/$A/device/wwid', 'naa.5000c50015ea71ac'), ('/sys/block/$A/size', '16384'),
+              ('/sys/block/$A/queue/rotational', '1'), ('/sys/block/$B/queue/rotational', '0'),
+              ('/sys/block/$B/device/rev', '9'), ('/sys/block/$B/device/model', 'Mine'),
+              ('/sys/block/$B/queue/discard_granularity', '4096'), ('/sys/block/sr0/size', '4096'),
+              ('/sys/block/$A/queue/write_cache', 'write back'))
+        check('place', m.command('basename $(readlink /sys/block/$B/device)')[-6:], ':0:5:3')
+        check('serial', m.command('tail -c 5 /sys/block/$A/device/vpd_pg80'), 'RHEA1')
+        m.command('cd /sys/block/$A/device/scsi_disk/*')
         m.command('echo write through >cache_type')
-        sysfs(m, ('cache_type', 'write through'), ('/sys/block/sda/queue/write_cache', 'write through'))
-        m.command('cd; dd if=/dev/sda of=/tmp/d bs=1M 2>&1')
-        m.command('dd if=/tmp/d of=/dev/sdb bs=64k oflag=direct 2>&1; sync')
-        sums = m.command('md5sum </tmp/d; head -c 8388608 /dev/sdb|md5sum').split()
+        sysfs(m, ('cache_type', 'write through'), ('/sys/block/$A/queue/write_cache', 'write through'))
+        m.command('cd; dd if=/dev/$A of=/tmp/d bs=1M 2>&1')
+        m.command('dd if=/tmp/d of=/dev/$B bs=64k oflag=direct 2>&1; sync')
+        sums = m.command('md5sum </tmp/d; head -c 8388608 /dev/$B|md5sum').split()
         check('the copy', sums[0], sums[2])
-        check('rest', m.command('tail -c 3 /dev/sdb | od -An -tx1').strip(), 'aa aa aa')
-        check('discard', m.command('blkdiscard -o 8388608 /dev/sdb && echo ok'), 'ok')
+        check('rest', m.command('tail -c 3 /dev/$B | od -An -tx1').strip(), 'aa aa aa')
+        check('discard', m.command('blkdiscard -o 8388608 /dev/$B && echo ok'), 'ok')
         m.command('echo 3 >/proc/sys/vm/drop_caches')
-        check('rest', m.command('tail -c 3 /dev/sdb | od -An -tx1').strip(), '00 00 00')
+        check('rest', m.command('tail -c 3 /dev/$B | od -An -tx1').strip(), '00 00 00')
         check('CD', m.command('tail -c 4 /dev/sr0'), 'CDCD')
         check('CD', m.command('md5sum </dev/sr0').split()[0],
               hashlib.md5(cd.read_bytes()).hexdigest())
-        m.command('echo 1 >/sys/block/sdb/device/delete')
-        check('deleted', m.command('ls /sys/block | grep -c sdb'), '0')
+        m.command('echo 1 >/sys/block/$B/device/delete')
+        check('deleted', m.command('ls /sys/block | grep -c $B'), '0')
         m.command('echo "- - -" >/sys/class/scsi_host/host0/scan')
-        wait_for(m, 'cat /sys/block/sdb/size', '32768')
+        wait_for(m, 'cat /sys/class/scsi_disk/*:0:5:3/device/block/*/size', '32768')
         off(m)
     check('what the host sees', b.read_bytes(), a.read_bytes() + bytes(8 * MIB))
 
