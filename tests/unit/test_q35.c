@@ -192,7 +192,11 @@ TEST(smram_and_tseg)
     CHECK_EQ(r.smram.tseg_size, 0x100000);
     CHECK_EQ(r.smram.tseg, 0x3f00000);
     CHECK_EQ(mem_load32(r.mem, 0x3f00000), 0xffffffff);
+    set(&r, MCH, MCH_TSEGMB, 0x03ffffff, 4); /* firmware notes where it put TSEG */
+    CHECK_EQ(get(&r, MCH, MCH_TSEGMB, 4), 0x03f00000);
     set(&r, MCH, MCH_SMRAM, 0x1a, 1); /* lock */
+    set(&r, MCH, MCH_TSEGMB, 0, 4);
+    CHECK_EQ(get(&r, MCH, MCH_TSEGMB, 4), 0x03f00000);
     set(&r, MCH, MCH_SMRAM, 0x42, 1);
     set(&r, MCH, MCH_ESMRAMC, 0, 1);
     CHECK_EQ(get(&r, MCH, MCH_SMRAM, 1), 0x1a);

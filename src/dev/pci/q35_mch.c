@@ -129,6 +129,15 @@ static void update_map(struct mch *h)
 /* Once locked, SMRAM is closed and its registers read-only until reset (§5.1.32). */
 static void update_lock(struct mch *h)
 {
+    /* tops of memory, which firmware sets for itself to find again (§5.1.33 to 5.1.38) */
+    static const struct {
+        uint8_t off;
+        uint32_t bits;
+    } tops[] = { { MCH_TOM, BITS(9, 0) | BITS(31, 16) /* and TOUUD */ },
+                 { MCH_GBSM, BITS(31, 20) },
+                 { MCH_BGSM, BITS(31, 20) },
+                 { MCH_TSEGMB, BITS(31, 20) },
+                 { MCH_TOLUD, BITS(15, 4) } };
     uint8_t *smram = &h->pci.config[MCH_SMRAM];
     bool locked = *smram & SMRAM_LOCK;
     if (locked)
@@ -136,6 +145,10 @@ static void update_lock(struct mch *h)
     h->pci.writable[MCH_SMRAM] = locked ? 0 : SMRAM_WRITABLE;
     h->pci.writable[MCH_ESMRAMC] = locked ? 0 : ESMRAMC_WRITABLE;
     st_le16(h->pci.writable + MCH_EXT_TSEG_MIB, locked || !h->w.smram_changed ? 0 : 0xffff);
+    for (unsigned i = 0; i < ARRAY_SIZE(tops); i++) {
+        st_le32(h->pci.changes + tops[i].off, tops[i].bits);
+        st_le32(h->pci.writable + tops[i].off, locked ? 0 : tops[i].bits);
+    }
 }
 
 static bool touches(unsigned off, unsigned size, unsigned first, unsigned count)

@@ -16,6 +16,11 @@ enum {
     MCH_PAM0 = 0x90,
     MCH_SMRAM = 0x9d,
     MCH_ESMRAMC = 0x9e,
+    MCH_TOM = 0xa0,
+    MCH_GBSM = 0xa4,
+    MCH_BGSM = 0xa8,
+    MCH_TSEGMB = 0xac,
+    MCH_TOLUD = 0xb0,
     MCH_PCIEXBAR_ENABLE = 1,
     MCH_EXT_TSEG_DEFAULT_MIB = 16,
 };

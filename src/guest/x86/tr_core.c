@@ -192,9 +192,18 @@ bool tr_x87_check(struct tr *t)
 
 /* ---- leaving the region ---- */
 
+/* Of jumps, whose targets are cut to their operand size already: in 16-bit code with 32-bit operands
+ * and a wide limit (SMM) the pc has 32 bits. */
 static gva_t code_mask(const struct tr *t)
 {
-    return t->code == 64 ? ~UINT64_C(0) : t->code == 32 ? UINT32_MAX : UINT16_MAX;
+    return t->code == 64 ? ~UINT64_C(0) : UINT32_MAX;
+}
+
+/* Behind the instruction at t->pc: 16-bit code within 64 KiB stays there. */
+static gva_t pc_after(const struct tr *t, unsigned len)
+{
+    gva_t next = (t->pc + len) & code_mask(t);
+    return t->code == 16 && t->pc <= UINT16_MAX ? (uint16_t)next : next;
 }
 
 /* #DB after an instruction under TF: a trap, so the pc pushed is the next one. */
@@ -494,7 +503,7 @@ void x86_translate(struct cpu *cpu, struct ir *ir, struct translation *req)
         count++;
         unsigned len = r == X86_DECODE_OK ? insn.len : 1;
         req->size = (uint32_t)(t.pc - req->pc) + len;
-        t.next_pc = (t.pc + len) & code_mask(&t);
+        t.next_pc = pc_after(&t, len);
         if (r == X86_DECODE_TOO_LONG || beyond_limit(&t, len))
             tr_raise(&t, X86_GP);
         else if (r == X86_DECODE_INVALID)
