@@ -192,8 +192,8 @@ bool tr_x87_check(struct tr *t)
 
 /* ---- leaving the region ---- */
 
-/* Of jumps, whose targets are cut to their operand size already: in 16-bit code with 32-bit operands
- * and a wide limit (SMM) the pc has 32 bits. */
+/* Of jumps, whose targets are cut to their operand size already: in 16-bit code with 32-bit
+ * operands and a wide limit (SMM) the pc has 32 bits. */
 static gva_t code_mask(const struct tr *t)
 {
     return t->code == 64 ? ~UINT64_C(0) : UINT32_MAX;
