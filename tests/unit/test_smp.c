@@ -423,7 +423,10 @@ PIECE(p_smi_self,
            "cmp %rbx, %r10\n jne 9f\n cmpl $-1, 0xa7000\n jne 9f\n loop 1b\n hlt\n"
            "9: movl $1, (%rdi)");
 
-TEST(smi_and_rsm)
+/* The second handler may lie anywhere: 16-bit code jumps with 32 bits, as limits are 4 GiB. */
+PIECE(p_smi_far, ".code16\n movl $0x58000, %ebx\n jmp *%ebx\n .code64");
+
+static void smi_rounds(bool far_handler)
 {
     enum { ROUNDS = 500 };
     struct machine m;
@@ -431,7 +434,12 @@ TEST(smi_and_rsm)
     make(&m, 2, "tcg");
     copy_code(&m, CODE, p_smi_self, p_smi_self_end);
     copy_code(&m, 0x38000, p_smi_move, p_smi_move_end);
-    copy_code(&m, SMRAM + 0x8000, p_smi, p_smi_end);
+    if (far_handler) {
+        copy_code(&m, SMRAM + 0x8000, p_smi_far, p_smi_far_end);
+        copy_code(&m, SMRAM + 0x58000, p_smi, p_smi_end);
+    } else {
+        copy_code(&m, SMRAM + 0x8000, p_smi, p_smi_end);
+    }
     place(&m, 0, CODE, DATA, ROUNDS);
     run(&m);
     CHECK_EQ(word(&m, DATA), 0);
@@ -439,6 +447,16 @@ TEST(smi_and_rsm)
     CHECK_EQ((uint32_t)word(&m, SMRAM + 0x7000), ROUNDS);
     CHECK(!x86_of(m.board.cpus[0])->smm);
     unmake(&m);
+}
+
+TEST(smi_and_rsm)
+{
+    smi_rounds(false);
+}
+
+TEST(smi_handler_beyond_64k)
+{
+    smi_rounds(true);
 }
 
 /* A halted vCPU goes back to its halt; the one that waits for SIPI keeps the SMI until then. */
