@@ -172,6 +172,7 @@ TEST(overlay)
 
 struct ringer {
     struct mem *m;
+    struct mem_reader reader;
     atomic_bool quit;
 };
 
@@ -179,8 +180,10 @@ static void *ring_thread(void *arg)
 {
     struct ringer *t = arg;
 
-    while (!atomic_load(&t->quit))
+    while (!atomic_load(&t->quit)) {
         wr(t->m, 0x1000, 1, 4);
+        mem_quiet(t->m, &t->reader);
+    }
     return NULL;
 }
 
@@ -193,6 +196,9 @@ TEST(doorbell_race)
 
     mem_region_init_io(&r, "bar", &ops, NULL, 0x1000);
     mem_map(t.m, 0x1000, &r, 0);
+    loop_lock(loop);
+    mem_reader_add(t.m, &t.reader);
+    loop_unlock(loop);
     pthread_create(&thread, NULL, ring_thread, &t);
     for (unsigned i = 0; i < 300; i++) {
         struct mem_doorbell d = { .fd = new_fd() };
@@ -208,6 +214,9 @@ TEST(doorbell_race)
     }
     atomic_store(&t.quit, true);
     pthread_join(thread, NULL);
+    loop_lock(loop);
+    mem_reader_remove(t.m, &t.reader);
+    loop_unlock(loop);
     done(t.m);
 }
 

@@ -157,8 +157,9 @@ def one(name, accel, full, show):
                 m.login()
                 m.command('rhea-hello')
             m.command('echo 3 > /proc/sys/vm/drop_caches; sha256sum -c /root/sum')
+            # OVMF gives the PIIX4's SMBus no address.
             # MP-BIOS bug: the kernel counts ticks for some milliseconds, which a busy host may keep away
-            faults = m.command("dmesg -l err,crit,alert,emerg | grep -Ev 'regulatory|firmware|MP-BIOS' || true")
+            faults = m.command("dmesg -l err,crit,alert,emerg | grep -Ev 'regulatory|firmware|MP-BIOS|piix4_smbus' || true")
             if faults:
                 raise Failure(f'the kernel complains:\n{faults}')
             m.send('systemctl poweroff\n')

@@ -157,9 +157,9 @@ static void apm_write(struct device *dev, uint64_t off, uint64_t val, unsigned s
         return;
     }
     b->apm_command = val;
-    if (!b->smm) {
-        acpi_pm_command(&b->pm, val);
-    } else if (b->smi_enable & SMI_APMC && b->smi_enable & SMI_GLOBAL) {
+    /* the chip knows the commands of the FADT itself: firmware need not have a handler for them */
+    acpi_pm_command(&b->pm, val);
+    if (b->smm && b->smi_enable & SMI_APMC && b->smi_enable & SMI_GLOBAL) {
         b->smi_status |= SMI_STATUS_APM;
         irq_pulse(&dev->irqs[ICH9_OUT_SMI]);
     }

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static unsigned bar_offset(unsigned n)
@@ -296,6 +297,8 @@ bool pci_dev_loaded(struct pci_dev *p, struct error *err)
 
 void pci_dev_finish(struct pci_dev *p)
 {
+    free(p->addr); /* of a part of the board, whose type has no bus and no properties of one */
+    p->addr = NULL;
     for (unsigned n = 0; n < PCI_BARS; n++) {
         struct pci_bar *bar = &p->bars[n];
         if (bar->region)
