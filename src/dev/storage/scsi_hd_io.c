@@ -123,23 +123,28 @@ static bool check_protect(struct scsi_request *q)
     return false;
 }
 
+/* Checks the command and how much data it has; false: answered already. */
+static bool begin_move(struct scsi_hd *s, struct scsi_request *q, uint64_t room)
+{
+    if (!check_protect(q) || !take_checked_range(s, q))
+        return false;
+    if (q->blocks * scsi_hd_block(s) > room) {
+        leave_overrun(q);
+        return false;
+    }
+    q->moved = q->blocks * scsi_hd_block(s);
+    if (!q->blocks)
+        scsi_hd_leave(q, NULL, 0);
+    else
+        q->step = scsi_hd_done;
+    return q->blocks != 0;
+}
+
 void scsi_hd_read(struct scsi_hd *s, struct scsi_request *q)
 {
-    uint64_t block = scsi_hd_block(s);
-
-    if (!check_protect(q) || !take_checked_range(s, q))
-        return;
-    if (q->blocks * block > q->in.len) {
-        leave_overrun(q);
-        return;
-    }
-    q->moved = q->blocks * block;
-    if (!q->blocks) {
-        scsi_hd_leave(q, NULL, 0);
-        return;
-    }
-    q->step = scsi_hd_done;
-    scsi_hd_io(q, DISK_OP_READ, 0, q->lba * block, q->moved, vec_slice(q->in, 0, q->moved));
+    if (begin_move(s, q, q->in.len))
+        scsi_hd_io(q, DISK_OP_READ, 0, q->lba * scsi_hd_block(s), q->moved,
+                   vec_slice(q->in, 0, q->moved));
 }
 
 /* Verified means on the medium. */
@@ -156,22 +161,9 @@ static bool wants_fua(const struct scsi_request *q)
 
 void scsi_hd_write(struct scsi_hd *s, struct scsi_request *q)
 {
-    uint64_t block = scsi_hd_block(s);
-
-    if (!check_protect(q) || !take_checked_range(s, q))
-        return;
-    if (q->blocks * block > q->out.len) {
-        leave_overrun(q);
-        return;
-    }
-    q->moved = q->blocks * block;
-    if (!q->blocks) {
-        scsi_hd_leave(q, NULL, 0);
-        return;
-    }
-    q->step = scsi_hd_done;
-    scsi_hd_io(q, DISK_OP_WRITE, wants_fua(q) ? DISK_FUA : 0, q->lba * block, q->moved,
-               vec_slice(q->out, 0, q->moved));
+    if (begin_move(s, q, q->out.len))
+        scsi_hd_io(q, DISK_OP_WRITE, wants_fua(q) ? DISK_FUA : 0, q->lba * scsi_hd_block(s),
+                   q->moved, vec_slice(q->out, 0, q->moved));
 }
 
 /* Whether the blocks are there, and no more. */
